@@ -1,0 +1,3 @@
+//! Homeroom.
+pub mod clock;
+pub mod entropy;

@@ -1,0 +1,2 @@
+//! Homeroom.
+fn main() {}
