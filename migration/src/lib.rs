@@ -1,1 +1,19 @@
-//! The schema.
+//! The schema of Homeroom's database, one file per step. A step that has landed is never edited.
+//!
+//! A step only adds: a node of the version before must run on beside a new one.
+
+pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
+use sea_orm_migration::prelude::{MigrationTrait, async_trait};
+
+mod m20261121_000001_identity;
+mod m20261121_000002_classroom;
+
+/// Applies the steps, in this order, each once.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261121_000001_identity::Migration), Box::new(m20261121_000002_classroom::Migration)]
+    }
+}

@@ -1,0 +1,26 @@
+//! Values with rules. Each can only be made by passing its rule, so the rest of the house never checks twice.
+//!
+//! No HTTP, no statement, no clock in here; chance comes in through [`Entropy`](crate::entropy::Entropy).
+
+/// sea-orm asks of every primary key whether the database can number it. These it cannot.
+macro_rules! never_numbered {
+    ($value:ident) => {
+        impl sea_orm::TryFromU64 for $value {
+            fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
+                Err(sea_orm::DbErr::ConvertFromU64(stringify!($value)))
+            }
+        }
+    };
+}
+use never_numbered;
+
+pub mod authorization_code;
+pub mod class_name;
+pub mod email;
+pub mod id;
+pub mod join_code;
+pub mod origin;
+pub mod password;
+pub mod pkce;
+pub mod redirect_uri;
+pub mod state;

@@ -1,0 +1,28 @@
+//! The `state` of an authorization request (RFC 6749 section 4.1.1).
+
+use sea_orm::DeriveValueType;
+
+/// The client's own opaque value. It comes back in the redirect URL and must be shown again at the exchange.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
+pub struct State(String);
+
+/// The text cannot be a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must have 1 to {} characters, none of them a control character", State::MAX)]
+pub struct InvalidState;
+
+impl State {
+    /// Most characters.
+    pub const MAX: usize = 1024;
+
+    /// Takes any text of 1 to [`State::MAX`] characters without control characters.
+    pub fn parse(text: &str) -> Result<Self, InvalidState> {
+        let fits = (1..=Self::MAX).contains(&text.chars().count());
+        if fits && !text.chars().any(char::is_control) { Ok(Self(text.to_owned())) } else { Err(InvalidState) }
+    }
+
+    /// The client's text, unchanged.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,105 @@
+//! Apps: the clients (RFC 6749 section 2) for which people sign in.
+
+use sea_orm::{QueryOrder, entity::prelude::*};
+
+use super::{app_login_domain, app_redirect_uri};
+use crate::domain::origin::{LoginDomain, Origin};
+
+/// An app.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "apps")]
+pub struct Model {
+    /// The client id, as a bare UUID.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
+    /// Whether anybody may sign in to it.
+    pub enabled: bool,
+    /// The version of its privacy policy that is in force, if it has one.
+    pub policy_version: Option<String>,
+    /// Whether who has not accepted that version is turned away.
+    pub policy_demanded: bool,
+    /// Whether a code is only issued against a PKCE challenge (RFC 7636).
+    pub pkce_required: bool,
+    /// How long its access and id tokens live, in minutes.
+    pub access_token_minutes: i32,
+    /// When it was registered.
+    pub created_at: DateTimeUtc,
+}
+
+/// What an app has.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {
+    /// Where it may send its users back to.
+    #[sea_orm(has_many = "super::app_redirect_uri::Entity")]
+    RedirectUri,
+    /// Where its own sign-in pages are.
+    #[sea_orm(has_many = "super::app_login_domain::Entity")]
+    LoginDomain,
+}
+
+impl Related<app_redirect_uri::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::RedirectUri.def()
+    }
+}
+
+impl Related<app_login_domain::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::LoginDomain.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// The enabled app of this client id.
+    pub async fn find_enabled(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
+        Self::find_by_id(id).filter(Column::Enabled.eq(true)).one(db).await
+    }
+
+    /// The enabled app that owns a login domain.
+    pub async fn find_enabled_by_login_domain(
+        db: &impl ConnectionTrait,
+        domain: LoginDomain,
+    ) -> Result<Option<Model>, DbErr> {
+        Self::find()
+            .inner_join(app_login_domain::Entity)
+            .filter(app_login_domain::Column::Domain.eq(domain))
+            .filter(Column::Enabled.eq(true))
+            .one(db)
+            .await
+    }
+
+    /// Whether pages of this origin belong to any enabled app, or to the app `id` if one is named.
+    pub async fn owns_origin(
+        db: &impl ConnectionTrait,
+        id: Option<Uuid>,
+        origin: &Origin,
+    ) -> Result<bool, DbErr> {
+        let enabled = || {
+            let enabled = Self::find().filter(Column::Enabled.eq(true));
+            match id {
+                Some(id) => enabled.filter(Column::Id.eq(id)),
+                None => enabled,
+            }
+        };
+        let redirects = enabled()
+            .inner_join(app_redirect_uri::Entity)
+            .filter(app_redirect_uri::Column::Origin.eq(origin.clone()));
+        if redirects.one(db).await?.is_some() {
+            return Ok(true);
+        }
+        let Some(domain) = origin.login_domain() else { return Ok(false) };
+        let domains = enabled()
+            .inner_join(app_login_domain::Entity)
+            .filter(app_login_domain::Column::Domain.eq(domain));
+        Ok(domains.one(db).await?.is_some())
+    }
+
+    /// Every app, the oldest first.
+    pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
+        Self::find().order_by_asc(Column::Id).all(db).await
+    }
+}

@@ -1,0 +1,57 @@
+//! The domains on which apps have their own sign-in pages.
+
+use sea_orm::{Set, entity::prelude::*};
+
+use crate::domain::origin::LoginDomain;
+
+/// A login domain, owned by one app.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "app_login_domains")]
+pub struct Model {
+    /// The domain.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub domain: LoginDomain,
+    /// The app that owns it.
+    pub app_id: Uuid,
+}
+
+/// What a login domain belongs to.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {
+    /// Its app.
+    #[sea_orm(belongs_to = "super::app::Entity", from = "Column::AppId", to = "super::app::Column::Id")]
+    App,
+}
+
+impl Related<super::app::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::App.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Every domain of an app.
+    pub async fn of_app(db: &impl ConnectionTrait, app: Uuid) -> Result<Vec<LoginDomain>, DbErr> {
+        let rows = Self::find().filter(Column::AppId.eq(app)).all(db).await?;
+        Ok(rows.into_iter().map(|row| row.domain).collect())
+    }
+
+    /// Gives an app exactly these domains.
+    pub async fn replace(
+        db: &impl ConnectionTrait,
+        app: Uuid,
+        domains: &[LoginDomain],
+    ) -> Result<(), DbErr> {
+        Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?;
+        let rows: Vec<ActiveModel> = domains
+            .iter()
+            .map(|domain| ActiveModel { domain: Set(domain.clone()), app_id: Set(app) })
+            .collect();
+        if !rows.is_empty() {
+            Self::insert_many(rows).exec_without_returning(db).await?;
+        }
+        Ok(())
+    }
+}

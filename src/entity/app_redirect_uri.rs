@@ -1,0 +1,58 @@
+//! The redirect URIs that are registered for an app.
+
+use sea_orm::{Set, entity::prelude::*};
+
+use crate::domain::{origin::Origin, redirect_uri::RedirectUri};
+
+/// A registered redirect URI.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "app_redirect_uris")]
+pub struct Model {
+    /// The app.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub app_id: Uuid,
+    /// The URI, to the letter.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub uri: RedirectUri,
+    /// The origin of the pages there, by which a browser's request is recognised.
+    pub origin: Origin,
+}
+
+/// What a redirect URI belongs to.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {
+    /// Its app.
+    #[sea_orm(belongs_to = "super::app::Entity", from = "Column::AppId", to = "super::app::Column::Id")]
+    App,
+}
+
+impl Related<super::app::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::App.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Everything that is registered for an app.
+    pub async fn of_app(db: &impl ConnectionTrait, app: Uuid) -> Result<Vec<RedirectUri>, DbErr> {
+        let rows = Self::find().filter(Column::AppId.eq(app)).all(db).await?;
+        Ok(rows.into_iter().map(|row| row.uri).collect())
+    }
+
+    /// Registers exactly `uris` for an app.
+    pub async fn replace(db: &impl ConnectionTrait, app: Uuid, uris: &[RedirectUri]) -> Result<(), DbErr> {
+        Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?;
+        let rows: Vec<ActiveModel> = uris
+            .iter()
+            .filter_map(|uri| {
+                Some(ActiveModel { app_id: Set(app), uri: Set(uri.clone()), origin: Set(uri.origin()?) })
+            })
+            .collect();
+        if !rows.is_empty() {
+            Self::insert_many(rows).exec_without_returning(db).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Authorization codes: what each was issued for, and whether it still can be redeemed.
+
+use sea_orm::{QuerySelect, entity::prelude::*};
+
+use crate::domain::{authorization_code::CodeDigest, pkce::CodeChallenge, redirect_uri::RedirectUri, state::State};
+
+/// An issued code.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "authorization_codes")]
+pub struct Model {
+    /// SHA-256 of the code.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub digest: CodeDigest,
+    /// The app it was issued to.
+    pub app_id: Uuid,
+    /// The user who signed in.
+    pub user_id: Uuid,
+    /// The URI it was sent to.
+    pub redirect_uri: RedirectUri,
+    /// The state it was sent with.
+    pub state: State,
+    /// The challenge that its verifier must meet, if there was one (RFC 7636).
+    pub code_challenge: Option<CodeChallenge>,
+    /// When the password was checked: `auth_time` of OpenID Connect Core section 2.
+    pub issued_at: DateTimeUtc,
+    /// The instant from which it is worth nothing.
+    pub expires_at: DateTimeUtc,
+    /// When it was redeemed, once for all.
+    pub redeemed_at: Option<DateTimeUtc>,
+}
+
+/// Nothing is read from a code's side.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Redeems a code, if it still can be. Of any number of calls at once, one alone is told `true`: the guards are in
+    /// the statement, and the number of rows it changed decides.
+    pub async fn redeem(db: &impl ConnectionTrait, digest: CodeDigest, now: DateTimeUtc) -> Result<bool, DbErr> {
+        let redeemed = Self::update_many()
+            .col_expr(Column::RedeemedAt, Expr::value(now))
+            .filter(Column::Digest.eq(digest))
+            .filter(Column::RedeemedAt.is_null())
+            .filter(Column::ExpiresAt.gt(now))
+            .exec(db)
+            .await?;
+        Ok(redeemed.rows_affected == 1)
+    }
+
+    /// Deletes up to `limit` codes that expired before `now`, and says how many it were.
+    pub async fn sweep(db: &impl ConnectionTrait, now: DateTimeUtc, limit: u64) -> Result<u64, DbErr> {
+        let expired = Self::find().filter(Column::ExpiresAt.lte(now)).limit(limit).select_only().column(Column::Digest);
+        let swept = Self::delete_many()
+            .filter(Column::Digest.in_subquery(sea_orm::QueryTrait::into_query(expired)))
+            .exec(db)
+            .await?;
+        Ok(swept.rows_affected)
+    }
+}
