@@ -1,0 +1,187 @@
+//! Passwords that wait for a thread: a bounded queue that knows how long it is.
+
+use std::{
+    collections::VecDeque,
+    num::NonZeroUsize,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use argon2::Params;
+use tokio::sync::oneshot;
+
+use super::{HashError, engine::Tag};
+use crate::domain::password::Password;
+
+/// A password to hash.
+pub(super) struct Job {
+    pub(super) password: Password,
+    pub(super) params: Params,
+    pub(super) salt: Vec<u8>,
+    /// Where the asker waits. It is closed once nobody does.
+    pub(super) answer: oneshot::Sender<Result<Tag, HashError>>,
+}
+
+/// What a thread is to do next.
+pub(super) enum Next {
+    /// Hash.
+    Job(Job),
+    /// Nothing, for as long as it was ready to wait.
+    Idle,
+    /// Stop.
+    Closed,
+}
+
+/// Jobs, first come first served.
+#[derive(Debug)]
+pub(super) struct Queue {
+    capacity: usize,
+    workers: NonZeroUsize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    jobs: VecDeque<Job>,
+    /// How long a hash takes of late.
+    hash_time: Duration,
+    closed: bool,
+}
+
+impl Queue {
+    /// An empty queue before as many `workers`, a hash of which takes `hash_time` as far as is known yet.
+    pub(super) fn new(capacity: usize, workers: NonZeroUsize, hash_time: Duration) -> Self {
+        let state = State { jobs: VecDeque::new(), hash_time, closed: false };
+        Self { capacity, workers, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Takes a job in, or tells when to come again.
+    pub(super) fn push(&self, job: Job) -> Result<(), HashError> {
+        let mut state = self.lock();
+        if state.jobs.len() >= self.capacity {
+            // Whoever hung up leaves a place.
+            state.jobs.retain(|job| !job.answer.is_closed());
+        }
+        if state.jobs.len() >= self.capacity {
+            return Err(HashError::Busy { retry_after_seconds: state.seconds_to_drain(self.workers) });
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next job that somebody waits for. Without one it waits, for no longer than `patience` if there is one.
+    pub(super) fn pop(&self, patience: Option<Duration>) -> Next {
+        let nothing_to_do = |state: &mut State| {
+            while state.jobs.front().is_some_and(|job| job.answer.is_closed()) {
+                state.jobs.pop_front();
+            }
+            state.jobs.is_empty() && !state.closed
+        };
+        let state = self.lock();
+        let mut state = match patience {
+            None => self.changed.wait_while(state, nothing_to_do).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let waited = self.changed.wait_timeout_while(state, patience, nothing_to_do);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        match state.jobs.pop_front() {
+            _ if state.closed => Next::Closed,
+            Some(job) => Next::Job(job),
+            None => Next::Idle,
+        }
+    }
+
+    /// Learns how long a hash took.
+    pub(super) fn took(&self, time: Duration) {
+        let mut state = self.lock();
+        state.hash_time = (state.hash_time * 7 + time) / 8;
+    }
+
+    /// Sends everyone away. Nobody pushes from here on: whoever closes the queue is the only one who could.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.jobs.clear();
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change is a single step, so that a panic elsewhere cannot have left half of one.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn seconds_to_drain(&self, workers: NonZeroUsize) -> u64 {
+        let jobs = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
+        let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
+        let wait = self.hash_time.saturating_mul(jobs) / workers;
+        (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("jobs", &self.jobs.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<Tag, HashError>>;
+
+    fn job(password: &str) -> (Job, Answer) {
+        let (answer, answered) = oneshot::channel();
+        let password = Password::parse(password).unwrap();
+        (Job { password, params: Params::DEFAULT, salt: b"somesalt".to_vec(), answer }, answered)
+    }
+
+    fn popped(queue: &Queue) -> Option<String> {
+        match queue.pop(Some(Duration::ZERO)) {
+            Next::Job(job) => Some(job.password.expose().to_owned()),
+            Next::Idle | Next::Closed => None,
+        }
+    }
+
+    #[test]
+    fn a_full_queue_of_passwords_tells_when_to_come_again_at_the_pace_of_late() {
+        let queue = Queue::new(10, NonZeroUsize::new(2).unwrap(), Duration::from_millis(10));
+        let _answers: Vec<_> = (0..10)
+            .map(|_| {
+                let (job, answer) = job("a");
+                queue.push(job).unwrap();
+                answer
+            })
+            .collect();
+        let refused = || match queue.push(job("b").0) {
+            Err(HashError::Busy { retry_after_seconds }) => retry_after_seconds,
+            other => panic!("{other:?}"),
+        };
+        // 10 hashes of 10 ms on 2 threads; then of 500 ms, and a little more for the last part of a second.
+        assert_eq!(refused(), 1);
+        (0..100).for_each(|_| queue.took(Duration::from_millis(500)));
+        assert!((2..=3).contains(&refused()));
+        assert_eq!(popped(&queue).as_deref(), Some("a"));
+        queue.push(job("b").0).unwrap();
+    }
+
+    #[test]
+    fn an_asker_that_hung_up_loses_its_place_in_the_queue_of_passwords() {
+        let queue = Queue::new(2, NonZeroUsize::MIN, Duration::ZERO);
+        let ((first, _waits), (second, hangs_up)) = (job("first"), job("second"));
+        queue.push(first).unwrap();
+        queue.push(second).unwrap();
+        drop(hangs_up);
+        let (third, hangs_up) = job("third");
+        queue.push(third).unwrap();
+        drop(hangs_up);
+        assert_eq!(popped(&queue).as_deref(), Some("first"));
+        assert_eq!(popped(&queue), None);
+    }
+}

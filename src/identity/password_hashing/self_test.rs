@@ -1,0 +1,106 @@
+//! Which engine is trusted: the one that knows the answers on this machine.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    engine::{Fill, FillError, HashEngine},
+    phc::{Phc, PhcError},
+};
+
+/// The password that the answers are of.
+const PASSWORD: &[u8] = b"password";
+
+/// What `argon2` makes of [`PASSWORD`]: at the parameters in use, which is also how long a hash takes, and with lanes.
+const ANSWERS: [&str; 2] = [
+    "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$0qsHs573+LgGInzYb7sRqlOTBmqY4X6srNEm6ybpJ20",
+    "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
+];
+
+/// An engine does not compute Argon2id.
+#[derive(Debug, thiserror::Error)]
+pub enum SelfTestError {
+    /// The known answer could not be read.
+    #[error("a known answer was not read")]
+    Unreadable(#[from] PhcError),
+    /// The engine refused.
+    #[error("the engine refused a known answer")]
+    Failed(#[from] FillError),
+    /// The engine made another tag.
+    #[error("the engine computed something else than the known answer")]
+    Wrong,
+}
+
+/// The engine to use when `asked` is wanted, and how long a hash takes it. Both are held to the same answers; when the
+/// faster one misses them, the reference does its work.
+pub(super) fn choose(
+    asked: HashEngine,
+    filler: impl Fn(HashEngine) -> Box<dyn Fill>,
+) -> Result<(HashEngine, Duration), SelfTestError> {
+    let reference = (HashEngine::Argon2, test(&mut *filler(HashEngine::Argon2))?);
+    if asked == HashEngine::Argon2 {
+        return Ok(reference);
+    }
+    match test(&mut *filler(asked)) {
+        Ok(took) => Ok((asked, took)),
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(
+                error,
+                "the fast engine for passwords is wrong on this machine: the slower one is used"
+            );
+            Ok(reference)
+        }
+    }
+}
+
+fn test(filler: &mut dyn Fill) -> Result<Duration, SelfTestError> {
+    let mut longest = Duration::ZERO;
+    for answer in ANSWERS {
+        let phc = Phc::parse(answer)?;
+        let begun = Instant::now();
+        let tag = filler.fill(&phc.params, PASSWORD, &phc.salt)?;
+        longest = longest.max(begun.elapsed());
+        if *tag != phc.tag {
+            return Err(SelfTestError::Wrong);
+        }
+    }
+    Ok(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use argon2::Params;
+
+    use super::{super::engine::Tag, *};
+
+    /// Right but for one bit.
+    struct Liar(Box<dyn Fill>);
+
+    impl Fill for Liar {
+        fn fill(&mut self, params: &Params, password: &[u8], salt: &[u8]) -> Result<Tag, FillError> {
+            let mut tag = self.0.fill(params, password, salt)?;
+            tag[31] ^= 1;
+            Ok(tag)
+        }
+    }
+
+    #[test]
+    fn a_password_engine_is_used_as_asked_when_it_knows_the_answers() {
+        for asked in [HashEngine::Simd, HashEngine::Argon2] {
+            let (chosen, took) = choose(asked, HashEngine::filler).unwrap();
+            assert_eq!(chosen, asked);
+            assert!(took > Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn a_wrong_password_engine_gives_way_to_the_reference_and_a_wrong_reference_to_nothing() {
+        let lying = |liar| {
+            move |engine: HashEngine| -> Box<dyn Fill> {
+                if engine == liar { Box::new(Liar(engine.filler())) } else { engine.filler() }
+            }
+        };
+        assert_eq!(choose(HashEngine::Simd, lying(HashEngine::Simd)).unwrap().0, HashEngine::Argon2);
+        assert!(matches!(choose(HashEngine::Simd, lying(HashEngine::Argon2)), Err(SelfTestError::Wrong)));
+    }
+}
