@@ -1,0 +1,323 @@
+//! Keys on a disk, at any time one likes.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::Jwk};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::entropy::OsEntropy;
+
+/// Ids whose bytes are the same throughout, and one more with each id: those of one millisecond are in the
+/// order in which they were made.
+#[derive(Default)]
+struct Counter(AtomicU8);
+
+impl Entropy for Counter {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(self.0.fetch_add(1, Ordering::Relaxed));
+    }
+}
+
+fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 123_000_000).unwrap()
+}
+
+fn minutes(minutes: i64) -> DateTime<Utc> {
+    start() + TimeDelta::minutes(minutes)
+}
+
+fn seconds(seconds: i64) -> DateTime<Utc> {
+    start() + TimeDelta::seconds(seconds)
+}
+
+fn open(directory: &TempDir) -> SigningKeys {
+    SigningKeys::open(directory.path(), start(), &OsEntropy).unwrap()
+}
+
+fn file(directory: &TempDir, kid: Uuid) -> PathBuf {
+    directory.path().join(format!("{kid}.pem"))
+}
+
+fn names(directory: &TempDir) -> Vec<String> {
+    fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn kids(keys: &SigningKeys) -> Vec<Uuid> {
+    keys.published().iter().map(|key| key.kid).collect()
+}
+
+fn verify(keys: &SigningKeys, token: &str, now: DateTime<Utc>) -> Option<Value> {
+    keys.verifying(&header(token)?.kid, now)?.verify(token).ok()
+}
+
+#[test]
+fn the_first_key_is_made_for_its_owner_only_and_signs_at_once() {
+    let parent = TempDir::new().unwrap();
+    let directory = parent.path().join("data").join("keys");
+    let keys = SigningKeys::open(&directory, start(), &OsEntropy).unwrap();
+    let signing = keys.signing(start());
+    assert_eq!(signing.created_at(), start());
+    assert_eq!(kids(&keys), [signing.kid()]);
+
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    let file = directory.join(format!("{}.pem", signing.kid()));
+    assert_eq!(mode(&file), 0o600);
+    assert!(fs::read_to_string(file).unwrap().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "no temporary file is left");
+}
+
+#[test]
+fn the_next_start_finds_the_same_key() {
+    let directory = TempDir::new().unwrap();
+    let first = open(&directory);
+    assert_eq!(*open(&directory).published(), *first.published());
+}
+
+#[test]
+fn a_new_key_is_published_at_once_and_signs_when_it_is_old_enough() {
+    let directory = TempDir::new().unwrap();
+    let keys = open(&directory);
+    let first = keys.signing(start()).kid();
+    let second = rotate(directory.path(), minutes(60), &OsEntropy).unwrap();
+    keys.reload();
+    assert_eq!(kids(&keys), [first, second]);
+    assert_eq!(keys.signing(minutes(60)).kid(), first);
+    assert_eq!(keys.signing(minutes(70) - TimeDelta::milliseconds(1)).kid(), first);
+    assert_eq!(keys.signing(minutes(70)).kid(), second);
+
+    let states =
+        |now| list(directory.path(), now).unwrap().into_iter().map(|key| key.state).collect::<Vec<_>>();
+    assert_eq!(states(minutes(60)), [KeyState::Signing, KeyState::Waiting { signs_at: minutes(70) }]);
+    assert_eq!(states(minutes(70)), [KeyState::Verifying, KeyState::Signing]);
+}
+
+#[test]
+fn nodes_that_each_made_a_first_key_agree_on_the_oldest() {
+    let directory = TempDir::new().unwrap();
+    let entropy = Counter::default();
+    let first = rotate(directory.path(), start(), &entropy).unwrap();
+    let second = rotate(directory.path(), start(), &entropy).unwrap();
+    let (one, other) = (open(&directory), open(&directory));
+    assert_eq!(kids(&one), [first, second]);
+    assert_eq!(kids(&other), [first, second]);
+    assert_eq!(one.signing(minutes(9)).kid(), first);
+    assert_eq!(other.signing(minutes(9)).kid(), first);
+    assert_eq!(one.signing(minutes(10)).kid(), second);
+    assert_eq!(other.signing(minutes(10)).kid(), second);
+}
+
+#[test]
+fn a_key_of_another_node_is_found_by_its_id_but_not_looked_for_all_the_time() {
+    let directory = TempDir::new().unwrap();
+    let keys = open(&directory);
+    let second = rotate(directory.path(), seconds(1), &OsEntropy).unwrap().to_string();
+    assert!(keys.verifying(&second, seconds(1)).is_some());
+
+    let third = rotate(directory.path(), seconds(2), &OsEntropy).unwrap().to_string();
+    assert!(keys.verifying(&third, seconds(10)).is_none());
+    assert!(keys.verifying(&third, seconds(11)).is_some());
+    assert!(keys.verifying("no id at all", seconds(60)).is_none());
+}
+
+#[test]
+fn a_retired_key_is_forgotten_at_the_next_reading() {
+    let directory = TempDir::new().unwrap();
+    let keys = open(&directory);
+    let first = keys.signing(start()).kid();
+    rotate(directory.path(), minutes(1), &OsEntropy).unwrap();
+    retire(directory.path(), first, minutes(11)).unwrap();
+    keys.reload();
+    assert!(keys.verifying(&first.to_string(), minutes(11)).is_none());
+    assert!(!file(&directory, first).exists());
+}
+
+#[test]
+fn the_key_that_signs_and_one_that_is_not_there_are_not_retired() {
+    let directory = TempDir::new().unwrap();
+    let first = open(&directory).signing(start()).kid();
+    assert!(
+        matches!(retire(directory.path(), first, start()), Err(RetireError::Signing(kid)) if kid == first)
+    );
+    let unknown = Uuid::nil();
+    assert!(
+        matches!(retire(directory.path(), unknown, start()), Err(RetireError::Unknown(kid)) if kid == unknown)
+    );
+    assert!(file(&directory, first).exists());
+}
+
+#[test]
+fn files_that_are_no_keys_are_passed_over() {
+    let directory = TempDir::new().unwrap();
+    let keys = open(&directory);
+    let signing = keys.signing(start()).kid();
+    let pem = fs::read(file(&directory, signing)).unwrap();
+    let v4 = uuid::Builder::from_random_bytes([7; 16]).into_uuid();
+    let v7 = uuid::Builder::from_unix_timestamp_millis(7, &[7; 10]).into_uuid();
+    fs::write(directory.path().join("README"), "not a key").unwrap();
+    fs::write(directory.path().join(".hidden"), "not a key").unwrap();
+    fs::write(directory.path().join("server.pem"), &pem).unwrap();
+    fs::write(directory.path().join(format!("{}.pem", v7.simple())), &pem).unwrap();
+    fs::write(file(&directory, v4), &pem).unwrap();
+    fs::write(file(&directory, v7), "not a key").unwrap();
+    fs::create_dir(directory.path().join("lost+found")).unwrap();
+
+    keys.reload();
+    assert_eq!(kids(&keys), [signing]);
+    assert_eq!(kids(&open(&directory)), [signing]);
+    assert_eq!(keys.reading.lock().unwrap().skipped.len(), 6, "all of them but the hidden one");
+}
+
+#[test]
+fn a_directory_that_is_empty_or_gone_leaves_the_keys_as_they_were() {
+    let directory = TempDir::new().unwrap();
+    let keys = open(&directory);
+    let signing = keys.signing(start()).kid();
+    let token = keys.signing(start()).sign("JWT", &json!({})).unwrap();
+    fs::remove_file(file(&directory, signing)).unwrap();
+    keys.reload();
+    assert_eq!(kids(&keys), [signing]);
+    directory.close().unwrap();
+    keys.reload();
+    assert_eq!(keys.signing(minutes(60)).kid(), signing);
+    assert!(verify(&keys, &token, minutes(60)).is_some());
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_an_error_that_names_it() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = SigningKeys::open(&file, start(), &OsEntropy).unwrap_err();
+    assert!(error.to_string().contains(&file.display().to_string()), "{error}");
+    let missing = directory.path().join("missing");
+    assert!(matches!(rotate(&missing, start(), &OsEntropy), Err(KeyError::Write { .. })));
+    assert!(matches!(list(&missing, start()), Err(KeyError::Read { .. })));
+}
+
+#[test]
+fn a_key_that_cannot_be_written_leaves_nothing_behind() {
+    let directory = TempDir::new().unwrap();
+    // The next id is known here, and its name is taken by what cannot be overwritten.
+    let kid = uuid::Builder::from_unix_timestamp_millis(1_700_000_000_123, &[0; 10]).into_uuid();
+    fs::create_dir(file(&directory, kid)).unwrap();
+    assert!(rotate(directory.path(), start(), &Counter::default()).is_err());
+    assert_eq!(names(&directory), [format!("{kid}.pem")]);
+}
+
+#[test]
+fn a_token_of_one_node_verifies_at_another_and_with_the_published_key_alone() {
+    let directory = TempDir::new().unwrap();
+    let (one, other) = (open(&directory), open(&directory));
+    let claims = json!({ "sub": "somebody", "aud": "anybody", "exp": 1 });
+    let token = one.signing(start()).sign("at+jwt", &claims).unwrap();
+    let kid = one.signing(start()).kid();
+    assert_eq!(header(&token), Some(TokenHeader { kid: kid.to_string(), typ: "at+jwt".to_owned() }));
+    assert_eq!(verify(&other, &token, start()), Some(claims.clone()));
+
+    let PublicKey { kid, n, e } = &other.published()[0];
+    let jwk = json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e });
+    let jwk: Jwk = serde_json::from_value(jwk).unwrap();
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.validate_exp = false;
+    validation.set_audience(&["anybody"]);
+    let decoded =
+        jsonwebtoken::decode::<Value>(&token, &DecodingKey::from_jwk(&jwk).unwrap(), &validation).unwrap();
+    assert_eq!(decoded.claims, claims);
+    assert_eq!(
+        decoded.header,
+        Header {
+            typ: Some("at+jwt".to_owned()),
+            kid: Some(kid.to_string()),
+            ..Header::new(Algorithm::RS256)
+        }
+    );
+    assert_eq!((n.len(), e.as_str()), (342, "AQAB"));
+}
+
+#[test]
+fn a_token_is_accepted_from_its_key_and_unchanged_only() {
+    let directory = TempDir::new().unwrap();
+    rotate(directory.path(), start(), &OsEntropy).unwrap();
+    rotate(directory.path(), minutes(1), &OsEntropy).unwrap();
+    let keys = open(&directory);
+    let (old, new) = (keys.signing(start()), keys.signing(minutes(60)));
+    let token = old.sign("JWT", &json!({ "sub": "somebody" })).unwrap();
+    assert!(new.verifying().verify::<Value>(&token).is_err());
+
+    let parts: Vec<&str> = token.split('.').collect();
+    let claims = URL_SAFE_NO_PAD.encode(json!({ "sub": "somebody else" }).to_string());
+    let head =
+        URL_SAFE_NO_PAD.encode(json!({ "typ": "at+jwt", "alg": "RS256", "kid": old.kid() }).to_string());
+    let signature = URL_SAFE_NO_PAD.encode([1; 256]);
+    for changed in [
+        [parts[0], &claims, parts[2]].join("."),
+        [&head, parts[1], parts[2]].join("."),
+        [parts[0], parts[1], &signature].join("."),
+        [parts[0], parts[1], ""].join("."),
+        [parts[0], parts[1]].join("."),
+        format!("{token}."),
+        String::new(),
+    ] {
+        assert!(old.verifying().verify::<Value>(&changed).is_err(), "{changed}");
+    }
+    assert!(old.verifying().verify::<Value>(&token).is_ok());
+}
+
+#[test]
+fn no_other_algorithm_is_accepted() {
+    let directory = TempDir::new().unwrap();
+    let keys = open(&directory);
+    let signing = keys.signing(start());
+    let public = signing.verifying().public();
+    let pem = fs::read(file(&directory, signing.kid())).unwrap();
+    let claims = json!({ "sub": "somebody" });
+    let head = |alg| Header { kid: Some(signing.kid().to_string()), ..Header::new(alg) };
+
+    let none =
+        URL_SAFE_NO_PAD.encode(json!({ "typ": "JWT", "alg": "none", "kid": signing.kid() }).to_string());
+    let unsigned = format!("{none}.{}.", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let modulus = URL_SAFE_NO_PAD.decode(&public.n).unwrap();
+    let private = EncodingKey::from_rsa_pem(&pem).unwrap();
+    for token in [
+        unsigned,
+        jsonwebtoken::encode(&head(Algorithm::HS256), &claims, &EncodingKey::from_secret(&modulus)).unwrap(),
+        jsonwebtoken::encode(
+            &head(Algorithm::HS256),
+            &claims,
+            &EncodingKey::from_secret(public.n.as_bytes()),
+        )
+        .unwrap(),
+        jsonwebtoken::encode(&head(Algorithm::RS512), &claims, &private).unwrap(),
+        jsonwebtoken::encode(&head(Algorithm::PS256), &claims, &private).unwrap(),
+    ] {
+        assert!(signing.verifying().verify::<Value>(&token).is_err(), "{token}");
+    }
+    let token = jsonwebtoken::encode(&head(Algorithm::RS256), &claims, &private).unwrap();
+    assert!(signing.verifying().verify::<Value>(&token).is_ok());
+}
+
+#[test]
+fn a_header_without_a_key_or_a_type_is_not_ours() {
+    let token = |head: Value| format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(head.to_string()));
+    assert!(header(&token(json!({ "alg": "RS256", "kid": "a", "typ": "JWT" }))).is_some());
+    assert!(header(&token(json!({ "alg": "RS256", "typ": "JWT" }))).is_none());
+    assert!(header(&token(json!({ "alg": "RS256", "kid": "a" }))).is_none());
+    assert!(header("a.b").is_none());
+}
+
+#[test]
+fn printing_keys_shows_their_ids_only() {
+    let directory = TempDir::new().unwrap();
+    let keys = open(&directory);
+    let kid = keys.signing(start()).kid();
+    assert_eq!(format!("{keys:?}"), format!("SigningKeys([{kid}])"));
+    assert_eq!(format!("{:?}", keys.signing(start())), format!("SigningKey({kid})"));
+}
