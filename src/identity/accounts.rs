@@ -1,0 +1,65 @@
+//! Accounts: making them and finding them.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+use super::password_hashing::{HashError, PasswordHashing};
+use crate::{
+    domain::{email::Email, id, password::Password},
+    entity::user,
+    entropy::{self, Entropy},
+    store::{self, Store},
+};
+
+/// Why an account could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The address has an account already.
+    #[error("this e-mail address has an account already")]
+    Taken,
+    /// The password could not be hashed.
+    #[error("the password could not be hashed")]
+    Hash(#[from] HashError),
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] DbErr),
+}
+
+/// Makes an account whose address counts as confirmed, as an operator may.
+pub async fn add(
+    store: &Store,
+    hashing: &PasswordHashing,
+    entropy: &dyn Entropy,
+    email: Email,
+    password: Password,
+    now: DateTime<Utc>,
+) -> Result<Uuid, AccountError> {
+    let id = id::new(now, entropy);
+    let password_hash = hashing.hash(password, entropy::bytes(entropy)).await?;
+    let account = user::Model {
+        id,
+        email,
+        password_hash,
+        enabled: true,
+        email_verified_at: Some(now),
+        created_at: now,
+    };
+    let inserted =
+        user::Entity::insert(account.into_active_model()).exec_without_returning(store.writer()).await;
+    match inserted {
+        Ok(_) => Ok(id),
+        Err(error) if store::kind(&error) == store::Kind::Taken => Err(AccountError::Taken),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The account of an address, whatever its standing.
+pub async fn find(store: &Store, email: Email) -> Result<Option<user::Model>, DbErr> {
+    user::Entity::find_by_address(store.reader(), email).await
+}
+
+/// Every account, the oldest first.
+pub async fn list(store: &Store) -> Result<Vec<user::Model>, DbErr> {
+    user::Entity::list(store.reader()).await
+}

@@ -1,0 +1,133 @@
+//! Apps: registering them, and telling which of them a browser's page belongs to.
+
+use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+use super::{Identity, sign_in::SignInError};
+use crate::{
+    domain::{
+        origin::{LoginDomain, Origin},
+        redirect_uri::RedirectUri,
+    },
+    entity::{app, app_login_domain, app_redirect_uri},
+    store::{self, Store},
+};
+
+/// An app with all that is registered for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// The app itself.
+    pub app: app::Model,
+    /// Where it may send its users back to.
+    pub redirect_uris: Vec<RedirectUri>,
+    /// Where its own sign-in pages are.
+    pub login_domains: Vec<LoginDomain>,
+}
+
+/// Why an app could not be registered or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Another app owns one of the login domains.
+    #[error("one of the login domains belongs to another app")]
+    DomainTaken,
+    /// An app demands a policy that it does not have.
+    #[error("an app cannot demand its privacy policy without a policy version")]
+    NoPolicyToDemand,
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] DbErr),
+}
+
+/// The page that a request was sent from, as its `Origin` header tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Page {
+    /// No browser said.
+    Unsaid,
+    /// A page of this server, such as its own documentation.
+    Ours,
+    /// A page of the web.
+    Of(Origin),
+    /// A page that is nobody's: `null`, or what is no origin at all.
+    Opaque,
+}
+
+/// Registers an app, or puts `registration` in the place of what is known of it.
+pub async fn register(store: &Store, registration: &Registration) -> Result<(), RegisterError> {
+    let Registration { app, redirect_uris, login_domains } = registration;
+    if app.policy_demanded && app.policy_version.is_none() {
+        return Err(RegisterError::NoPolicyToDemand);
+    }
+    let transaction = store.begin().await?;
+    if app::Entity::find_by_id(app.id).one(&transaction).await?.is_some() {
+        app.clone().into_active_model().reset_all().update(&transaction).await?;
+    } else {
+        app::Entity::insert(app.clone().into_active_model()).exec_without_returning(&transaction).await?;
+    }
+    app_redirect_uri::Entity::replace(&transaction, app.id, redirect_uris).await?;
+    app_login_domain::Entity::replace(&transaction, app.id, login_domains).await.map_err(|error| {
+        match store::kind(&error) {
+            store::Kind::Taken => RegisterError::DomainTaken,
+            _ => error.into(),
+        }
+    })?;
+    Ok(transaction.commit().await?)
+}
+
+/// The app of a client id, enabled or not, with all that is registered for it.
+pub async fn find(store: &Store, id: Uuid) -> Result<Option<Registration>, DbErr> {
+    match app::Entity::find_by_id(id).one(store.reader()).await? {
+        Some(app) => Ok(Some(registration_of(store, app).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Every app, the oldest first.
+pub async fn list(store: &Store) -> Result<Vec<Registration>, DbErr> {
+    let mut registrations = Vec::new();
+    for app in app::Entity::list(store.reader()).await? {
+        registrations.push(registration_of(store, app).await?);
+    }
+    Ok(registrations)
+}
+
+async fn registration_of(store: &Store, app: app::Model) -> Result<Registration, DbErr> {
+    let redirect_uris = app_redirect_uri::Entity::of_app(store.reader(), app.id).await?;
+    let login_domains = app_login_domain::Entity::of_app(store.reader(), app.id).await?;
+    Ok(Registration { app, redirect_uris, login_domains })
+}
+
+impl Identity {
+    /// Whether pages of this origin may read our answers: they are of any enabled app.
+    pub async fn allows_origin(&self, origin: &Origin) -> Result<bool, DbErr> {
+        app::Entity::owns_origin(self.store.reader(), None, origin).await
+    }
+
+    /// The app that somebody signs in to: the one whose id was said, or else the one that owns the page's domain.
+    /// A page that is neither that app's nor ours is refused.
+    pub(super) async fn resolve_app(
+        &self,
+        said: Option<Uuid>,
+        page: &Page,
+    ) -> Result<app::Model, SignInError> {
+        let db = self.store.reader();
+        let Some(id) = said else {
+            let domain = match page {
+                Page::Unsaid | Page::Ours => return Err(SignInError::AppUnsaid),
+                Page::Of(origin) => origin.login_domain(),
+                Page::Opaque => None,
+            };
+            let app = match domain {
+                Some(domain) => app::Entity::find_enabled_by_login_domain(db, domain).await?,
+                None => None,
+            };
+            return app.ok_or(SignInError::OriginUnknown);
+        };
+        let app = app::Entity::find_enabled(db, id).await?.ok_or(SignInError::AppUnknown)?;
+        let trusted = match page {
+            Page::Unsaid | Page::Ours => true,
+            Page::Of(origin) => app::Entity::owns_origin(db, Some(id), origin).await?,
+            Page::Opaque => false,
+        };
+        if trusted { Ok(app) } else { Err(SignInError::OriginUnknown) }
+    }
+}

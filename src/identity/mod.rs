@@ -1,0 +1,64 @@
+//! ROOM: who somebody is. Signing in, the codes that come of it, the tokens they are swapped for, and what all that
+//! rests on: accounts, apps, acceptances, keys and the password hash. One file per use case.
+
+pub mod accounts;
+pub mod apps;
+pub mod codes;
+pub mod consent;
+pub mod password_hashing;
+pub mod sign_in;
+pub mod signing_keys;
+pub mod tokens;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::DbErr;
+
+use self::{password_hashing::PasswordHashing, signing_keys::SigningKeys};
+use crate::{entity::authorization_code, entropy::Entropy, store::Store};
+
+/// The room, with what it works on.
+pub struct Identity {
+    store: Store,
+    entropy: Arc<dyn Entropy>,
+    hashing: PasswordHashing,
+    keys: SigningKeys,
+    settings: Settings,
+}
+
+/// What an operator decides of this room.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `iss` of every token and `aud` of the access tokens: the server's public URL.
+    pub issuer: String,
+    /// How long an authorization code can be redeemed.
+    pub code_life: TimeDelta,
+}
+
+impl Identity {
+    /// Opens the room.
+    pub fn new(
+        store: Store,
+        entropy: Arc<dyn Entropy>,
+        hashing: PasswordHashing,
+        keys: SigningKeys,
+        settings: Settings,
+    ) -> Self {
+        Self { store, entropy, hashing, keys, settings }
+    }
+
+    /// The keys that tokens are signed with and checked by.
+    pub fn keys(&self) -> &SigningKeys {
+        &self.keys
+    }
+
+    /// Clears away what time has made worthless, a small batch at a time, so that nobody waits behind it.
+    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
+        const BATCH: u64 = 500;
+        while authorization_code::Entity::sweep(self.store.writer(), now, BATCH).await? == BATCH {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}

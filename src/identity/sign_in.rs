@@ -1,0 +1,117 @@
+//! Signing in: e-mail and password become an authorization code in a redirect URL.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use super::{Identity, apps::Page, consent::Acceptance, password_hashing::HashError};
+use crate::{
+    domain::{
+        authorization_code::AuthorizationCode, email::Email, password::Password, pkce::CodeChallenge,
+        state::State,
+    },
+    entity::{app_redirect_uri, authorization_code, user},
+};
+
+/// A request to sign in. Its form is right; whether it may succeed is another matter.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The app's client id, if it was said.
+    pub app: Option<Uuid>,
+    /// The page that the request was sent from.
+    pub page: Page,
+    /// Who signs in.
+    pub email: Email,
+    /// What they know.
+    pub password: Password,
+    /// The client's own value, to come back with the code.
+    pub state: State,
+    /// Where the client wants the code sent to.
+    pub redirect_uri: String,
+    /// The challenge that the exchange will have to meet (RFC 7636).
+    pub code_challenge: Option<CodeChallenge>,
+    /// Whether the user accepts the app's privacy policy.
+    pub accept_privacy_policy: bool,
+    /// The network address that the request came from.
+    pub address: Option<IpAddr>,
+}
+
+/// Why nobody was signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// No app was said, and no page says it either.
+    #[error("no app was named")]
+    AppUnsaid,
+    /// There is no enabled app of this id.
+    #[error("the app is unknown or disabled")]
+    AppUnknown,
+    /// The page is neither the app's nor ours.
+    #[error("the page does not belong to the app")]
+    OriginUnknown,
+    /// The app asks for a PKCE challenge, and none came.
+    #[error("the app requires PKCE")]
+    ChallengeMissing,
+    /// The redirect URI is not registered for the app.
+    #[error("the redirect URI is not registered")]
+    RedirectUriUnregistered,
+    /// Unknown address, wrong password, unconfirmed or disabled account: nobody is told which.
+    #[error("the credentials were refused")]
+    Credentials,
+    /// The app demands an acceptance of its privacy policy.
+    #[error("the privacy policy was not accepted")]
+    ConsentMissing,
+    /// The password could not be verified.
+    #[error("the password could not be verified")]
+    Hash(#[from] HashError),
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] DbErr),
+}
+
+impl Identity {
+    /// Signs somebody in and answers the URL that takes them back to their app.
+    ///
+    /// The order is part of the contract: app, page, redirect URI, hash, account, consent. From the hash on, every
+    /// refusal costs the same and reads the same, but for consent, which is only spoken of to who proved the password.
+    pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<String, SignInError> {
+        let app = self.resolve_app(request.app, &request.page).await?;
+        if app.pkce_required && request.code_challenge.is_none() {
+            return Err(SignInError::ChallengeMissing);
+        }
+        let registered = app_redirect_uri::Entity::of_app(self.store.reader(), app.id).await?;
+        let redirect_uri = registered
+            .iter()
+            .find_map(|registered| registered.answer(&request.redirect_uri))
+            .ok_or(SignInError::RedirectUriUnregistered)?;
+
+        let user = self.authenticate(request.email, request.password).await?;
+        let accepts = request.accept_privacy_policy.then_some(Acceptance { at: now, from: request.address });
+        let acceptance = self.consent(accepts, &app, &user).await?;
+
+        let code = AuthorizationCode::draw(&*self.entropy);
+        let url = redirect_uri.url_with(&code, &request.state, app.id);
+        let issued = authorization_code::Model {
+            digest: code.digest(),
+            app_id: app.id,
+            user_id: user.id,
+            redirect_uri,
+            state: request.state,
+            code_challenge: request.code_challenge,
+            issued_at: now,
+            expires_at: now + self.settings.code_life,
+            redeemed_at: None,
+        };
+        self.issue(issued, acceptance).await?;
+        Ok(url)
+    }
+
+    /// The account whose password this is, if it may sign in. Every address, known or not, costs one hash.
+    async fn authenticate(&self, email: Email, password: Password) -> Result<user::Model, SignInError> {
+        let account = user::Entity::find_by_address(self.store.reader(), email).await?;
+        let stored = account.as_ref().map(|account| account.password_hash.clone());
+        let right = self.hashing.verify(stored, password).await?;
+        account.filter(|account| right && account.may_sign_in()).ok_or(SignInError::Credentials)
+    }
+}
