@@ -1,0 +1,80 @@
+//! Classes: making them and reading them.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+use super::Classroom;
+use crate::{
+    domain::{class_name::ClassName, id},
+    entity::{class, enrolment},
+};
+
+/// Why a class cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such class.
+    #[error("there is no such class")]
+    NoSuchClass,
+    /// The reader neither owns the class nor is enrolled in it.
+    #[error("the class is closed to the reader")]
+    NotMember,
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] DbErr),
+}
+
+impl Classroom {
+    /// Makes a class. Its owner must have an account.
+    pub async fn add_class(
+        &self,
+        id: Option<Uuid>,
+        owner: Uuid,
+        name: ClassName,
+        now: DateTime<Utc>,
+    ) -> Result<class::Model, DbErr> {
+        let class = class::Model {
+            id: id.unwrap_or_else(|| id::new(now, &*self.entropy)),
+            owner_id: owner,
+            name,
+            description: None,
+            settings: None,
+            is_active: true,
+            join_code: None,
+            join_code_expires_at: None,
+            created_at: now,
+            updated_at: now,
+        };
+        class::Entity::insert(class.clone().into_active_model())
+            .exec_without_returning(self.store.writer())
+            .await?;
+        Ok(class)
+    }
+
+    /// A class as `reader` may see it `now`: its owner sees the join code while it admits, an enrolled student never.
+    pub async fn read_class(
+        &self,
+        id: Uuid,
+        reader: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<class::Model, ReadError> {
+        let db = self.store.reader();
+        let mut class = class::Entity::find_by_id(id).one(db).await?.ok_or(ReadError::NoSuchClass)?;
+        let owns = class.owner_id == reader;
+        if !owns && !enrolment::Entity::exists(db, id, reader).await? {
+            return Err(ReadError::NotMember);
+        }
+        class.join_code = class.live_join_code(now).filter(|_| owns).cloned();
+        Ok(class)
+    }
+
+    /// The class of an id, for an operator.
+    pub async fn class(&self, id: Uuid) -> Result<Option<class::Model>, DbErr> {
+        class::Entity::find_by_id(id).one(self.store.reader()).await
+    }
+
+    /// Every class, the oldest first.
+    pub async fn classes(&self) -> Result<Vec<class::Model>, DbErr> {
+        class::Entity::list(self.store.reader()).await
+    }
+}

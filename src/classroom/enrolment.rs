@@ -1,0 +1,75 @@
+//! Joining a class.
+
+use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use super::Classroom;
+use crate::{
+    domain::{id, join_code::JoinCode},
+    entity::{
+        class,
+        enrolment::{self, Status},
+    },
+    store,
+};
+
+/// Why nobody was enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The code is unknown, expired or replaced: nobody is told which.
+    #[error("the join code admits to no class")]
+    NoSuchCode,
+    /// The class is the bearer's own.
+    #[error("the owner of a class cannot join it")]
+    OwnClass,
+    /// The student has a place in the class.
+    #[error("the student is enrolled already")]
+    AlreadyEnrolled,
+    /// The account is gone since its token was issued.
+    #[error("the account is gone")]
+    NoSuchUser,
+    /// The database failed.
+    #[error("the database failed")]
+    Store(#[from] DbErr),
+}
+
+impl Classroom {
+    /// Enrols `student` in the class that `code` admits to.
+    pub async fn join(
+        &self,
+        code: &JoinCode,
+        student: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<enrolment::Model, JoinError> {
+        let class = class::Entity::find_by_live_join_code(self.store.reader(), code, now).await?;
+        let class = class.ok_or(JoinError::NoSuchCode)?;
+        if class.owner_id == student {
+            return Err(JoinError::OwnClass);
+        }
+        if enrolment::Entity::exists(self.store.reader(), class.id, student).await? {
+            return Err(JoinError::AlreadyEnrolled);
+        }
+        let enrolment = enrolment::Model {
+            id: id::new(now, &*self.entropy),
+            class_id: class.id,
+            student_id: student,
+            enrolled_at: now.date_naive(),
+            status: Status::Active,
+            created_at: now,
+            updated_at: now,
+        };
+        match enrolment::Entity::admit(self.store.writer(), &enrolment, code).await {
+            Ok(true) => Ok(enrolment),
+            Ok(false) => Err(self.why_not_admitted(class.id, student).await?),
+            Err(error) if store::kind(&error) == store::Kind::Dangling => Err(JoinError::NoSuchUser),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The class was there a moment ago; either somebody was quicker to enrol this student, or its code was replaced.
+    async fn why_not_admitted(&self, class: Uuid, student: Uuid) -> Result<JoinError, DbErr> {
+        let enrolled = enrolment::Entity::exists(self.store.writer(), class, student).await?;
+        Ok(if enrolled { JoinError::AlreadyEnrolled } else { JoinError::NoSuchCode })
+    }
+}
