@@ -1,0 +1,195 @@
+//! The boundary: what every request passes on its way in, and every answer on its way out, whichever family it is of.
+
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use poem::{
+    Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response, Result,
+    error::ResponseError,
+    http::{HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
+};
+
+use super::{
+    classes::error::ErrorCode,
+    cors,
+    failure::Failure,
+    identity::error::Code,
+    json::MAX_BODY,
+    openapi::{self, PathItem},
+};
+use crate::{clock::Clock, identity::Identity};
+
+/// The one instant of a request: everything in it is judged, stored and told by this time.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceivedAt(pub DateTime<Utc>);
+
+impl<'a> FromRequest<'a> for ReceivedAt {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        // The boundary puts it there; without it this is a 500.
+        let at = request.extensions().get::<Self>().copied();
+        at.ok_or_else(|| poem::Error::from_string("no instant", StatusCode::INTERNAL_SERVER_ERROR))
+    }
+}
+
+/// Why a body was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum BadBody {
+    /// It is not announced as JSON.
+    #[error("Content-Type must be application/json")]
+    MediaType,
+    /// It is longer than [`MAX_BODY`].
+    #[error("the body must have at most {MAX_BODY} bytes")]
+    TooLarge,
+    /// It did not arrive in time.
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    /// It broke off.
+    #[error("the body broke off")]
+    Interrupted,
+    /// It is no JSON.
+    #[error("the body is not valid JSON (line {line}, column {column})")]
+    Syntax {
+        /// Where, from 1.
+        line: usize,
+        /// Where in that line, from 1.
+        column: usize,
+    },
+    /// It is JSON, but not what the operation takes.
+    #[error("the body has faults")]
+    Form(Vec<String>),
+}
+
+impl BadBody {
+    /// A message for each fault.
+    pub fn messages(&self) -> Vec<Cow<'static, str>> {
+        match self {
+            Self::Form(faults) => faults.iter().cloned().map(Cow::Owned).collect(),
+            other => vec![Cow::Owned(other.to_string())],
+        }
+    }
+}
+
+impl ResponseError for BadBody {
+    fn status(&self) -> StatusCode {
+        StatusCode::BAD_REQUEST
+    }
+}
+
+/// Whose envelope a path's failures come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// `/api/v1/`.
+    SignIn,
+    /// All else, unknown paths included.
+    Classroom,
+}
+
+impl Family {
+    /// The family of a path.
+    pub fn of(path: &str) -> Self {
+        if path.starts_with("/api/v1/") || path == "/api/v1" { Self::SignIn } else { Self::Classroom }
+    }
+
+    fn refuse(self, error: poem::Error, at: DateTime<Utc>) -> Response {
+        match self {
+            Self::SignIn => Failure::<Code>::of(error).into_response(at),
+            Self::Classroom => Failure::<ErrorCode>::of(error).into_response(at),
+        }
+    }
+
+    fn refuse_method(self, allow: String, at: DateTime<Utc>) -> Response {
+        match self {
+            Self::SignIn => Failure::<Code>::method_not_allowed(allow).into_response(at),
+            Self::Classroom => Failure::<ErrorCode>::method_not_allowed(allow).into_response(at),
+        }
+    }
+}
+
+/// The outermost endpoint.
+pub struct Boundary<E> {
+    inner: E,
+    identity: Arc<Identity>,
+    clock: Arc<dyn Clock>,
+}
+
+impl<E: Endpoint> Boundary<E> {
+    /// Stands before `inner`.
+    pub fn new(inner: E, identity: Arc<Identity>, clock: Arc<dyn Clock>) -> Self {
+        Self { inner, identity, clock }
+    }
+
+    /// The answer to a request for `path`.
+    async fn answer(&self, path: &PathItem, family: Family, at: DateTime<Utc>, request: Request) -> Response {
+        if !path.answers(request.method()) {
+            return family.refuse_method(path.methods().join(", "), at);
+        }
+        match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
+            Ok(Ok(response)) => response.into_response(),
+            Ok(Err(error)) => family.refuse(error, at),
+            // The panic's words may hold anything; where it happened is on standard error already.
+            Err(_) => family.refuse(poem::Error::from_string("panic", StatusCode::INTERNAL_SERVER_ERROR), at),
+        }
+    }
+}
+
+impl<E: Endpoint> Endpoint for Boundary<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let at = self.clock.now();
+        request.extensions_mut().insert(ReceivedAt(at));
+        normalize(&mut request);
+        let family = Family::of(request.uri().path());
+        let Some(path) = openapi::document().path(request.uri().path()) else {
+            return Ok(sealed(family.refuse(poem::error::NotFoundError.into(), at)));
+        };
+        if path.is_service() {
+            return Ok(self.answer(path, family, at, request).await);
+        }
+        let origin = cors::allowed_origin(&self.identity, &request).await;
+        let mut response = match &origin {
+            Some(origin) if cors::is_preflight(&request) => cors::preflight(path, origin.clone()),
+            _ => self.answer(path, family, at, request).await,
+        };
+        if let Some(origin) = origin {
+            cors::expose(response.headers_mut(), origin);
+        }
+        Ok(sealed(response))
+    }
+}
+
+/// Brings a path to the form in which it is looked up. `/api/classes/...` is answered as `/classes/...`, because the
+/// documented base of the classroom page ends in `/api`; and what is no UTF-8 becomes an id that nobody has, instead of
+/// a path that is not there.
+fn normalize(request: &mut Request) {
+    let path = request.uri().path();
+    let rest = path.strip_prefix("/api").filter(|rest| *rest == "/classes" || rest.starts_with("/classes/"));
+    let decodable = percent_decode_str(path).decode_utf8().is_ok();
+    if rest.is_none() && decodable {
+        return;
+    }
+    let mut path = Cow::Borrowed(rest.unwrap_or(path));
+    if !decodable {
+        let segments = path.split('/').map(|segment| match percent_decode_str(segment).decode_utf8() {
+            Ok(_) => segment.to_owned(),
+            Err(_) => {
+                let text = percent_decode_str(segment).decode_utf8_lossy();
+                utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string()
+            }
+        });
+        path = Cow::Owned(segments.collect::<Vec<_>>().join("/"));
+    }
+    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+    if let Ok(path) = format!("{path}{query}").parse::<PathAndQuery>() {
+        *request.uri_mut() = Uri::from(path);
+    }
+}
+
+/// What both families say with every answer: it is for its asker alone, and another origin may get another.
+fn sealed(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
+    response
+}

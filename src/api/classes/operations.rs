@@ -1,0 +1,278 @@
+//! The operations of the classroom family: a table of contents. Each handler extracts, calls and converts.
+
+use std::sync::Arc;
+
+use poem_openapi::{OpenApi, param::Path};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    error::ErrorCode,
+    schema::{Class, Enrollment, JoinCode, Success},
+};
+use crate::{
+    api::{
+        boundary::ReceivedAt,
+        failure::Failure,
+        openapi::{AccessToken, Tag},
+        operation::{Answer, Documented, Examples, Operation, Refused},
+    },
+    classroom::Classroom,
+    domain,
+    identity::{Identity, tokens::Bearer},
+};
+
+/// The handlers, with the rooms they call.
+pub struct Classes {
+    classroom: Arc<Classroom>,
+    identity: Arc<Identity>,
+}
+
+impl Classes {
+    /// Opens the family's operations on these rooms.
+    pub fn new(classroom: Arc<Classroom>, identity: Arc<Identity>) -> Self {
+        Self { classroom, identity }
+    }
+
+    fn bearer(&self, token: &AccessToken, ReceivedAt(at): ReceivedAt) -> Result<Bearer, Failure<ErrorCode>> {
+        Ok(self.identity.bearer(&token.0.token, at)?)
+    }
+
+    /// The examples of every operation of this family.
+    pub fn examples() -> Vec<Examples> {
+        vec![
+            Examples::of::<GenerateJoinCode>(),
+            Examples::of::<JoinClassByCode>(),
+            Examples::of::<GetClass>(),
+        ]
+    }
+}
+
+#[OpenApi(tag = "Tag::Classes")]
+impl Classes {
+    /// Generate or regenerate the join code of a class
+    ///
+    /// Generates or regenerates a unique join code for the class. Only class owner can perform this action.
+    ///
+    /// The new code takes the place of the one before: once it was answered, nobody gets in with the old one. A body
+    /// is not read. `/api/classes/{classId}/join-code` is answered too, for clients whose base ends in `/api`; the same
+    /// holds for every path under `/classes`.
+    #[oai(path = "/classes/:classId/join-code", method = "post", operation_id = "generateJoinCode")]
+    async fn generate_join_code(
+        &self,
+        token: AccessToken,
+        /// The class ID
+        #[oai(name = "classId", example = "example_class")]
+        class_id: Path<String>,
+        at: ReceivedAt,
+    ) -> Result<Answer<GenerateJoinCode>, Refused<GenerateJoinCode>> {
+        let bearer = self.bearer(&token, at)?;
+        let class = class(&class_id)?;
+        let drawn = self.classroom.draw_join_code(class, bearer.user, at.0).await.map_err(Failure::from)?;
+        Ok(Answer(Success::new(GenerateJoinCode::SUCCESS, drawn)))
+    }
+
+    /// Join a class by its join code
+    ///
+    /// Enrols the bearer in the class that the code admits to. The code is taken as a person types it: case, blanks and
+    /// hyphens do not count, `O` is read as `0`, `I` and `L` as `1`.
+    #[oai(path = "/classes/join/:joinCode", method = "post", operation_id = "joinClassByCode")]
+    async fn join_class_by_code(
+        &self,
+        token: AccessToken,
+        /// The join code, as a person types it
+        #[oai(name = "joinCode", example = "example_join_code")]
+        join_code: Path<String>,
+        at: ReceivedAt,
+    ) -> Result<Answer<JoinClassByCode>, Refused<JoinClassByCode>> {
+        let bearer = self.bearer(&token, at)?;
+        let code =
+            domain::join_code::JoinCode::parse(&join_code).map_err(|_| Failure::invalid_join_code())?;
+        let enrolment = self.classroom.join(&code, bearer.user, at.0).await.map_err(Failure::from)?;
+        Ok(Answer(Success::new(JoinClassByCode::SUCCESS, enrolment)))
+    }
+
+    /// Read a class
+    ///
+    /// Its owner and the students enrolled in it may. The owner sees the join code that admits to it now.
+    #[oai(path = "/classes/:classId", method = "get", operation_id = "getClass")]
+    async fn get_class(
+        &self,
+        token: AccessToken,
+        /// The class ID
+        #[oai(name = "classId", example = "example_class")]
+        class_id: Path<String>,
+        at: ReceivedAt,
+    ) -> Result<Answer<GetClass>, Refused<GetClass>> {
+        let bearer = self.bearer(&token, at)?;
+        let class = class(&class_id)?;
+        let class = self.classroom.read_class(class, bearer.user, at.0).await.map_err(Failure::from)?;
+        Ok(Answer(Success::new(GetClass::SUCCESS, class)))
+    }
+}
+
+/// What is no UUID is a class that nobody knows.
+fn class(id: &str) -> Result<Uuid, Failure<ErrorCode>> {
+    Uuid::try_parse(id).map_err(|_| Failure::class_not_found())
+}
+
+fn example_class() -> String {
+    "22222222-2222-2222-2222-222222222222".to_owned()
+}
+
+fn example_join_code() -> String {
+    "7KQ2M9XD".to_owned()
+}
+
+/// `POST /classes/{classId}/join-code`
+pub struct GenerateJoinCode;
+
+impl Operation for GenerateJoinCode {
+    type Body = Success<JoinCode>;
+    type Code = ErrorCode;
+    const ID: &'static str = "generateJoinCode";
+    const SUCCESS: (u16, &'static str) = (200, "Join code generated successfully");
+    const FAILURES: &'static [Documented<ErrorCode>] = &[
+        UNAUTHORIZED,
+        Documented {
+            status: 403,
+            description: "Forbidden - Only class owner can generate join code",
+            code: ErrorCode::Forbidden,
+            message: "Only class owner can generate join code",
+        },
+        CLASS_NOT_FOUND,
+        TOO_MANY_REQUESTS,
+        INTERNAL_SERVER_ERROR,
+        SERVICE_UNAVAILABLE,
+    ];
+
+    fn success() -> Value {
+        json!({
+            "success": true,
+            "code": 200,
+            "message": Self::SUCCESS.1,
+            "data": { "joinCode": example_join_code(), "expiresAt": "2026-05-11T09:42:00Z" },
+        })
+    }
+}
+
+/// `POST /classes/join/{joinCode}`
+pub struct JoinClassByCode;
+
+impl Operation for JoinClassByCode {
+    type Body = Success<Enrollment>;
+    type Code = ErrorCode;
+    const ID: &'static str = "joinClassByCode";
+    const SUCCESS: (u16, &'static str) = (201, "Joined the class successfully");
+    const FAILURES: &'static [Documented<ErrorCode>] = &[
+        Documented {
+            status: 400,
+            description: "Bad Request - The join code is invalid or has expired, or the class is the bearer's own",
+            code: ErrorCode::InvalidJoinCode,
+            message: "The join code is invalid or has expired",
+        },
+        UNAUTHORIZED,
+        Documented {
+            status: 409,
+            description: "Conflict - Already enrolled in this class",
+            code: ErrorCode::AlreadyEnrolled,
+            message: "Already enrolled in this class",
+        },
+        TOO_MANY_REQUESTS,
+        INTERNAL_SERVER_ERROR,
+        SERVICE_UNAVAILABLE,
+    ];
+
+    fn success() -> Value {
+        json!({
+            "success": true,
+            "code": 201,
+            "message": Self::SUCCESS.1,
+            "data": {
+                "id": "019df262-4ec0-7000-8000-000000000001",
+                "classId": example_class(),
+                "studentId": "019df262-4ec0-7000-8000-000000000002",
+                "enrolledAt": "2026-05-04",
+                "status": "active",
+                "createdAt": "2026-05-04T09:42:00Z",
+                "updatedAt": "2026-05-04T09:42:00Z",
+            },
+        })
+    }
+}
+
+/// `GET /classes/{classId}`
+pub struct GetClass;
+
+impl Operation for GetClass {
+    type Body = Success<Class>;
+    type Code = ErrorCode;
+    const ID: &'static str = "getClass";
+    const SUCCESS: (u16, &'static str) = (200, "Class found");
+    const FAILURES: &'static [Documented<ErrorCode>] = &[
+        UNAUTHORIZED,
+        Documented {
+            status: 403,
+            description: "Forbidden - Only the owner and enrolled students can read the class",
+            code: ErrorCode::Forbidden,
+            message: "Only the owner and enrolled students can read the class",
+        },
+        CLASS_NOT_FOUND,
+        INTERNAL_SERVER_ERROR,
+        SERVICE_UNAVAILABLE,
+    ];
+
+    fn success() -> Value {
+        json!({
+            "success": true,
+            "code": 200,
+            "message": Self::SUCCESS.1,
+            "data": {
+                "id": example_class(),
+                "ownerId": "019df262-4ec0-7000-8000-000000000003",
+                "name": "10A1",
+                "description": null,
+                "joinCode": example_join_code(),
+                "settings": null,
+                "isActive": true,
+                "createdAt": "2026-05-04T09:42:00Z",
+                "updatedAt": "2026-05-04T09:42:00Z",
+            },
+        })
+    }
+}
+
+const UNAUTHORIZED: Documented<ErrorCode> = Documented {
+    status: 401,
+    description: "Unauthorized - Invalid or missing authentication token",
+    code: ErrorCode::Unauthorized,
+    message: "A valid access token is required",
+};
+
+const CLASS_NOT_FOUND: Documented<ErrorCode> = Documented {
+    status: 404,
+    description: "Class not found",
+    code: ErrorCode::ClassNotFound,
+    message: "Class not found",
+};
+
+const TOO_MANY_REQUESTS: Documented<ErrorCode> = Documented {
+    status: 429,
+    description: "Too Many Requests - Retry-After says when the next one is welcome",
+    code: ErrorCode::TooManyRequests,
+    message: "Too many requests; try again later",
+};
+
+const INTERNAL_SERVER_ERROR: Documented<ErrorCode> = Documented {
+    status: 500,
+    description: "Internal Server Error",
+    code: ErrorCode::InternalServerError,
+    message: "Internal Server Error",
+};
+
+const SERVICE_UNAVAILABLE: Documented<ErrorCode> = Documented {
+    status: 503,
+    description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
+    code: ErrorCode::ServiceUnavailable,
+    message: "The service is busy; try again later",
+};

@@ -1,0 +1,202 @@
+//! The bodies of the classroom family.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use poem_openapi::{
+    Enum, Object,
+    types::{Any, ParseFromJSON, ToJSON, Type},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    api::text::text,
+    classroom::join_codes::Drawn,
+    entity::{class, enrolment},
+};
+
+/// A success of the classroom family.
+#[derive(Debug, Object)]
+pub struct Success<T: Type + ParseFromJSON + ToJSON + Send + Sync> {
+    /// Always `true`.
+    success: bool,
+    /// The HTTP status.
+    code: i32,
+    /// What was done, for a person to read.
+    message: String,
+    /// What came of it.
+    data: T,
+}
+
+impl<T: Type + ParseFromJSON + ToJSON + Send + Sync> Success<T> {
+    /// What an operation that succeeds with `status` answers.
+    pub fn new((status, message): (u16, &str), data: impl Into<T>) -> Self {
+        Self { success: true, code: status.into(), message: message.to_owned(), data: data.into() }
+    }
+}
+
+/// A join code that was just drawn.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct JoinCode {
+    /// The generated join code: 8 characters of Crockford base 32, unique among all classes.
+    #[oai(validator(min_length = 8, max_length = 8, pattern = "^[0-9A-HJKMNP-TV-Z]{8}$"))]
+    join_code: String,
+    /// When the join code expires.
+    expires_at: Instant,
+}
+
+impl From<Drawn> for JoinCode {
+    fn from(Drawn { code, expires_at }: Drawn) -> Self {
+        Self { join_code: code.expose().to_owned(), expires_at: Instant(expires_at) }
+    }
+}
+
+/// A class.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct Class {
+    /// The class ID.
+    id: Uuid,
+    /// The user who owns the class.
+    owner_id: Uuid,
+    /// What the class is called.
+    #[oai(validator(min_length = 1, max_length = 50))]
+    name: String,
+    /// What the class is about, if anybody said.
+    #[oai(nullable)]
+    description: Option<String>,
+    /// The join code that admits to the class now. Null for everyone but the owner, and when there is none.
+    #[oai(nullable, validator(min_length = 8, max_length = 8, pattern = "^[0-9A-HJKMNP-TV-Z]{8}$"))]
+    join_code: Option<String>,
+    /// The client's own settings, an object of any shape, if it has any.
+    #[oai(nullable)]
+    settings: Option<BTreeMap<String, Any<Value>>>,
+    /// Whether the class takes part in lessons still.
+    is_active: bool,
+    /// When the class was made.
+    created_at: Instant,
+    /// When its name, description, settings or standing last changed.
+    updated_at: Instant,
+}
+
+impl From<class::Model> for Class {
+    fn from(class: class::Model) -> Self {
+        let class::Model {
+            id,
+            owner_id,
+            name,
+            description,
+            settings,
+            is_active,
+            join_code,
+            join_code_expires_at: _,
+            created_at,
+            updated_at,
+        } = class;
+        Self {
+            id,
+            owner_id,
+            name: name.as_str().to_owned(),
+            description,
+            join_code: join_code.map(|code| code.expose().to_owned()),
+            settings: settings.and_then(members),
+            is_active,
+            created_at: Instant(created_at),
+            updated_at: Instant(updated_at),
+        }
+    }
+}
+
+/// The members of a class's settings, which are an object.
+fn members(settings: Value) -> Option<BTreeMap<String, Any<Value>>> {
+    match settings {
+        Value::Object(members) => {
+            Some(members.into_iter().map(|(name, member)| (name, Any(member))).collect())
+        }
+        _ => None,
+    }
+}
+
+/// A student's place in a class.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct Enrollment {
+    /// The enrollment ID.
+    id: Uuid,
+    /// The class.
+    class_id: Uuid,
+    /// The student.
+    student_id: Uuid,
+    /// The day on which the student joined, in UTC.
+    enrolled_at: Day,
+    /// How the enrollment stands.
+    status: EnrollmentStatus,
+    /// When it was made.
+    created_at: Instant,
+    /// When it last changed.
+    updated_at: Instant,
+}
+
+/// How an enrollment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "camelCase")]
+pub enum EnrollmentStatus {
+    /// The student is in the class.
+    Active,
+    /// The student has left it.
+    Dropped,
+    /// The class is over.
+    Completed,
+}
+
+impl From<enrolment::Model> for Enrollment {
+    fn from(enrolment: enrolment::Model) -> Self {
+        let enrolment::Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } =
+            enrolment;
+        Self {
+            id,
+            class_id,
+            student_id,
+            enrolled_at: Day(enrolled_at),
+            status: match status {
+                enrolment::Status::Active => EnrollmentStatus::Active,
+                enrolment::Status::Dropped => EnrollmentStatus::Dropped,
+                enrolment::Status::Completed => EnrollmentStatus::Completed,
+            },
+            created_at: Instant(created_at),
+            updated_at: Instant(updated_at),
+        }
+    }
+}
+
+/// An instant of this family: RFC 3339 in UTC, whole seconds, `Z`.
+#[derive(Debug, Clone, Copy)]
+pub struct Instant(pub DateTime<Utc>);
+
+text!(Instant, "Instant", |text: &str| DateTime::parse_from_rfc3339(text).map(|at| Self(at.to_utc())), {
+    format: "date-time",
+    example: "2026-05-04T09:42:00Z".into(),
+});
+
+impl ToJSON for Instant {
+    fn to_json(&self) -> Option<Value> {
+        Some(Value::String(self.0.to_rfc3339_opts(SecondsFormat::Secs, true)))
+    }
+}
+
+/// A day, in UTC.
+#[derive(Debug, Clone, Copy)]
+pub struct Day(pub NaiveDate);
+
+text!(Day, "Day", |text: &str| text.parse().map(Self), {
+    format: "date",
+    example: "2026-05-04".into(),
+});
+
+impl ToJSON for Day {
+    fn to_json(&self) -> Option<Value> {
+        Some(Value::String(self.0.to_string()))
+    }
+}

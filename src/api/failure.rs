@@ -1,0 +1,182 @@
+//! Failures, before they are written down: what every layer's errors become, once.
+
+use std::{borrow::Cow, error::Error as StdError, fmt};
+
+use chrono::{DateTime, Utc};
+use poem::{
+    Response,
+    error::{MethodNotAllowedError, NotFoundError, ResponseError},
+    http::{HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    error::{AuthorizationError, ParsePathError},
+    types::{ToJSON, Type},
+};
+
+use super::{boundary::BadBody, json::Json};
+
+/// The codes of a family, and the body in which they are told.
+pub trait Envelope: fmt::Debug + Copy + Send + Sync + 'static {
+    /// The failure body.
+    type Body: Type + ToJSON;
+
+    /// What the family says of a status when nobody closer to the matter said more.
+    fn standard(status: StatusCode) -> (Self, &'static str);
+
+    /// The body of a failure that happened in the request received `at`.
+    fn body(failure: &Failure<Self>, at: DateTime<Utc>) -> Self::Body;
+}
+
+/// A failure of one request, in the words of a family.
+#[derive(Debug)]
+pub struct Failure<C> {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The family's code.
+    pub code: C,
+    /// What went wrong, for the reader of the answer: an entry for each fault.
+    pub messages: Vec<Cow<'static, str>>,
+    /// After how many seconds the same request may succeed.
+    pub retry_after: Option<u64>,
+    /// How to authenticate (RFC 6750 section 3).
+    pub challenge: Option<Challenge>,
+    /// Which methods the path knows, comma-separated (RFC 9110 section 10.2.1).
+    pub allow: Option<String>,
+    /// What failed underneath. It goes to the log, never to the answer.
+    pub source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The `WWW-Authenticate` of a 401 (RFC 6750 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// No token was sent.
+    NoToken,
+    /// The token that was sent is not accepted.
+    InvalidToken,
+}
+
+impl Challenge {
+    const fn value(self) -> &'static str {
+        match self {
+            Self::NoToken => r#"Bearer realm="homeroom""#,
+            Self::InvalidToken => r#"Bearer realm="homeroom", error="invalid_token""#,
+        }
+    }
+}
+
+impl<C: Envelope> Failure<C> {
+    /// The family's standard failure of a status.
+    pub fn standard(status: StatusCode) -> Self {
+        let (code, message) = C::standard(status);
+        Self::new(status, code, message)
+    }
+
+    /// A failure with a word of its own.
+    pub fn new(status: StatusCode, code: C, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            code,
+            messages: vec![message.into()],
+            retry_after: None,
+            challenge: None,
+            allow: None,
+            source: None,
+        }
+    }
+
+    /// A fault of ours. The client is told nothing of it.
+    pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { source: Some(source.into()), ..Self::standard(StatusCode::INTERNAL_SERVER_ERROR) }
+    }
+
+    /// Something we depend on is busy or away.
+    pub fn unavailable(retry_after: u64, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { retry_after: Some(retry_after), source, ..Self::standard(StatusCode::SERVICE_UNAVAILABLE) }
+    }
+
+    /// The request bears no token that is accepted.
+    pub fn unauthorized(challenge: Challenge) -> Self {
+        Self { challenge: Some(challenge), ..Self::standard(StatusCode::UNAUTHORIZED) }
+    }
+
+    /// The path does not know the method.
+    pub fn method_not_allowed(allow: String) -> Self {
+        Self { allow: Some(allow), ..Self::standard(StatusCode::METHOD_NOT_ALLOWED) }
+    }
+
+    /// Whatever an endpoint failed with: our own failure, or what the framework made of a request before our code ran.
+    pub fn of(error: poem::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(failure) => return failure,
+            Err(error) => error,
+        };
+        if let Some(body) = error.downcast_ref::<BadBody>() {
+            return Self { messages: body.messages(), ..Self::standard(StatusCode::BAD_REQUEST) };
+        }
+        if error.is::<AuthorizationError>() {
+            return Self::unauthorized(Challenge::NoToken);
+        }
+        if error.is::<NotFoundError>()
+            || error.is::<ParsePathError>()
+            || error.is::<poem::error::ParsePathError>()
+        {
+            return Self::standard(StatusCode::NOT_FOUND);
+        }
+        if error.is::<MethodNotAllowedError>() {
+            return Self::standard(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        if error.status().is_client_error() {
+            return Self::standard(StatusCode::BAD_REQUEST);
+        }
+        Self::internal(error.to_string())
+    }
+
+    /// Writes the failure down. What a server is to blame for is logged here, once, with all that led to it.
+    pub fn into_response(self, at: DateTime<Utc>) -> Response {
+        if self.status.is_server_error() {
+            self.log();
+        }
+        let mut response = poem::IntoResponse::into_response(Json(C::body(&self, at)));
+        response.set_status(self.status);
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge.value()));
+        }
+        if let Some(Ok(allow)) = self.allow.as_deref().map(HeaderValue::from_str) {
+            headers.insert(header::ALLOW, allow);
+        }
+        response
+    }
+
+    fn log(&self) {
+        let mut chain = String::new();
+        let mut cause = self.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(error) = cause {
+            let separator = if chain.is_empty() { "" } else { ": " };
+            chain = format!("{chain}{separator}{error}");
+            cause = error.source();
+        }
+        if self.status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(status = self.status.as_u16(), cause = %chain, "request failed");
+        } else {
+            tracing::warn!(status = self.status.as_u16(), cause = %chain, "request turned away");
+        }
+    }
+}
+
+impl<C: fmt::Debug> fmt::Display for Failure<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.status.as_u16(), self.code)
+    }
+}
+
+impl<C: fmt::Debug> StdError for Failure<C> {}
+
+impl<C: fmt::Debug> ResponseError for Failure<C> {
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+}

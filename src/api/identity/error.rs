@@ -1,0 +1,151 @@
+//! The failures of the sign-in family: which error of a room is which status, code and message.
+
+use chrono::{DateTime, Utc};
+use poem::http::StatusCode;
+use poem_openapi::{Enum, Object};
+use sea_orm::DbErr;
+
+use crate::{
+    api::failure::{Envelope, Failure},
+    identity::{password_hashing::HashError, sign_in::SignInError, tokens::ExchangeError},
+    store,
+};
+
+/// What went wrong, for a program to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "SignInErrorCode")]
+pub enum Code {
+    /// 500: a fault of the server's.
+    #[oai(rename = "[E0000]")]
+    InternalServerError,
+    /// 400: the request has a fault, or was refused.
+    #[oai(rename = "[E4000]")]
+    BadRequest,
+    /// 404: there is no such path.
+    #[oai(rename = "[E4040]")]
+    NotFound,
+    /// 405: the path does not know the method.
+    #[oai(rename = "[E4050]")]
+    MethodNotAllowed,
+    /// 429: too many of these requests; `Retry-After` says when.
+    #[oai(rename = "[E4290]")]
+    TooManyRequests,
+    /// 503: something the server depends on is busy or away; `Retry-After` says when.
+    #[oai(rename = "[E5030]")]
+    ServiceUnavailable,
+}
+
+/// Which kind of entry this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "camelCase")]
+pub enum Validation {
+    /// An error.
+    Error,
+}
+
+/// A failure of the sign-in family.
+#[derive(Debug, Object)]
+#[oai(rename = "SignInErrors")]
+pub struct Errors {
+    /// An entry for each fault, at least one.
+    #[oai(validator(min_items = 1, max_items = 64))]
+    errors: Vec<ErrorEntry>,
+}
+
+/// One fault.
+#[derive(Debug, Object)]
+#[oai(rename = "SignInError")]
+pub struct ErrorEntry {
+    /// Always `error`.
+    validation: Validation,
+    /// What went wrong, for a program to read.
+    code: Code,
+    /// What went wrong, for a person to read. A fault of the body begins with the property's name.
+    message: String,
+}
+
+impl Envelope for Code {
+    type Body = Errors;
+
+    fn standard(status: StatusCode) -> (Self, &'static str) {
+        match status {
+            StatusCode::NOT_FOUND => (Self::NotFound, "There is nothing at this path"),
+            StatusCode::METHOD_NOT_ALLOWED => (Self::MethodNotAllowed, "This path does not know the method"),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                (Self::ServiceUnavailable, "The service is busy; try again later")
+            }
+            StatusCode::INTERNAL_SERVER_ERROR => (Self::InternalServerError, "Internal Server Error"),
+            _ => (Self::BadRequest, "The request cannot be read"),
+        }
+    }
+
+    fn body(failure: &Failure<Self>, _: DateTime<Utc>) -> Errors {
+        let entry = |message: &std::borrow::Cow<'_, str>| ErrorEntry {
+            validation: Validation::Error,
+            code: failure.code,
+            message: message.clone().into_owned(),
+        };
+        Errors { errors: failure.messages.iter().map(entry).collect() }
+    }
+}
+
+/// How long a client should wait for a database that is busy or away, in seconds.
+const STORE_RETRY: u64 = 2;
+
+impl Failure<Code> {
+    fn bad_request(message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
+    }
+}
+
+impl From<DbErr> for Failure<Code> {
+    fn from(error: DbErr) -> Self {
+        match store::kind(&error) {
+            store::Kind::Unavailable => Self::unavailable(STORE_RETRY, Some(error.into())),
+            store::Kind::Taken | store::Kind::Dangling | store::Kind::Broken => Self::internal(error),
+        }
+    }
+}
+
+impl From<HashError> for Failure<Code> {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy { retry_after_seconds } => Self::unavailable(retry_after_seconds, None),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<SignInError> for Failure<Code> {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::AppUnsaid => {
+                Self::bad_request("appUuid is required unless the Origin header names the app")
+            }
+            SignInError::AppUnknown => Self::bad_request("appUuid is not the id of an enabled app"),
+            SignInError::OriginUnknown => Self::bad_request("Origin does not belong to the app"),
+            SignInError::ChallengeMissing => Self::bad_request("codeChallenge is required by the app"),
+            SignInError::RedirectUriUnregistered => {
+                Self::bad_request("redirectUri is not registered for the app")
+            }
+            SignInError::Credentials => Self::bad_request("The e-mail address or the password is wrong"),
+            SignInError::ConsentMissing => Self::bad_request(
+                "acceptPrivacyPolicy must be true: the app demands its current privacy policy",
+            ),
+            SignInError::Hash(error) => error.into(),
+            SignInError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ExchangeError> for Failure<Code> {
+    fn from(error: ExchangeError) -> Self {
+        match error {
+            ExchangeError::Refused => Self::bad_request(
+                "The code is invalid, has expired or was redeemed, or was issued for something else",
+            ),
+            ExchangeError::Sign(error) => Self::internal(error),
+            ExchangeError::Store(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The payload: JSON, whose media type is exactly `application/json`, in the document and on the wire.
+
+use std::time::Duration;
+
+use poem::{IntoResponse, Request, RequestBody, Response, Result, error::ReadBodyError, http::header};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    payload::Payload,
+    registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
+    types::{ParseFromJSON, ToJSON, Type},
+};
+use serde_json::Value;
+
+use super::{
+    boundary::BadBody,
+    form::{self, Form},
+};
+
+/// The largest body that is read, in bytes.
+pub const MAX_BODY: usize = 16 * 1024;
+/// How long a body may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// A JSON body.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: Type> Payload for Json<T> {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn check_content_type(content_type: &str) -> bool {
+        // A charset or any other parameter changes nothing: JSON is UTF-8 (RFC 8259 section 8.1).
+        let essence = content_type.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case(Self::CONTENT_TYPE)
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Type + ToJSON> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        Response::builder().content_type(Self::CONTENT_TYPE).body(self.0.to_json_string())
+    }
+}
+
+impl<T: ParseFromJSON + Form> Json<T> {
+    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, BadBody> {
+        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if !content_type.is_some_and(Self::check_content_type) {
+            return Err(BadBody::MediaType);
+        }
+        let body = body.take().map_err(|_| BadBody::Interrupted)?;
+        let bytes = match tokio::time::timeout(ARRIVAL, body.into_bytes_limit(MAX_BODY)).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(BadBody::TooLarge),
+            Ok(Err(_)) => return Err(BadBody::Interrupted),
+            Err(_) => return Err(BadBody::TooSlow),
+        };
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| BadBody::Syntax { line: error.line(), column: error.column() })?;
+        form::check::<T>(&value)?;
+        let parsed =
+            T::parse_from_json(Some(value)).map_err(|_| BadBody::Form(vec![form::UNREADABLE.into()]))?;
+        Ok(Self(parsed))
+    }
+}
+
+impl<'a, T: ParseFromJSON + Form> ApiExtractor<'a> for Json<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <Self as Payload>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest {
+            description: None,
+            content: vec![MetaMediaType { content_type: Self::CONTENT_TYPE, schema: T::schema_ref() }],
+            required: true,
+        })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        Ok(Self::read(request, body).await?)
+    }
+}

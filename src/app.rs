@@ -1,0 +1,78 @@
+//! The composition root: one place where rooms and doors are put together. `main` and the tests call the same.
+
+use std::sync::Arc;
+
+use poem::{Endpoint, IntoEndpoint, Response};
+use poem_openapi::OpenApiService;
+use url::Url;
+
+use crate::{
+    api::{
+        boundary::Boundary, classes::operations::Classes, identity::operations::SignInOperations, openapi,
+        service::operations::Service,
+    },
+    classroom::{self, Classroom},
+    clock::Clock,
+    entropy::Entropy,
+    identity::{self, Identity, password_hashing::PasswordHashing, signing_keys::SigningKeys},
+    store::Store,
+};
+
+/// What a server is made of.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Where chance comes from.
+    pub entropy: Arc<dyn Entropy>,
+    /// The password hash's workers.
+    pub hashing: PasswordHashing,
+    /// The keys that tokens are signed with.
+    pub keys: SigningKeys,
+    /// The server's own address, as its users know it.
+    pub public_url: Url,
+    /// What an operator decides of signing in.
+    pub identity: identity::Settings,
+    /// What an operator decides of classes.
+    pub classroom: classroom::Settings,
+}
+
+/// The rooms of a server, without its doors.
+#[derive(Clone)]
+pub struct App {
+    /// Who somebody is.
+    pub identity: Arc<Identity>,
+    /// Classes.
+    pub classroom: Arc<Classroom>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    public_url: Url,
+}
+
+impl App {
+    /// Furnishes the rooms.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, clock, entropy, hashing, keys, public_url, identity, classroom } = parts;
+        Self {
+            identity: Arc::new(Identity::new(store.clone(), entropy.clone(), hashing, keys, identity)),
+            classroom: Arc::new(Classroom::new(store.clone(), entropy, classroom)),
+            store,
+            clock,
+            public_url,
+        }
+    }
+
+    /// The HTTP door.
+    pub fn endpoint(&self) -> impl Endpoint<Output = Response> + 'static {
+        let operations: openapi::Operations = (
+            SignInOperations::new(self.identity.clone(), self.public_url.clone()),
+            Classes::new(self.classroom.clone(), self.identity.clone()),
+            Service::new(self.identity.clone(), self.store.clone()),
+        );
+        // The document is written now: a fault in it stops the server here, not its first request.
+        openapi::document();
+        let service = OpenApiService::new(operations, "Homeroom", openapi::VERSION).into_endpoint();
+        Boundary::new(service, self.identity.clone(), self.clock.clone())
+    }
+}
