@@ -2,8 +2,8 @@
 //!
 //! A step only adds: a node of the version before must run on beside a new one.
 
-pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
 use sea_orm_migration::prelude::{MigrationTrait, async_trait};
+pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
 
 mod m20261121_000001_identity;
 mod m20261121_000002_classroom;

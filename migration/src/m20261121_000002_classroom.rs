@@ -32,7 +32,9 @@ impl MigrationTrait for Migration {
             )
             .await?;
         manager
-            .create_index(Index::create().name("classes_by_owner").table(Class::Table).col(Class::OwnerId).take())
+            .create_index(
+                Index::create().name("classes_by_owner").table(Class::Table).col(Class::OwnerId).take(),
+            )
             .await?;
         manager
             .create_table(

@@ -54,7 +54,9 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(254));
-        for text in ["", "a@", "user", "user@@example.com", "us er@example.com", "user@example.com\0", long.as_str()] {
+        for text in
+            ["", "a@", "user", "user@@example.com", "us er@example.com", "user@example.com\0", long.as_str()]
+        {
             assert_eq!(Email::parse(text), Err(InvalidEmail), "{text:?}");
         }
     }

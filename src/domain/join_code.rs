@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn what_is_too_short_too_long_or_foreign_is_no_code() {
-        for typed in ["", "1234567", "123456789", "1234567U", "1234567é", "1234567\0", "ＡＢＣＤＥＦＧＨ"] {
+        for typed in ["", "1234567", "123456789", "1234567U", "1234567é", "1234567\0", "ＡＢＣＤＥＦＧＨ"]
+        {
             assert_eq!(JoinCode::parse(typed), Err(InvalidJoinCode), "{typed:?}");
         }
     }

@@ -107,7 +107,16 @@ mod tests {
 
     #[test]
     fn only_a_canonical_tuple_is_an_origin() {
-        for text in ["null", "", "https://a.example/", "https://A.example", "https://a.example:443", "ftp://a.example", "https://u@a.example", "a.example"] {
+        for text in [
+            "null",
+            "",
+            "https://a.example/",
+            "https://A.example",
+            "https://a.example:443",
+            "ftp://a.example",
+            "https://u@a.example",
+            "a.example",
+        ] {
             assert_eq!(Origin::parse(text), Err(InvalidOrigin), "{text:?}");
         }
         assert!(Origin::parse("https://a.example:8443").is_ok());

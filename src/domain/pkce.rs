@@ -22,6 +22,11 @@ impl CodeChallenge {
         }
     }
 
+    /// The challenge's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether `verifier` is the secret behind this challenge (RFC 7636 section 4.6).
     pub fn is_met_by(&self, verifier: &CodeVerifier) -> bool {
         let answer = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.0.as_bytes()));

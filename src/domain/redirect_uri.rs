@@ -27,7 +27,9 @@ pub enum InvalidRedirectUri {
     #[error("must be an absolute URI, its scheme and host in lower case (RFC 3986)")]
     Syntax,
     /// What is sent there could be read on the way.
-    #[error("must begin with https://, or with http:// on localhost, 127.0.0.1 or [::1] (RFC 8252 section 7.3)")]
+    #[error(
+        "must begin with https://, or with http:// on localhost, 127.0.0.1 or [::1] (RFC 8252 section 7.3)"
+    )]
     Scheme,
     /// It has a fragment.
     #[error("must not have a fragment (RFC 6749 section 3.1.2)")]
@@ -56,8 +58,9 @@ impl RedirectUri {
         if !(1..=Self::MAX).contains(&text.len()) {
             return Err(InvalidRedirectUri::Length);
         }
-        let written_in_uri_characters =
-            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte));
+        let written_in_uri_characters = text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte));
         let url = Url::parse(text).map_err(|_| InvalidRedirectUri::Syntax)?;
         if !written_in_uri_characters {
             return Err(InvalidRedirectUri::Syntax);
@@ -98,7 +101,8 @@ impl RedirectUri {
     /// loopback address (RFC 8252 section 7.3).
     pub fn answer(&self, requested: &str) -> Option<Self> {
         let same = self.0 == requested
-            || without_loopback_port(&self.0).is_some_and(|own| Some(own) == without_loopback_port(requested));
+            || without_loopback_port(&self.0)
+                .is_some_and(|own| Some(own) == without_loopback_port(requested));
         same.then(|| Self(requested.to_owned()))
     }
 
@@ -167,21 +171,41 @@ mod tests {
         ] {
             assert_eq!(RedirectUri::register(text), Err(why), "{text}");
         }
-        for text in ["https://a.example", "https://a.example:8443/cb?a=1", "http://localhost:5173/cb", "http://[::1]/cb", "http://127.0.0.1/cb"] {
+        for text in [
+            "https://a.example",
+            "https://a.example:8443/cb?a=1",
+            "http://localhost:5173/cb",
+            "http://[::1]/cb",
+            "http://127.0.0.1/cb",
+        ] {
             assert!(RedirectUri::register(text).is_ok(), "{text}");
         }
     }
 
     #[test]
     fn only_the_registered_string_matches_but_for_the_port_on_a_loopback_address() {
-        let answers = |registered, requested| RedirectUri::register(registered).unwrap().answer(requested).is_some();
+        let answers =
+            |registered, requested| RedirectUri::register(registered).unwrap().answer(requested).is_some();
         assert!(answers("https://a.example/cb", "https://a.example/cb"));
-        for other in ["https://a.example/cb/", "https://a.example/CB", "https://a.example:443/cb", "https://a.example/cb?x", "https://a.example.evil/cb"] {
+        for other in [
+            "https://a.example/cb/",
+            "https://a.example/CB",
+            "https://a.example:443/cb",
+            "https://a.example/cb?x",
+            "https://a.example.evil/cb",
+        ] {
             assert!(!answers("https://a.example/cb", other), "{other}");
         }
         assert!(answers("http://127.0.0.1/cb", "http://127.0.0.1:49152/cb"));
         assert!(answers("http://[::1]:1/cb", "http://[::1]/cb"));
-        for other in ["http://127.0.0.1:99999/cb", "http://127.0.0.1:/cb", "http://127.0.0.1:1@evil.example/cb", "http://127.0.0.1.evil.example/cb", "http://[::1]:1/cb", "http://127.0.0.1:+1/cb"] {
+        for other in [
+            "http://127.0.0.1:99999/cb",
+            "http://127.0.0.1:/cb",
+            "http://127.0.0.1:1@evil.example/cb",
+            "http://127.0.0.1.evil.example/cb",
+            "http://[::1]:1/cb",
+            "http://127.0.0.1:+1/cb",
+        ] {
             assert!(!answers("http://127.0.0.1/cb", other), "{other}");
         }
         assert!(!answers("http://localhost:1/cb", "http://localhost:2/cb"));
@@ -190,7 +214,11 @@ mod tests {
     #[test]
     fn the_url_reads_as_the_documented_one() {
         let uri = RedirectUri::register("https://app.example.com/callback").unwrap();
-        let url = uri.url_with(&AuthorizationCode::presented("code_abc123"), &State::parse("state_123").unwrap(), APP);
+        let url = uri.url_with(
+            &AuthorizationCode::presented("code_abc123"),
+            &State::parse("state_123").unwrap(),
+            APP,
+        );
         assert_eq!(
             url,
             "https://app.example.com/callback?code=code_abc123&state=state_123\

@@ -18,7 +18,11 @@ impl State {
     /// Takes any text of 1 to [`State::MAX`] characters without control characters.
     pub fn parse(text: &str) -> Result<Self, InvalidState> {
         let fits = (1..=Self::MAX).contains(&text.chars().count());
-        if fits && !text.chars().any(char::is_control) { Ok(Self(text.to_owned())) } else { Err(InvalidState) }
+        if fits && !text.chars().any(char::is_control) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidState)
+        }
     }
 
     /// The client's text, unchanged.

@@ -39,11 +39,7 @@ impl Entity {
     }
 
     /// Gives an app exactly these domains.
-    pub async fn replace(
-        db: &impl ConnectionTrait,
-        app: Uuid,
-        domains: &[LoginDomain],
-    ) -> Result<(), DbErr> {
+    pub async fn replace(db: &impl ConnectionTrait, app: Uuid, domains: &[LoginDomain]) -> Result<(), DbErr> {
         Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?;
         let rows: Vec<ActiveModel> = domains
             .iter()

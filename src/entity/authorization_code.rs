@@ -2,7 +2,9 @@
 
 use sea_orm::{QuerySelect, entity::prelude::*};
 
-use crate::domain::{authorization_code::CodeDigest, pkce::CodeChallenge, redirect_uri::RedirectUri, state::State};
+use crate::domain::{
+    authorization_code::CodeDigest, pkce::CodeChallenge, redirect_uri::RedirectUri, state::State,
+};
 
 /// An issued code.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -38,7 +40,11 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Entity {
     /// Redeems a code, if it still can be. Of any number of calls at once, one alone is told `true`: the guards are in
     /// the statement, and the number of rows it changed decides.
-    pub async fn redeem(db: &impl ConnectionTrait, digest: CodeDigest, now: DateTimeUtc) -> Result<bool, DbErr> {
+    pub async fn redeem(
+        db: &impl ConnectionTrait,
+        digest: CodeDigest,
+        now: DateTimeUtc,
+    ) -> Result<bool, DbErr> {
         let redeemed = Self::update_many()
             .col_expr(Column::RedeemedAt, Expr::value(now))
             .filter(Column::Digest.eq(digest))
@@ -51,7 +57,8 @@ impl Entity {
 
     /// Deletes up to `limit` codes that expired before `now`, and says how many it were.
     pub async fn sweep(db: &impl ConnectionTrait, now: DateTimeUtc, limit: u64) -> Result<u64, DbErr> {
-        let expired = Self::find().filter(Column::ExpiresAt.lte(now)).limit(limit).select_only().column(Column::Digest);
+        let expired =
+            Self::find().filter(Column::ExpiresAt.lte(now)).limit(limit).select_only().column(Column::Digest);
         let swept = Self::delete_many()
             .filter(Column::Digest.in_subquery(sea_orm::QueryTrait::into_query(expired)))
             .exec(db)

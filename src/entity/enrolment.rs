@@ -1,7 +1,8 @@
 //! Enrolments: which student is in which class, one row for each pair.
 
 use sea_orm::{
-    ActiveEnum, entity::prelude::*,
+    ActiveEnum,
+    entity::prelude::*,
     sea_query::{Expr, OnConflict, Query},
 };
 
@@ -58,7 +59,8 @@ impl Entity {
     /// whether it did. Code and enrolment are judged by one statement, so no code that was replaced before the
     /// statement began lets anybody in.
     pub async fn admit(db: &impl ConnectionTrait, enrolment: &Model, code: &JoinCode) -> Result<bool, DbErr> {
-        let Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } = enrolment.clone();
+        let Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } =
+            enrolment.clone();
         let place = Query::select()
             .exprs([
                 Expr::value(id),

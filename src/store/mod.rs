@@ -8,8 +8,8 @@ use std::{fmt, path::Path, time::Duration};
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
-    SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqlErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
@@ -43,10 +43,18 @@ impl std::str::FromStr for Location {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             // What follows a `?` would be options; ours are fixed, and a file of that name is nobody's wish.
-            return if path.is_empty() || path.contains(['?', ':']) { Err(InvalidLocation) } else { Ok(Self::Sqlite(path.into())) };
+            return if path.is_empty() || path.contains(['?', ':']) {
+                Err(InvalidLocation)
+            } else {
+                Ok(Self::Sqlite(path.into()))
+            };
         }
         let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
-        if postgres && url::Url::parse(text).is_ok() { Ok(Self::Postgres(text.to_owned())) } else { Err(InvalidLocation) }
+        if postgres && url::Url::parse(text).is_ok() {
+            Ok(Self::Postgres(text.to_owned()))
+        } else {
+            Err(InvalidLocation)
+        }
     }
 }
 
@@ -151,7 +159,12 @@ fn sqlite(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
         .test_before_acquire(false)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |options| {
-            let options = options.in_memory(false).shared_cache(false).filename(&path).foreign_keys(true).busy_timeout(BUSY);
+            let options = options
+                .in_memory(false)
+                .shared_cache(false)
+                .filename(&path)
+                .foreign_keys(true)
+                .busy_timeout(BUSY);
             if read_only {
                 options.pragma("query_only", "on")
             } else {
@@ -187,15 +200,19 @@ pub fn kind(error: &DbErr) -> Kind {
     }
     match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Kind::Unavailable,
-        DbErr::Exec(RuntimeErr::SqlxError(driver)) | DbErr::Query(RuntimeErr::SqlxError(driver)) => match driver.as_ref() {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Kind::Unavailable,
-            sqlx::Error::Database(database) if is_passing(database.code().as_deref()) => Kind::Unavailable,
-            _ => Kind::Broken,
-        },
+        DbErr::Exec(RuntimeErr::SqlxError(driver)) | DbErr::Query(RuntimeErr::SqlxError(driver)) => {
+            match driver.as_ref() {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => Kind::Unavailable,
+                sqlx::Error::Database(database) if is_passing(database.code().as_deref()) => {
+                    Kind::Unavailable
+                }
+                _ => Kind::Broken,
+            }
+        }
         _ => Kind::Broken,
     }
 }
@@ -204,7 +221,8 @@ pub fn kind(error: &DbErr) -> Kind {
 /// `SQLITE_BUSY` with its extended codes and `SQLITE_FULL`.
 fn is_passing(code: Option<&str>) -> bool {
     code.is_some_and(|code| {
-        let postgres = code.len() == 5 && ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class));
+        let postgres =
+            code.len() == 5 && ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class));
         postgres || ["5", "261", "517", "773", "13"].contains(&code)
     })
 }
