@@ -1,2 +1,7 @@
-//! Homeroom.
-fn main() {}
+//! Homeroom's command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    homeroom::cli::main()
+}

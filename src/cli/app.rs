@@ -1,0 +1,193 @@
+//! `homeroom app`
+
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+use super::{Failure, open};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Data,
+    domain::{id, origin::LoginDomain, redirect_uri::RedirectUri},
+    entity::app,
+    entropy::OsEntropy,
+    identity::apps::{self, RegisterError, Registration},
+    store::Store,
+};
+
+/// How long access and id tokens live unless an operator says otherwise, in minutes.
+const ACCESS_TOKEN_MINUTES: i32 = 60;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Register an app and print its client id
+    Add {
+        /// The client id [default: a new one]
+        #[arg(long, value_name = "UUID")]
+        id: Option<Uuid>,
+        /// What people call it
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        details: Box<Details>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Change an app: what is not said stays as it is
+    Set {
+        /// The client id
+        #[arg(value_name = "UUID")]
+        id: Uuid,
+        /// What people call it
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        details: Box<Details>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Print every app: id, name, standing, then a line for each thing registered for it
+    List(Data),
+}
+
+/// What is said of an app. `Option` is what was not said.
+#[derive(Debug, Args)]
+struct Details {
+    /// Where it may send its users back to: https, or http on this machine; give it once for each
+    #[arg(long, value_name = "URI", value_parser = |text: &str| RedirectUri::register(text))]
+    redirect_uri: Option<Vec<RedirectUri>>,
+    /// A domain of its own sign-in pages, such as login.example.com; give it once for each
+    #[arg(long, value_name = "DOMAIN", value_parser = |text: &str| LoginDomain::parse(text))]
+    login_domain: Option<Vec<LoginDomain>>,
+    /// The version of its privacy policy that is in force; empty for none
+    #[arg(long, value_name = "VERSION")]
+    policy_version: Option<String>,
+    /// Whether who has not accepted that version is turned away
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    demand_policy: Option<bool>,
+    /// Whether a code is only issued against a PKCE challenge
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    require_pkce: Option<bool>,
+    /// How long its access and id tokens live, in minutes (1 to 1440) [default: 60]
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(i32).range(1..=1440))]
+    access_token_minutes: Option<i32>,
+    /// Whether anybody may sign in to it
+    #[arg(long, value_name = "BOOL")]
+    enabled: Option<bool>,
+}
+
+impl Details {
+    /// Puts what was said in the place of what was known.
+    fn apply(self, registration: &mut Registration) {
+        fn say<T>(place: &mut T, said: Option<T>) {
+            if let Some(said) = said {
+                *place = said;
+            }
+        }
+        let Self {
+            redirect_uri,
+            login_domain,
+            policy_version,
+            demand_policy,
+            require_pkce,
+            access_token_minutes,
+            enabled,
+        } = self;
+        say(&mut registration.redirect_uris, redirect_uri);
+        say(&mut registration.login_domains, login_domain);
+        say(
+            &mut registration.app.policy_version,
+            policy_version.map(|version| Some(version).filter(|version| !version.is_empty())),
+        );
+        say(&mut registration.app.policy_demanded, demand_policy);
+        say(&mut registration.app.pkce_required, require_pkce);
+        say(&mut registration.app.access_token_minutes, access_token_minutes);
+        say(&mut registration.app.enabled, enabled);
+    }
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    match arguments.command {
+        Command::Add { id, name, details, data } => {
+            let store = open(&data).await?;
+            let id = id.unwrap_or_else(|| id::new(now, &OsEntropy));
+            if find(&store, id).await?.is_some() {
+                return Err(Failure::Usage(format!(
+                    "there is an app {id} already; change it with `app set`"
+                )));
+            }
+            let mut registration = new(id, &name, now);
+            details.apply(&mut registration);
+            register(&store, &registration).await?;
+            println!("{id}");
+        }
+        Command::Set { id, name, details, data } => {
+            let store = open(&data).await?;
+            let found = find(&store, id).await?;
+            let mut registration = found.ok_or_else(|| Failure::Usage(format!("there is no app {id}")))?;
+            if let Some(name) = name {
+                registration.app.name = name;
+            }
+            details.apply(&mut registration);
+            register(&store, &registration).await?;
+        }
+        Command::List(data) => {
+            let store = open(&data).await?;
+            let registrations = apps::list(&store).await.map_err(|error| Failure::of("listing", &error))?;
+            registrations.iter().for_each(print);
+        }
+    }
+    Ok(())
+}
+
+/// An app of which nothing is said yet but its name.
+pub fn new(id: Uuid, name: &str, now: chrono::DateTime<chrono::Utc>) -> Registration {
+    Registration {
+        app: app::Model {
+            id,
+            name: name.to_owned(),
+            enabled: true,
+            policy_version: None,
+            policy_demanded: false,
+            pkce_required: false,
+            access_token_minutes: ACCESS_TOKEN_MINUTES,
+            created_at: now,
+        },
+        redirect_uris: Vec::new(),
+        login_domains: Vec::new(),
+    }
+}
+
+async fn find(store: &Store, id: Uuid) -> Result<Option<Registration>, Failure> {
+    apps::find(store, id).await.map_err(|error| Failure::of("looking up the app", &error))
+}
+
+async fn register(store: &Store, registration: &Registration) -> Result<(), Failure> {
+    apps::register(store, registration).await.map_err(|error| match error {
+        RegisterError::DomainTaken | RegisterError::NoPolicyToDemand => Failure::Usage(error.to_string()),
+        RegisterError::Store(error) => Failure::of("registering the app", &error),
+    })
+}
+
+fn print(Registration { app, redirect_uris, login_domains }: &Registration) {
+    println!("{}\t{}\t{}", app.id, app.name, if app.enabled { "enabled" } else { "disabled" });
+    for uri in redirect_uris {
+        println!("\tredirect URI\t{}", uri.as_str());
+    }
+    for domain in login_domains {
+        println!("\tlogin domain\t{}", domain.as_str());
+    }
+    if let Some(version) = &app.policy_version {
+        println!("\tprivacy policy\t{version}{}", if app.policy_demanded { ", demanded" } else { "" });
+    }
+    if app.pkce_required {
+        println!("\tPKCE\trequired");
+    }
+    println!("\taccess tokens\t{} minutes", app.access_token_minutes);
+}

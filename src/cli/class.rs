@@ -1,0 +1,70 @@
+//! `homeroom class`
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, open};
+use crate::{
+    classroom::{Classroom, Settings},
+    clock::{Clock, SystemClock},
+    config::Data,
+    domain::{class_name::ClassName, email::Email},
+    entropy::OsEntropy,
+    identity::accounts,
+    store::Store,
+};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a class
+    Add {
+        /// The e-mail address of the teacher who owns it
+        #[arg(long, value_name = "EMAIL")]
+        owner: String,
+        /// What it is called (1 to 50 characters)
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Print every class: id, owner, name
+    List(Data),
+}
+
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    match arguments.command {
+        Command::Add { owner, name, data } => {
+            let email =
+                Email::parse(&owner).map_err(|error| Failure::Usage(format!("--owner '{owner}' {error}")))?;
+            let name = ClassName::parse(&name)
+                .map_err(|error| Failure::Usage(format!("--name '{name}' {error}")))?;
+            let store = open(&data).await?;
+            let owner =
+                accounts::find(&store, email).await.map_err(|error| Failure::of("looking up", &error))?;
+            let owner = owner.ok_or_else(|| {
+                Failure::Usage("--owner has no account; make one with `user add`".to_owned())
+            })?;
+            let class = classroom(store).add_class(None, owner.id, name, SystemClock.now()).await;
+            println!("{}", class.map_err(|error| Failure::of("making the class", &error))?.id);
+        }
+        Command::List(data) => {
+            let classroom = classroom(open(&data).await?);
+            for class in classroom.classes().await.map_err(|error| Failure::of("listing", &error))? {
+                println!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The room, for an operator: nobody draws a join code here.
+fn classroom(store: Store) -> Classroom {
+    Classroom::new(store, Arc::new(OsEntropy), Settings::default())
+}

@@ -1,0 +1,96 @@
+//! `homeroom demo`
+
+use uuid::Uuid;
+
+use super::{
+    Failure, app, open,
+    serve::{listen, log_to_stderr, say, start_hashing},
+};
+use crate::{
+    classroom::Classroom,
+    clock::{Clock, SystemClock},
+    config::Config,
+    domain::{class_name::ClassName, email::Email, password::Password, redirect_uri::RedirectUri},
+    entropy::OsEntropy,
+    identity::{accounts, apps, password_hashing::PasswordHashing},
+    store::Store,
+};
+
+/// The app of the documented request.
+const APP: Uuid = Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
+/// The class of the teacher who signs in with the documented request.
+const OWN_CLASS: Uuid = Uuid::from_u128(0x2222_2222_2222_2222_2222_2222_2222_2222);
+/// A class of somebody else's.
+const OTHER_CLASS: Uuid = Uuid::from_u128(0x3333_3333_3333_3333_3333_3333_3333_3333);
+const REDIRECT_URI: &str = "https://app.example.com/callback";
+const TEACHER: &str = "user@example.com";
+const STUDENT: &str = "student@example.com";
+const OTHER_TEACHER: &str = "colleague@example.com";
+const PASSWORD: &str = "VeryStrongPass123!";
+
+pub async fn run(config: &Config) -> Result<(), Failure> {
+    log_to_stderr();
+    let store = open(&config.data).await?;
+    let hashing = start_hashing(config)?;
+    found(&store, &hashing, config).await?;
+    listen(config, store, hashing, |url| say(&welcome(url))).await
+}
+
+/// Makes what the sample school lacks: all of it the first time, nothing the next.
+async fn found(store: &Store, hashing: &PasswordHashing, config: &Config) -> Result<(), Failure> {
+    let failed = |error: &dyn std::error::Error| Failure::of("making the sample school", error);
+    let now = SystemClock.now();
+    if apps::find(store, APP).await.map_err(|error| failed(&error))?.is_none() {
+        let mut registration = app::new(APP, "Sample app", now);
+        registration.redirect_uris =
+            vec![RedirectUri::register(REDIRECT_URI).map_err(|error| failed(&error))?];
+        apps::register(store, &registration).await.map_err(|error| failed(&error))?;
+    }
+    let classroom = Classroom::new(store.clone(), std::sync::Arc::new(OsEntropy), config.classroom());
+    for (address, class) in
+        [(TEACHER, Some((OWN_CLASS, "10A1"))), (OTHER_TEACHER, Some((OTHER_CLASS, "10A2"))), (STUDENT, None)]
+    {
+        let email = Email::parse(address).map_err(|error| failed(&error))?;
+        let account = accounts::find(store, email.clone()).await.map_err(|error| failed(&error))?;
+        let user = if let Some(account) = account {
+            account.id
+        } else {
+            let password = Password::parse(PASSWORD).map_err(|error| failed(&error))?;
+            let added = accounts::add(store, hashing, &OsEntropy, email, password, now).await;
+            added.map_err(|error| failed(&error))?
+        };
+        if let Some((id, name)) = class
+            && classroom.class(id).await.map_err(|error| failed(&error))?.is_none()
+        {
+            let name = ClassName::parse(name).map_err(|error| failed(&error))?;
+            classroom.add_class(Some(id), user, name, now).await.map_err(|error| failed(&error))?;
+        }
+    }
+    Ok(())
+}
+
+/// The story, as it can be pasted into a shell.
+fn welcome(url: &str) -> String {
+    format!(
+        r#"
+Read and try it:  {url}/docs
+
+# The teacher signs in: the answer is a URL with a code in it
+URL=$(curl -s {url}/api/v1/codes -H 'Content-Type: application/json' \
+  -d '{{"appUuid":"{APP}","email":"{TEACHER}","password":"{PASSWORD}","state":"state-from-client","redirectUri":"{REDIRECT_URI}","acceptPrivacyPolicy":false}}' \
+  | tee /dev/stderr | sed 's/.*"url":"\([^"]*\)".*/\1/')
+CODE=$(echo "$URL" | sed 's/.*[?&]code=\([^&]*\).*/\1/')
+
+# The code becomes an access token
+ACCESS_TOKEN=$(curl -s {url}/api/v1/tokens -H 'Content-Type: application/json' \
+  -d '{{"client_id":"{APP}","service":"email","grant_type":"authorization_code","redirect_uri":"{REDIRECT_URI}","code":"'$CODE'","state":"state-from-client"}}' \
+  | tee /dev/stderr | sed 's/.*"accessToken":"\([^"]*\)".*/\1/')
+
+# The teacher draws a join code
+curl -s -X POST {url}/classes/{OWN_CLASS}/join-code -H "Authorization: Bearer $ACCESS_TOKEN"
+
+# The student signs in the same way, as {STUDENT} with the same password, and joins with
+#   curl -s -X POST {url}/classes/join/JOIN_CODE -H "Authorization: Bearer $ACCESS_TOKEN"
+"#
+    )
+}

@@ -1,0 +1,65 @@
+//! `homeroom keys`
+
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+use super::Failure;
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Data,
+    entropy::OsEntropy,
+    identity::signing_keys::{self, KeyState, RetireError, SigningKeys},
+};
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new key: published at once, it signs after ten minutes, when every node has it
+    Rotate(Data),
+    /// Delete a key that no longer signs: tokens that it signed are refused from then on
+    Retire {
+        /// The key's id, as `keys list` prints it
+        kid: Uuid,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Print every key with its birth and what it does
+    List(Data),
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    match &arguments.command {
+        Command::Rotate(data) => {
+            let directory = data.keys();
+            SigningKeys::open(&directory, now, &OsEntropy)
+                .and_then(|_| signing_keys::rotate(&directory, now, &OsEntropy))
+                .map(|kid| println!("{kid}"))
+                .map_err(|error| Failure::of("rotating", &error))
+        }
+        Command::Retire { kid, data } => {
+            signing_keys::retire(&data.keys(), *kid, now).map_err(|error| match error {
+                RetireError::Unknown(_) | RetireError::Signing(_) => Failure::Usage(error.to_string()),
+                RetireError::Directory(_) => Failure::of("retiring", &error),
+            })
+        }
+        Command::List(data) => {
+            let keys =
+                signing_keys::list(&data.keys(), now).map_err(|error| Failure::of("listing", &error))?;
+            for key in keys {
+                let state = match key.state {
+                    KeyState::Signing => "signing".to_owned(),
+                    KeyState::Waiting { signs_at } => format!("signs at {}", signs_at.to_rfc3339()),
+                    KeyState::Verifying => "verifying".to_owned(),
+                };
+                println!("{}\t{}\t{state}", key.kid, key.created_at.to_rfc3339());
+            }
+            Ok(())
+        }
+    }
+}

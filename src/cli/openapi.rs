@@ -1,0 +1,32 @@
+//! `homeroom openapi`
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::api::openapi;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The form to print it in
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Format {
+    /// The bytes that are served at /openapi.yaml
+    #[default]
+    Yaml,
+    /// The bytes that are served at /openapi.json
+    Json,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let document = match arguments.format {
+        Format::Yaml => openapi::document().yaml(),
+        Format::Json => openapi::document().json(),
+    };
+    std::io::stdout().write_all(document.as_bytes()).map_err(|error| Failure::of("printing", &error))
+}

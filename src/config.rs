@@ -1,0 +1,144 @@
+//! What an operator decides, each by a flag or by its environment variable. Rooms get their own part of it.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
+
+use chrono::TimeDelta;
+use clap::Args;
+use url::Url;
+
+use crate::{
+    classroom, identity,
+    identity::password_hashing::{self, HashEngine},
+    store::Location,
+};
+
+/// Where data is kept.
+#[derive(Debug, Clone, Args)]
+pub struct Data {
+    /// The directory of the signing keys, and of the SQLite database unless another is named
+    #[arg(long, env = "HOMEROOM_DATA_DIR", value_name = "DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+
+    /// The database, `postgres://USER:PASSWORD@HOST/NAME` or `sqlite:PATH` [default: homeroom.db in the data directory]
+    #[arg(long, env = "HOMEROOM_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<Location>,
+}
+
+impl Data {
+    /// The database.
+    pub fn database(&self) -> Location {
+        self.database_url.clone().unwrap_or_else(|| Location::in_directory(&self.data_dir))
+    }
+
+    /// The directory of the signing keys.
+    pub fn keys(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &Path {
+        &self.data_dir
+    }
+}
+
+/// How passwords are hashed.
+#[derive(Debug, Clone, Args)]
+pub struct Hashing {
+    /// What fills the memory of the password hash: `simd` is the faster, `argon2` the reference
+    #[arg(long, env = "HOMEROOM_HASH_ENGINE", value_name = "ENGINE", value_enum, default_value_t)]
+    pub hash_engine: HashEngine,
+
+    /// How many threads hash, each with 19 MiB of its own while it is busy [default: one per core]
+    #[arg(long, env = "HOMEROOM_HASH_WORKERS", value_name = "COUNT")]
+    pub hash_workers: Option<NonZeroUsize>,
+
+    /// How many sign-ins may wait for a thread; one more is told to come back (503) [default: 64 per thread]
+    #[arg(long, env = "HOMEROOM_HASH_QUEUE", value_name = "COUNT")]
+    pub hash_queue: Option<NonZeroUsize>,
+}
+
+impl Hashing {
+    /// The workers' part.
+    pub fn settings(&self) -> password_hashing::Settings {
+        let default = password_hashing::Settings::default();
+        let workers = self.hash_workers.unwrap_or(default.workers);
+        let queue = self.hash_queue.map_or(64 * workers.get(), NonZeroUsize::get);
+        password_hashing::Settings { engine: self.hash_engine, workers, queue, ..default }
+    }
+}
+
+/// What `serve` and `demo` take.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// The address and port to listen on; port 0 takes a free one
+    #[arg(long, env = "HOMEROOM_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The server's own URL, as its users know it: issuer and audience of the tokens [default: http:// and the listen
+    /// address; required when that is a wildcard]
+    #[arg(long, env = "HOMEROOM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub public_url: Option<Url>,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub data: Data,
+
+    /// How long an authorization code can be redeemed, in seconds (10 to 600)
+    #[arg(long, env = "HOMEROOM_CODE_LIFE", value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(i64).range(10..=600))]
+    pub code_life: i64,
+
+    /// How long a join code admits, in minutes (1 to 527040, which are 366 days)
+    #[arg(long, env = "HOMEROOM_JOIN_CODE_LIFE", value_name = "MINUTES", default_value_t = 10_080,
+          value_parser = clap::value_parser!(i64).range(1..=527_040))]
+    pub join_code_life: i64,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub hashing: Hashing,
+}
+
+/// The server listens on every address, and nobody said by which of them it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("--public-url is required when --listen is a wildcard address")]
+pub struct PublicUrlRequired;
+
+impl Config {
+    /// The public URL, given the address that is listened on.
+    pub fn public_url(&self, listening: SocketAddr) -> Result<Url, PublicUrlRequired> {
+        match &self.public_url {
+            Some(url) => Ok(url.clone()),
+            None if listening.ip().is_unspecified() => Err(PublicUrlRequired),
+            None => Url::parse(&format!("http://{listening}")).map_err(|_| PublicUrlRequired),
+        }
+    }
+
+    /// The sign-in room's part.
+    pub fn identity(&self, public_url: &Url) -> identity::Settings {
+        identity::Settings { issuer: issuer(public_url), code_life: TimeDelta::seconds(self.code_life) }
+    }
+
+    /// The classroom's part.
+    pub fn classroom(&self) -> classroom::Settings {
+        classroom::Settings { join_code_life: TimeDelta::minutes(self.join_code_life) }
+    }
+}
+
+/// A URL as an issuer is written: without the slash that the standard puts behind a bare host.
+pub fn issuer(public_url: &Url) -> String {
+    public_url.as_str().trim_end_matches('/').to_owned()
+}
+
+fn public_url(text: &str) -> Result<Url, &'static str> {
+    const RULE: &str = "must be an http or https URL without user name, query and fragment";
+    let url = Url::parse(text).map_err(|_| RULE)?;
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if matches!(url.scheme(), "http" | "https") && plain { Ok(url) } else { Err(RULE) }
+}
