@@ -1,0 +1,90 @@
+# shellcheck shell=bash
+#
+# What the scripts share. Sourced, not run: it moves to the top of the repository, finds cargo, and
+# offers functions that install what is missing.
+#
+#   need COMMAND PACKAGE...   notes the Debian packages if there is no such command
+#   need_compiler             likewise for a C compiler that links
+#   need_postgres             likewise for the PostgreSQL server's programs
+#   install_missing           installs what was noted, or names it and exits
+#   need_component NAME COMPONENT
+#                             adds a component of the Rust toolchain if there is no `cargo NAME`
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+
+die() {
+    echo "scripts/$(basename "$0"): $*" >&2
+    exit 1
+}
+
+# A shell that was open while rustup was installed does not have its directory on the path yet.
+PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
+
+need_cargo() {
+    command -v cargo >/dev/null || die "cargo is missing: install Rust with rustup, see https://rustup.rs"
+}
+
+need_component() {
+    cargo "$1" --version >/dev/null 2>&1 && return
+    echo "installing $2"
+    rustup --quiet component add "$2" || die "could not install, please install: $2 of the Rust toolchain"
+}
+
+missing=()
+
+need() {
+    command -v "$1" >/dev/null || missing+=("${@:2}")
+}
+
+need_compiler() {
+    echo '#include <stdlib.h>
+        int main(void) { return EXIT_SUCCESS; }' | cc -x c -o /dev/null - 2>/dev/null ||
+        missing+=(gcc libc6-dev)
+}
+
+need_postgres() {
+    [ -n "$(postgres_bin)" ] || missing+=(postgresql)
+}
+
+# The directory of the PostgreSQL server's programs: the one on the path, else Debian's newest.
+postgres_bin() {
+    local initdb
+    initdb=$(command -v initdb || printf '%s\n' /usr/lib/postgresql/*/bin/initdb | sort -V | tail -n 1)
+    [ ! -x "$initdb" ] || dirname "$initdb"
+}
+
+as_root() {
+    if [ "$EUID" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Silent, unless it fails.
+apt_get() {
+    local output
+    output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" 2>&1) || {
+        echo "$output" >&2
+        return 1
+    }
+}
+
+# Debian creates and starts a cluster when it installs PostgreSQL, unless it is told not to.
+no_cluster=/etc/postgresql-common/createcluster.d/homeroom.conf
+
+apt_install() {
+    if [[ " $* " = *" postgresql "* ]]; then
+        as_root mkdir -p "${no_cluster%/*}" || return
+        echo "create_main_cluster = false" | as_root tee "$no_cluster" >/dev/null || return
+    fi
+    apt_get update && apt_get install --yes --no-install-recommends "$@"
+}
+
+install_missing() {
+    [ ${#missing[@]} != 0 ] || return 0
+    command -v apt-get >/dev/null || die "no apt-get here, please install: ${missing[*]}"
+    [ "$EUID" = 0 ] || command -v sudo >/dev/null || die "neither root nor sudo, please install: ${missing[*]}"
+    echo "installing ${missing[*]}"
+    local installed=yes
+    apt_install "${missing[@]}" || installed=no
+    [ ! -e "$no_cluster" ] || as_root rm "$no_cluster"
+    [ $installed = yes ] || die "could not install, please install: ${missing[*]}"
+    missing=()
+}
