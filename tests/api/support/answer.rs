@@ -1,0 +1,89 @@
+//! Requests and answers, in process: what the listener would hand over, and what it would send.
+
+use std::net::SocketAddr;
+
+use poem::{
+    Body, Request,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
+    web::{LocalAddr, RemoteAddr},
+};
+use serde_json::Value;
+
+use super::School;
+
+/// A request in the making.
+pub struct Call<'a> {
+    school: &'a School,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Body,
+}
+
+/// An answer, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(school: &'a School, method: &str, path: &str) -> Self {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        Self { school, method, path: path.to_owned(), headers: HeaderMap::new(), body: Body::empty() }
+    }
+
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        self.headers.append(name, HeaderValue::from_bytes(value.as_ref()).unwrap());
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("Authorization", format!("Bearer {token}"))
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.header("Content-Type", "application/json").body(body.to_string())
+    }
+
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Body::from_vec(body.into());
+        self
+    }
+
+    pub async fn send(self) -> Answer {
+        let mut head =
+            poem::http::Request::builder().method(self.method).uri(self.path.parse::<Uri>().unwrap());
+        *head.headers_mut().unwrap() = self.headers;
+        let (parts, ()) = head.body(()).unwrap().into_parts();
+        let address: SocketAddr = ([192, 0, 2, 7], 40_000).into();
+        let remote = RemoteAddr(address.into());
+        let local = LocalAddr(SocketAddr::from(([127, 0, 0, 1], 8080)).into());
+        let parts = (parts, local, remote, poem::http::uri::Scheme::HTTP).into();
+        let response = self.school.pass(Request::from_parts(parts, self.body)).await;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = response.into_body().into_string().await.unwrap();
+        Answer { status, headers, text }
+    }
+}
+
+impl Answer {
+    /// The body as JSON, which it must be, and announced as exactly that.
+    pub fn json(&self) -> Value {
+        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// A header, if there is one of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The answer as a status and a body, to be compared whole.
+    pub fn whole(&self) -> (u16, Value) {
+        (self.status, self.json())
+    }
+}

@@ -1,0 +1,42 @@
+//! Chance that is the same in every run, unless the test says what comes next.
+
+use std::{collections::VecDeque, sync::Mutex};
+
+use homeroom::entropy::Entropy;
+
+/// Bytes in a fixed order.
+#[derive(Debug, Default)]
+pub struct Chance(Mutex<Dealt>);
+
+#[derive(Debug, Default)]
+struct Dealt {
+    state: u64,
+    next: VecDeque<Vec<u8>>,
+}
+
+impl Chance {
+    /// The next draw of exactly this many bytes gives these.
+    pub fn deal(&self, bytes: &[u8]) {
+        self.0.lock().unwrap().next.push_back(bytes.to_vec());
+    }
+}
+
+impl Entropy for Chance {
+    fn fill(&self, bytes: &mut [u8]) {
+        let mut dealt = self.0.lock().unwrap();
+        if let Some(place) = dealt.next.iter().position(|next| next.len() == bytes.len()) {
+            let next = dealt.next.remove(place).unwrap();
+            bytes.copy_from_slice(&next);
+            return;
+        }
+        // SplitMix64: every state once, well mixed.
+        for chunk in bytes.chunks_mut(8) {
+            dealt.state = dealt.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut mixed = dealt.state;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            mixed ^= mixed >> 31;
+            chunk.copy_from_slice(&mixed.to_le_bytes()[..chunk.len()]);
+        }
+    }
+}

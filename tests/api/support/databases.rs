@@ -1,0 +1,65 @@
+//! Both kinds of database. Every subject is tested on both.
+
+use std::path::Path;
+
+use homeroom::store::Location;
+use sea_orm::{ConnectionTrait, Database};
+use url::Url;
+use uuid::Uuid;
+
+/// A kind of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+impl Kind {
+    /// A fresh database of this kind: a file in `directory`, or a database of the server at
+    /// `HOMEROOM_TEST_POSTGRES_URL`, which `scripts/postgres` provides.
+    pub async fn location(self, directory: &Path) -> Location {
+        match self {
+            Self::Sqlite => Location::in_directory(directory),
+            Self::Postgres => {
+                let url = std::env::var("HOMEROOM_TEST_POSTGRES_URL").expect(
+                    "no PostgreSQL: run `scripts/postgres cargo test`, or `scripts/test` for everything",
+                );
+                let name = format!("homeroom_{}", Uuid::from_bytes(random()).simple());
+                let server = Database::connect(&url).await.unwrap();
+                server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+                server.close().await.unwrap();
+                let mut url = Url::parse(&url).unwrap();
+                url.set_path(&name);
+                url.as_str().parse().unwrap()
+            }
+        }
+    }
+}
+
+fn random() -> [u8; 16] {
+    homeroom::entropy::bytes(&homeroom::entropy::OsEntropy)
+}
+
+/// Makes of each `async fn name(kind: Kind)` two tests, `name::sqlite` and `name::postgres`.
+macro_rules! both {
+    ($($(#[$attribute:meta])* async fn $name:ident($kind:ident: Kind) $body:block)*) => {$(
+        mod $name {
+            use super::*;
+
+            async fn run($kind: $crate::support::Kind) $body
+
+            $(#[$attribute])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                run($crate::support::Kind::Sqlite).await;
+            }
+
+            $(#[$attribute])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                run($crate::support::Kind::Postgres).await;
+            }
+        }
+    )*};
+}
+pub(crate) use both;

@@ -1,0 +1,279 @@
+//! A sample school on a fresh database, with the clock and the chance of the test's choosing.
+
+mod answer;
+mod chance;
+mod databases;
+
+use std::{
+    num::NonZeroUsize,
+    path::Path,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use homeroom::{
+    app::{App, Parts},
+    classroom,
+    clock::Clock,
+    config,
+    domain::{
+        class_name::ClassName, email::Email, join_code::JoinCode, password::Password,
+        redirect_uri::RedirectUri,
+    },
+    entity::app,
+    entropy::OsEntropy,
+    identity::{
+        self, accounts,
+        apps::{self, Registration},
+        password_hashing::{self, PasswordHashing},
+        signing_keys::SigningKeys,
+    },
+    store::Store,
+};
+use poem::{Endpoint, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+use uuid::Uuid;
+
+pub(crate) use self::databases::both;
+pub use self::{
+    answer::{Answer, Call},
+    chance::Chance,
+    databases::Kind,
+};
+
+pub const APP: Uuid = Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
+pub const OWN_CLASS: Uuid = Uuid::from_u128(0x2222_2222_2222_2222_2222_2222_2222_2222);
+pub const OTHER_CLASS: Uuid = Uuid::from_u128(0x3333_3333_3333_3333_3333_3333_3333_3333);
+pub const REDIRECT_URI: &str = "https://app.example.com/callback";
+pub const TEACHER: &str = "user@example.com";
+pub const STUDENT: &str = "student@example.com";
+pub const COLLEAGUE: &str = "colleague@example.com";
+pub const PASSWORD: &str = "VeryStrongPass123!";
+pub const STATE: &str = "state-from-client";
+pub const PUBLIC_URL: &str = "https://homeroom.example.com";
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct StoppedClock(Mutex<DateTime<Utc>>);
+
+impl StoppedClock {
+    /// Moves the clock.
+    pub fn advance(&self, by: TimeDelta) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for StoppedClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+}
+
+type Door = Box<dyn poem::endpoint::DynEndpoint<Output = Response>>;
+
+/// A server over a sample school: a teacher with a class, a colleague with another, and a student.
+pub struct School {
+    pub clock: Arc<StoppedClock>,
+    pub chance: Arc<Chance>,
+    pub store: Store,
+    pub app: App,
+    door: Door,
+    // Dropped last: everything else may still have files open in it.
+    _directory: TempDir,
+}
+
+impl School {
+    /// Founds a school on a fresh database. It is 2026-05-04T09:42:00.250Z there.
+    pub async fn found(kind: Kind) -> Self {
+        Self::found_with(
+            kind,
+            password_hashing::Settings { workers: NonZeroUsize::MIN, ..Default::default() },
+        )
+        .await
+    }
+
+    /// Founds a school whose passwords are hashed so.
+    pub async fn found_with(kind: Kind, hashing: password_hashing::Settings) -> Self {
+        let directory = TempDir::new().unwrap();
+        let store = Store::connect(&kind.location(directory.path()).await).await.unwrap();
+        store.migrate().await.unwrap();
+        let now = DateTime::from_timestamp_millis(1_777_887_720_250).unwrap();
+        let clock = Arc::new(StoppedClock(Mutex::new(now)));
+        let chance = Arc::new(Chance::default());
+        let hashing = PasswordHashing::start(hashing, &OsEntropy).unwrap();
+        populate(&store, &hashing, &chance, now).await;
+        let keys = SigningKeys::open(&keys_in(directory.path()), now, &OsEntropy).unwrap();
+        let public_url = Url::parse(PUBLIC_URL).unwrap();
+        let app = App::new(Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            entropy: chance.clone(),
+            hashing,
+            keys,
+            identity: identity::Settings {
+                issuer: config::issuer(&public_url),
+                code_life: TimeDelta::seconds(60),
+            },
+            classroom: classroom::Settings::default(),
+            public_url,
+        });
+        let door: Door = Box::new(poem::endpoint::ToDynEndpoint(app.endpoint()));
+        Self { clock, chance, store, app, door, _directory: directory }
+    }
+
+    /// A request, to be sent with [`Call::send`].
+    pub fn post(&self, path: &str) -> Call<'_> {
+        Call::new(self, "POST", path)
+    }
+
+    /// A request, to be sent with [`Call::send`].
+    pub fn get(&self, path: &str) -> Call<'_> {
+        Call::new(self, "GET", path)
+    }
+
+    /// A request of any method, to be sent with [`Call::send`].
+    pub fn call(&self, method: &str, path: &str) -> Call<'_> {
+        Call::new(self, method, path)
+    }
+
+    pub(self) async fn pass(&self, request: poem::Request) -> Response {
+        self.door.get_response(request).await
+    }
+
+    /// Signs in and answers the redirect URL.
+    pub async fn sign_in(&self, email: &str) -> Url {
+        let answer = self.post("/api/v1/codes").json(&sign_in_body(email)).send().await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        Url::parse(answer.json()["items"][0]["nextAction"]["url"].as_str().unwrap()).unwrap()
+    }
+
+    /// Signs in and answers the code.
+    pub async fn code(&self, email: &str) -> String {
+        code_in(&self.sign_in(email).await)
+    }
+
+    /// Signs in and answers the access token.
+    pub async fn token(&self, email: &str) -> String {
+        let code = self.code(email).await;
+        let answer = self.post("/api/v1/tokens").json(&exchange_body(&code)).send().await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()["items"][0]["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// Draws a join code for the teacher's class.
+    pub async fn draw(&self, token: &str) -> JoinCode {
+        let answer = self.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(token).send().await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        JoinCode::parse(answer.json()["data"]["joinCode"].as_str().unwrap()).unwrap()
+    }
+
+    /// Tries to join with a code.
+    pub async fn join(&self, token: &str, code: &str) -> Answer {
+        self.post(&format!("/classes/join/{code}")).bearer(token).send().await
+    }
+
+    /// What is registered for the sample app.
+    pub async fn registration(&self) -> Registration {
+        apps::find(&self.store, APP).await.unwrap().unwrap()
+    }
+
+    /// Changes the sample app.
+    pub async fn register(&self, change: impl FnOnce(&mut Registration)) {
+        let mut registration = self.registration().await;
+        change(&mut registration);
+        apps::register(&self.store, &registration).await.unwrap();
+    }
+
+    /// Makes an account with the sample password.
+    pub async fn add_account(&self, email: &str) -> Uuid {
+        let hashing = PasswordHashing::start(
+            password_hashing::Settings { workers: NonZeroUsize::MIN, ..Default::default() },
+            &OsEntropy,
+        )
+        .unwrap();
+        account(&self.store, &hashing, &self.chance, email, self.clock.now()).await
+    }
+}
+
+/// The documented request to sign in.
+pub fn sign_in_body(email: &str) -> Value {
+    json!({
+        "appUuid": APP,
+        "email": email,
+        "password": PASSWORD,
+        "state": STATE,
+        "redirectUri": REDIRECT_URI,
+        "acceptPrivacyPolicy": false,
+    })
+}
+
+/// The request to swap a code.
+pub fn exchange_body(code: &str) -> Value {
+    json!({
+        "client_id": APP,
+        "service": "email",
+        "grant_type": "authorization_code",
+        "redirect_uri": REDIRECT_URI,
+        "code": code,
+        "state": STATE,
+    })
+}
+
+/// The code in a redirect URL.
+pub fn code_in(url: &Url) -> String {
+    url.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
+}
+
+async fn populate(store: &Store, hashing: &PasswordHashing, chance: &Chance, now: DateTime<Utc>) {
+    let registration = Registration {
+        app: app::Model {
+            id: APP,
+            name: "Sample app".to_owned(),
+            enabled: true,
+            policy_version: None,
+            policy_demanded: false,
+            pkce_required: false,
+            access_token_minutes: 60,
+            created_at: now,
+        },
+        redirect_uris: vec![RedirectUri::register(REDIRECT_URI).unwrap()],
+        login_domains: Vec::new(),
+    };
+    apps::register(store, &registration).await.unwrap();
+    let classroom =
+        classroom::Classroom::new(store.clone(), Arc::new(OsEntropy), classroom::Settings::default());
+    let teacher = account(store, hashing, chance, TEACHER, now).await;
+    let colleague = account(store, hashing, chance, COLLEAGUE, now).await;
+    account(store, hashing, chance, STUDENT, now).await;
+    for (id, owner, name) in [(OWN_CLASS, teacher, "10A1"), (OTHER_CLASS, colleague, "10A2")] {
+        classroom.add_class(Some(id), owner, ClassName::parse(name).unwrap(), now).await.unwrap();
+    }
+}
+
+async fn account(
+    store: &Store,
+    hashing: &PasswordHashing,
+    chance: &Chance,
+    email: &str,
+    now: DateTime<Utc>,
+) -> Uuid {
+    let (email, password) = (Email::parse(email).unwrap(), Password::parse(PASSWORD).unwrap());
+    accounts::add(store, hashing, chance, email, password, now).await.unwrap()
+}
+
+/// A key directory in `directory`. Making a key takes long, so that all schools share one.
+fn keys_in(directory: &Path) -> std::path::PathBuf {
+    static KEY: OnceLock<(std::ffi::OsString, Vec<u8>)> = OnceLock::new();
+    let (name, pem) = KEY.get_or_init(|| {
+        let directory = TempDir::new().unwrap();
+        SigningKeys::open(directory.path(), DateTime::UNIX_EPOCH, &OsEntropy).unwrap();
+        let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap();
+        (file.file_name(), std::fs::read(file.path()).unwrap())
+    });
+    let keys = directory.join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    std::fs::write(keys.join(name), pem).unwrap();
+    keys
+}
