@@ -1,4 +1,37 @@
-//! Homeroom.
+//! Homeroom: the two moments at the start of a lesson. A person signs in; a student joins a class.
+//!
+//! # The house
+//!
+//! A request passes through it one way: from a door to a room to the ground, and back.
+//!
+//! | storey | module | what is in it |
+//! |---|---|---|
+//! | doors | [`api`] | the contract: typed handlers from which the document is made. [`api::boundary`] is passed first and last |
+//! | | [`cli`] | one file per command |
+//! | rooms | [`identity`] | who somebody is: signing in, codes, tokens, accounts, apps |
+//! | | [`classroom`] | classes, join codes, enrolments |
+//! | ground | [`domain`] | values with rules: no HTTP, no statement, no clock |
+//! | | [`entity`] | one file per table: row, relations, and queries named after their intent |
+//! | | [`store`] | connecting to SQLite or PostgreSQL, and telling their failures apart |
+//! | | [`clock`], [`entropy`] | the only places that ask the machine for time and chance |
+//!
+//! Beside them stand [`app`], where rooms and doors are put together; [`config`], what an operator decides; and
+//! [`listener`], which turns connections into requests.
+//!
+//! # Who may import whom
+//!
+//! `cli -> app, config, rooms, ground`; `app -> api, rooms, ground`; `api -> rooms, ground`; rooms know neither each
+//! other nor HTTP; `entity -> domain`; `domain -> entropy`; `store` and `migration` import nothing of ours but the
+//! schema. A test holds the house to this.
+//!
+//! # Where a thing is said
+//!
+//! - A value's rule: its constructor in [`domain`]. The document's bounds are taken from there.
+//! - A query: on its entity. The statement carries the rule, and the number of rows it changed decides.
+//! - A status code: `api/*/error.rs`, by an exhaustive match. A failure is written down by
+//!   [`api::failure::Failure::into_response`] alone.
+//! - A status's description and example: with its operation, in `api/*/operations.rs`.
+
 pub mod api;
 pub mod app;
 pub mod classroom;

@@ -172,11 +172,12 @@ fn normalize(request: &mut Request) {
     }
     let mut path = Cow::Borrowed(rest.unwrap_or(path));
     if !decodable {
-        let segments = path.split('/').map(|segment| match percent_decode_str(segment).decode_utf8() {
-            Ok(_) => segment.to_owned(),
-            Err(_) => {
-                let text = percent_decode_str(segment).decode_utf8_lossy();
-                utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string()
+        let segments = path.split('/').map(|segment| {
+            let decoded = percent_decode_str(segment).decode_utf8_lossy();
+            if decoded.contains(char::REPLACEMENT_CHARACTER) {
+                utf8_percent_encode(&decoded, NON_ALPHANUMERIC).to_string()
+            } else {
+                segment.to_owned()
             }
         });
         path = Cow::Owned(segments.collect::<Vec<_>>().join("/"));

@@ -8,8 +8,8 @@ use std::{fmt, path::Path, time::Duration};
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    AccessMode, ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqlErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
+    RuntimeErr, SqlErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
@@ -21,6 +21,9 @@ const BUSY: Duration = Duration::from_secs(5);
 const SQLITE_READERS: u32 = 4;
 /// PostgreSQL's connections for one node.
 const POSTGRES_CONNECTIONS: u32 = 16;
+
+/// The number of PostgreSQL's advisory lock that a migrating node holds: "homeroom" in ASCII.
+const MIGRATION_LOCK: i64 = 0x686f_6d65_726f_6f6d;
 
 /// Which database, and where.
 #[derive(Clone, PartialEq, Eq)]
@@ -110,9 +113,16 @@ impl Store {
         }
     }
 
-    /// Applies the schema's steps that are not there yet.
+    /// Applies the schema's steps that are not there yet: all of them or none, and one node at a time.
     pub async fn migrate(&self) -> Result<(), DbErr> {
-        Migrator::up(&self.writer, None).await
+        let transaction = self.begin().await?;
+        if !self.is_sqlite() {
+            transaction
+                .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                .await?;
+        }
+        Migrator::up(&transaction, None).await?;
+        transaction.commit().await
     }
 
     /// For what is looked up.
