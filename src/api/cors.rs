@@ -11,6 +11,9 @@ use crate::{domain::origin::Origin, identity::Identity};
 /// How long a browser may remember a preflight, in seconds.
 const MAX_AGE: u64 = 600;
 
+/// What a page may read beside the body.
+pub const EXPOSED_HEADERS: &str = "Retry-After, WWW-Authenticate";
+
 /// The request's origin, if it is a page of an enabled app.
 pub async fn allowed_origin(identity: &Identity, request: &Request) -> Option<HeaderValue> {
     let value = request.headers().get(header::ORIGIN)?;
@@ -45,8 +48,5 @@ pub fn preflight(path: &PathItem, origin: HeaderValue) -> Response {
 /// Lets pages of `origin` read an answer.
 pub fn expose(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(
-        header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("Retry-After, WWW-Authenticate"),
-    );
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
 }

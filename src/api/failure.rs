@@ -56,7 +56,11 @@ pub enum Challenge {
 }
 
 impl Challenge {
-    const fn value(self) -> &'static str {
+    /// Every challenge.
+    pub const ALL: [Self; 2] = [Self::NoToken, Self::InvalidToken];
+
+    /// The header's value.
+    pub const fn value(self) -> &'static str {
         match self {
             Self::NoToken => r#"Bearer realm="homeroom""#,
             Self::InvalidToken => r#"Bearer realm="homeroom", error="invalid_token""#,

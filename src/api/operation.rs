@@ -13,7 +13,8 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{
-    failure::{Envelope, Failure},
+    cors::EXPOSED_HEADERS,
+    failure::{Challenge, Envelope, Failure},
     json::Json,
 };
 
@@ -140,21 +141,57 @@ impl<O: Operation> ApiResponse for Refused<O> {
 
 fn documented<B: Type + ToJSON>(status: u16, description: &'static str) -> MetaResponse {
     let mut headers = vec![
-        header("Cache-Control", "Always `no-store`: the answer is for its asker alone.", text("no-store")),
-        header("Vary", "Always `Origin`: cross-origin readers are told apart.", text("Origin")),
+        header(
+            "Cache-Control",
+            true,
+            "Always `no-store`: the answer is for its asker alone.",
+            one_of("no-store"),
+        ),
+        header(
+            "Vary",
+            true,
+            "Always `Origin`: the answer may differ for pages of another origin.",
+            one_of("Origin"),
+        ),
+        header(
+            "Access-Control-Allow-Origin",
+            false,
+            "The page's origin, if the request came from a page of an enabled app: it may read the answer.",
+            MetaSchema {
+                max_length: Some(2048),
+                pattern: Some("^https?://[^/]+$".to_owned()),
+                example: Some("https://app.example.com".into()),
+                ..MetaSchema::new("string")
+            },
+        ),
+        header(
+            "Access-Control-Expose-Headers",
+            false,
+            "With `Access-Control-Allow-Origin`: the headers that the page may read.",
+            one_of(EXPOSED_HEADERS),
+        ),
     ];
     if status == 401 {
-        let example = r#"Bearer realm="homeroom", error="invalid_token""#;
+        let challenges = MetaSchema {
+            enum_items: Challenge::ALL.map(|challenge| challenge.value().into()).to_vec(),
+            ..MetaSchema::new("string")
+        };
         let description = "How to authenticate (RFC 6750 section 3); `error` only if a token was sent.";
-        headers.push(header("WWW-Authenticate", description, text(example)));
+        headers.push(header("WWW-Authenticate", true, description, challenges));
     }
     if matches!(status, 429 | 503) {
         let seconds = MetaSchema {
             minimum: Some(1.0),
+            maximum: Some(86_400.0),
             example: Some(1.into()),
             ..MetaSchema::new_with_format("integer", "int32")
         };
-        headers.push(header("Retry-After", "After how many seconds the same request may succeed.", seconds));
+        headers.push(header(
+            "Retry-After",
+            true,
+            "After how many seconds the same request may succeed.",
+            seconds,
+        ));
     }
     MetaResponse {
         description,
@@ -165,15 +202,15 @@ fn documented<B: Type + ToJSON>(status: u16, description: &'static str) -> MetaR
     }
 }
 
-fn text(example: &str) -> MetaSchema {
-    MetaSchema { example: Some(example.into()), ..MetaSchema::new("string") }
+fn one_of(value: &str) -> MetaSchema {
+    MetaSchema { enum_items: vec![value.into()], ..MetaSchema::new("string") }
 }
 
-fn header(name: &str, description: &str, schema: MetaSchema) -> MetaHeader {
+fn header(name: &str, required: bool, description: &str, schema: MetaSchema) -> MetaHeader {
     MetaHeader {
         name: name.to_owned(),
         description: Some(description.to_owned()),
-        required: true,
+        required,
         deprecated: false,
         schema: MetaSchemaRef::Inline(Box::new(schema)),
     }

@@ -18,6 +18,8 @@ pub struct InvalidJoinCode;
 impl JoinCode {
     /// Characters in a code.
     pub const LENGTH: usize = 8;
+    /// Most characters that are read as one, blanks and hyphens included.
+    pub const MAX_TYPED: usize = 64;
     /// The digits and the letters, less those that are taken for others: `I`, `L`, `O`, `U`.
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -29,6 +31,9 @@ impl JoinCode {
 
     /// Reads a code as a person types it: case, blanks and hyphens do not count, `O` is `0`, `I` and `L` are `1`.
     pub fn parse(typed: &str) -> Result<Self, InvalidJoinCode> {
+        if typed.chars().count() > Self::MAX_TYPED {
+            return Err(InvalidJoinCode);
+        }
         let mut code = String::with_capacity(Self::LENGTH);
         for typed in typed.chars().filter(|c| !c.is_whitespace() && *c != '-') {
             let meant = match typed.to_ascii_uppercase() {

@@ -5,7 +5,7 @@ use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
 use sea_orm::DbErr;
 
-use super::schema::Instant;
+use super::schema::{FailureStatus, Instant};
 use crate::{
     api::failure::{Challenge, Envelope, Failure},
     classroom::{classes::ReadError, enrolment::JoinError, join_codes::DrawError},
@@ -50,10 +50,11 @@ pub struct ErrorBody {
     /// Always `false`.
     success: bool,
     /// The HTTP status.
-    code: i32,
+    code: FailureStatus,
     /// What went wrong, for a program to read.
     error_code: ErrorCode,
     /// What went wrong, for a person to read.
+    #[oai(validator(max_length = 200))]
     message: String,
     /// When the request was received.
     timestamp: Instant,
@@ -78,7 +79,7 @@ impl Envelope for ErrorCode {
     fn body(failure: &Failure<Self>, at: DateTime<Utc>) -> ErrorBody {
         ErrorBody {
             success: false,
-            code: failure.status.as_u16().into(),
+            code: FailureStatus(failure.status.as_u16()),
             error_code: failure.code,
             message: failure.messages.join("; "),
             timestamp: Instant(at),

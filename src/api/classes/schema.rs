@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use poem_openapi::{
     Enum, Object,
-    types::{Any, ParseFromJSON, ToJSON, Type},
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{Any, ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -22,8 +23,10 @@ pub struct Success<T: Type + ParseFromJSON + ToJSON + Send + Sync> {
     /// Always `true`.
     success: bool,
     /// The HTTP status.
+    #[oai(validator(minimum(value = "200"), maximum(value = "299")))]
     code: i32,
     /// What was done, for a person to read.
+    #[oai(validator(max_length = 200))]
     message: String,
     /// What came of it.
     data: T,
@@ -65,7 +68,7 @@ pub struct Class {
     #[oai(validator(min_length = 1, max_length = 50))]
     name: String,
     /// What the class is about, if anybody said.
-    #[oai(nullable)]
+    #[oai(nullable, validator(max_length = 1000))]
     description: Option<String>,
     /// The join code that admits to the class now. Null for everyone but the owner, and when there is none.
     #[oai(nullable, validator(min_length = 8, max_length = 8, pattern = "^[0-9A-HJKMNP-TV-Z]{8}$"))]
@@ -198,5 +201,45 @@ text!(Day, "Day", |text: &str| text.parse().map(Self), {
 impl ToJSON for Day {
     fn to_json(&self) -> Option<Value> {
         Some(Value::String(self.0.to_string()))
+    }
+}
+
+/// The HTTP status of a failure. The documented page gives it no format.
+#[derive(Debug, Clone, Copy)]
+pub struct FailureStatus(pub u16);
+
+impl Type for FailureStatus {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> std::borrow::Cow<'static, str> {
+        "FailureStatus".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        let schema = MetaSchema { minimum: Some(400.0), maximum: Some(599.0), ..MetaSchema::new("integer") };
+        MetaSchemaRef::Inline(Box::new(schema))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromJSON for FailureStatus {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        let status = value.as_ref().and_then(Value::as_u64).and_then(|status| status.try_into().ok());
+        status.map(Self).ok_or_else(|| ParseError::expected_type(value.unwrap_or_default()))
+    }
+}
+
+impl ToJSON for FailureStatus {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.into())
     }
 }

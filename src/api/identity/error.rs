@@ -61,6 +61,7 @@ pub struct ErrorEntry {
     /// What went wrong, for a program to read.
     code: Code,
     /// What went wrong, for a person to read. A fault of the body begins with the property's name.
+    #[oai(validator(max_length = 400))]
     message: String,
 }
 

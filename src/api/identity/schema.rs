@@ -27,8 +27,10 @@ pub struct Items<T: Type + ParseFromJSON + ToJSON + Send + Sync> {
     /// What the items are.
     kind: Kind,
     /// How many items there are in all.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1")))]
     total_items: i32,
     /// How many of them are in this answer.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1")))]
     items_length: i32,
     /// The items.
     #[oai(validator(min_items = 1, max_items = 1))]
@@ -175,7 +177,7 @@ pub struct CreateToken {
     pub nonce: Option<Nonce>,
     /// When the client believes the user signed in, in seconds since 1970. The id token says when the password was in
     /// fact checked; this is not used.
-    #[oai(validator(minimum(value = "0")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "253402300799")))]
     pub auth_time: Option<i64>,
     /// What the client wants to know, separated by blanks (RFC 6749 section 3.3). With `email` the id token holds `email`
     /// and `email_verified`.
@@ -314,6 +316,7 @@ text!(CodeVerifier, "CodeVerifier", CodeVerifier::parse, {
 text!(AuthorizationCode, "AuthorizationCode", |text: &str| Ok::<_, &str>(Self::presented(text)), {
     min_length: 1,
     max_length: 512,
+    pattern: r"^[\x20-\x7E]*$".into(),
 });
 
 text!(ClientId, "ClientId", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
@@ -324,6 +327,7 @@ text!(ClientId, "ClientId", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
 text!(Nonce, "Nonce", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
     min_length: 1,
     max_length: 1024,
+    pattern: r"^[\x20-\x7E]*$".into(),
 } shown |nonce: &Self| &nonce.0);
 
 text!(Scope, "Scope", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
@@ -331,14 +335,20 @@ text!(Scope, "Scope", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
     pattern: r"^([\x21\x23-\x5B\x5D-\x7E]+( [\x21\x23-\x5B\x5D-\x7E]+)*)?$".into(),
 } shown |scope: &Self| &scope.0);
 
+// A URI, itself again with every byte escaped, 1,024 characters of state of up to four bytes each, and the rest.
 text!(RedirectUrl, "RedirectUrl", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
     format: "uri",
+    max_length: 4 * RedirectUri::MAX + 12 * State::MAX + 256,
 } shown |url: &Self| &url.0);
 
+// The longest holds a nonce or a scope of 1,024 characters, in JSON and base64url, beside its claims and signature.
 text!(Jwt, "Jwt", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
+    max_length: 12_288,
     pattern: r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$".into(),
 } shown |token: &Self| &token.0);
 
 text!(EpochSeconds, "EpochSeconds", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
     pattern: "^[0-9]+$".into(),
+    min_length: 1,
+    max_length: 20,
 } shown |seconds: &Self| &seconds.0);

@@ -46,6 +46,8 @@ impl Service {
     }
 
     /// Whether the server runs
+    ///
+    /// It says so without asking anything else: a server that does not answer here is to be restarted.
     #[oai(path = "/health/live", method = "get", operation_id = "getLiveness")]
     async fn live(&self) -> LiveResponse {
         LiveResponse::Ok(Json(Health { status: HealthStatus::Up }))
@@ -63,12 +65,16 @@ impl Service {
     }
 
     /// This document, as YAML
+    ///
+    /// The bytes of the `openapi.yaml` that the server was released with.
     #[oai(path = "/openapi.yaml", method = "get", operation_id = "getDocumentYaml")]
     async fn document_yaml(&self) -> YamlResponse {
         YamlResponse::Ok(Yaml(openapi::document().yaml()))
     }
 
     /// This document, as JSON
+    ///
+    /// It says the same as `/openapi.yaml`.
     #[oai(path = "/openapi.json", method = "get", operation_id = "getDocumentJson")]
     async fn document_json(&self) -> JsonResponse {
         JsonResponse::Ok(JsonText(openapi::document().json()))
@@ -104,10 +110,10 @@ pub struct Jwk {
     /// Its id, a UUIDv7.
     kid: uuid::Uuid,
     /// The modulus, in base64url.
-    #[oai(validator(pattern = "^[A-Za-z0-9_-]+$"))]
+    #[oai(validator(max_length = 512, pattern = "^[A-Za-z0-9_-]+$"))]
     n: String,
     /// The exponent, in base64url.
-    #[oai(validator(pattern = "^[A-Za-z0-9_-]+$"))]
+    #[oai(validator(max_length = 8, pattern = "^[A-Za-z0-9_-]+$"))]
     e: String,
 }
 

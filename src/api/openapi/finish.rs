@@ -1,0 +1,125 @@
+//! What the generator cannot say, added to the document once, before it is served.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    api::{classes::operations::Classes, identity::operations::SignInOperations, operation::Examples},
+    domain::{join_code::JoinCode, redirect_uri::RedirectUri},
+};
+
+/// Finishes a generated document.
+pub fn finish(document: &mut Value) {
+    let examples: HashMap<&str, Examples> = SignInOperations::examples()
+        .into_iter()
+        .chain(Classes::examples())
+        .map(|examples| (examples.id, examples))
+        .collect();
+    let mut headers = Map::new();
+    for operation in members(&mut document["paths"]).flat_map(members) {
+        close(operation);
+        bound_parameters(operation);
+        if let Some(examples) = operation["operationId"].as_str().and_then(|id| examples.get(id)) {
+            exemplify(operation, examples);
+        }
+        share_headers(operation, &mut headers);
+    }
+    document["components"]["headers"] = Value::Object(headers);
+    members(&mut document["components"]["schemas"]).for_each(require_nullable);
+    measure(document);
+    document["servers"][0]["x-internal"] = false.into();
+}
+
+/// An operation without security is open by intent, and says so.
+fn close(operation: &mut Value) {
+    if operation.get("security").is_none() {
+        operation["security"] = json!([]);
+    }
+}
+
+/// Any text will do as a parameter, and is looked up or read: one that is longer than this is nobody's.
+fn bound_parameters(operation: &mut Value) {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        let length = match parameter["name"].as_str() {
+            Some("joinCode") => JoinCode::MAX_TYPED,
+            Some("Origin") => RedirectUri::MAX,
+            _ => continue,
+        };
+        parameter["schema"]["maxLength"] = length.into();
+    }
+}
+
+/// Puts an example beside every body.
+fn exemplify(operation: &mut Value, examples: &Examples) {
+    if let Some(request) = &examples.request {
+        operation["requestBody"]["content"]["application/json"]["example"] = request.clone();
+    }
+    for (status, body) in &examples.responses {
+        operation["responses"][status.to_string()]["content"]["application/json"]["example"] = body.clone();
+    }
+}
+
+/// A header means the same on every answer: it is described once, and referred to.
+fn share_headers(operation: &mut Value, shared: &mut Map<String, Value>) {
+    for response in members(&mut operation["responses"]) {
+        let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) else { continue };
+        *headers =
+            std::mem::take(headers).into_iter().map(|(name, header)| (spelled(&name), header)).collect();
+        for (name, header) in headers {
+            let component = name.replace('-', "");
+            if shared.entry(&component).or_insert_with(|| header.clone()) == header {
+                *header = json!({ "$ref": format!("#/components/headers/{component}") });
+            }
+        }
+    }
+}
+
+/// A header's name as the world spells it, where the generator shouts.
+fn spelled(name: &str) -> String {
+    if name.contains(char::is_lowercase) {
+        return name.to_owned();
+    }
+    let words = name.split('-').map(|word| {
+        let (first, rest) = word.split_at(1);
+        format!("{first}{}", rest.to_lowercase())
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
+/// What may be null is still there.
+fn require_nullable(schema: &mut Value) {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let nullable: Vec<Value> = properties
+        .filter(|(_, property)| property["nullable"] == true)
+        .map(|(name, _)| Value::from(name.as_str()))
+        .collect();
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.extend(nullable);
+    }
+}
+
+/// The formats that fix a text's length say so, for readers that know bounds and not formats.
+fn measure(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(measure),
+        Value::Object(members) => {
+            let length = match members.get("format").and_then(Value::as_str) {
+                Some("uuid") => Some(36),
+                Some("date-time") => Some(20),
+                Some("date") => Some(10),
+                _ => None,
+            };
+            if let Some(length) = length {
+                members.insert("minLength".into(), length.into());
+                members.insert("maxLength".into(), length.into());
+            }
+            members.values_mut().for_each(measure);
+        }
+        _ => {}
+    }
+}
+
+fn members(value: &mut Value) -> impl Iterator<Item = &mut Value> {
+    value.as_object_mut().into_iter().flat_map(|object| object.values_mut())
+}

@@ -1,0 +1,125 @@
+//! The document: made from the handlers' types, finished here, and served. The bytes that are served are the bytes of
+//! `openapi.yaml`.
+
+mod finish;
+mod paths;
+
+use std::{collections::HashMap, marker::PhantomData, sync::LazyLock};
+
+use poem::{endpoint::BoxEndpoint, http::Method};
+use poem_openapi::{
+    ContactObject, LicenseObject, OpenApi, OpenApiService, SecurityScheme, ServerObject, Tags,
+    auth::Bearer,
+    registry::{MetaApi, Registry},
+};
+use serde_json::Value;
+
+use super::{
+    classes::operations::Classes, identity::operations::SignInOperations, service::operations::Service,
+};
+
+pub use self::paths::PathItem;
+
+/// The contract's own version, by the rules of semantic versioning.
+pub const VERSION: &str = "1.0.0";
+
+/// The operations of every family.
+pub type Operations = (SignInOperations, Classes, Service);
+
+/// What the operations are about.
+#[derive(Tags)]
+pub enum Tag {
+    /// Signing in: e-mail and password become a code, the code becomes tokens.
+    #[oai(rename = "sign-in")]
+    SignIn,
+    /// Joining a class: its owner draws a code, students join with it.
+    #[oai(rename = "classes")]
+    Classes,
+    /// What the server says of itself.
+    #[oai(rename = "service")]
+    Service,
+}
+
+/// An access token of `POST /api/v1/tokens`, in the `Authorization` header (RFC 6750 section 2.1). It is a JWT of type
+/// `at+jwt` (RFC 9068), signed with RS256 and checked as RFC8725 asks.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "accessToken", bearer_format = "JWT")]
+pub struct AccessToken(pub Bearer);
+
+/// The document, in the forms in which it is needed.
+pub struct Document {
+    value: Value,
+    json: String,
+    yaml: String,
+    page: String,
+    paths: Vec<PathItem>,
+}
+
+impl Document {
+    /// As a value.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// As YAML: `openapi.yaml`, to the byte.
+    pub fn yaml(&self) -> &str {
+        &self.yaml
+    }
+
+    /// The documented path that a request's path is.
+    pub fn path(&self, path: &str) -> Option<&PathItem> {
+        self.paths.iter().find(|item| item.matches(path))
+    }
+}
+
+/// The document.
+pub fn document() -> &'static Document {
+    static DOCUMENT: LazyLock<Document> = LazyLock::new(write);
+    &DOCUMENT
+}
+
+/// Swagger UI over the document, whole.
+pub fn page() -> &'static str {
+    &document().page
+}
+
+fn write() -> Document {
+    let service = OpenApiService::new(Described::<Operations>(PhantomData), "Homeroom", VERSION)
+        .description(
+            "The two moments at the start of a lesson: a person signs in, and a student joins a class.\n\n\
+             Sign in with `POST /api/v1/codes`, swap the code from the URL for tokens with `POST /api/v1/tokens`, and \
+             show the access token to `/classes`. A class's owner draws its join code; students join with it.",
+        )
+        .contact(ContactObject::new().name("Whoever runs this server"))
+        .license(LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/MIT.html"))
+        .server(ServerObject::new("/").description("This server, be it local, staging or production"));
+    let generated = service.spec();
+    let mut value: Value = serde_json::from_str(&generated).unwrap_or_default();
+    finish::finish(&mut value);
+    let json = serde_json::to_string_pretty(&value).unwrap_or_default();
+    let yaml = serde_yaml::to_string(&value).unwrap_or_default();
+    // Inside a script element `</` would end it.
+    let page = service.swagger_ui_html().replacen(&generated, &json.replace("</", "<\\/"), 1);
+    let paths = paths::path_items(&value);
+    Document { value, json, yaml, page, paths }
+}
+
+/// Operations as types alone: what the document needs of them.
+struct Described<T>(PhantomData<T>);
+
+impl<T: OpenApi> OpenApi for Described<T> {
+    fn meta() -> Vec<MetaApi> {
+        T::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}

@@ -1,0 +1,83 @@
+//! The paths of the document: which of them a request's path is, and what it answers to.
+
+use std::cmp::Reverse;
+
+use poem::http::{Method, header};
+use serde_json::Value;
+
+/// A documented path.
+#[derive(Debug)]
+pub struct PathItem {
+    segments: Vec<Segment>,
+    methods: Vec<String>,
+    headers: Vec<&'static str>,
+    service: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Parameter,
+    Text(String),
+}
+
+impl PathItem {
+    /// The methods that are documented, and `HEAD` beside `GET`.
+    pub fn methods(&self) -> &[String] {
+        &self.methods
+    }
+
+    /// The headers that its operations read, as far as a page may send them.
+    pub fn headers(&self) -> &[&'static str] {
+        &self.headers
+    }
+
+    /// Whether it belongs to neither family.
+    pub fn is_service(&self) -> bool {
+        self.service
+    }
+
+    /// Whether it has an operation for `method`.
+    pub fn answers(&self, method: &Method) -> bool {
+        self.methods.iter().any(|known| known == method.as_str())
+    }
+
+    pub(super) fn matches(&self, path: &str) -> bool {
+        let mut asked = path.split('/').skip(1);
+        let fits = self.segments.iter().all(|segment| {
+            asked.next().is_some_and(|asked| match segment {
+                Segment::Text(text) => asked == text,
+                Segment::Parameter => !asked.is_empty(),
+            })
+        });
+        fits && asked.next().is_none()
+    }
+}
+
+/// The documented paths, those with a text where others have a parameter first.
+pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let mut items: Vec<PathItem> = paths
+        .map(|(path, operations)| {
+            let operations = || operations.as_object().into_iter().flatten();
+            let mut methods: Vec<String> = operations().map(|(method, _)| method.to_uppercase()).collect();
+            if methods.iter().any(|method| method == Method::GET.as_str()) {
+                methods.push(Method::HEAD.to_string());
+            }
+            let any = |test: fn(&Value) -> bool| operations().any(|(_, operation)| test(operation));
+            let mut headers = Vec::new();
+            if any(|operation| operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty())) {
+                headers.push(header::AUTHORIZATION.as_str());
+            }
+            if any(|operation| operation.get("requestBody").is_some()) {
+                headers.push(header::CONTENT_TYPE.as_str());
+            }
+            let service = any(|operation| operation["tags"][0] == "service");
+            let segments = path.split('/').skip(1).map(|segment| {
+                if segment.starts_with('{') { Segment::Parameter } else { Segment::Text(segment.to_owned()) }
+            });
+            PathItem { segments: segments.collect(), methods, headers, service }
+        })
+        .collect();
+    items.sort_by(|one, other| Reverse(&one.segments).cmp(&Reverse(&other.segments)));
+    items
+}
