@@ -28,5 +28,5 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Format::Yaml => openapi::document().yaml(),
         Format::Json => openapi::document().json(),
     };
-    std::io::stdout().write_all(document.as_bytes()).map_err(|error| Failure::of("printing", &error))
+    std::io::stdout().write_all(document.as_str().as_bytes()).map_err(|error| Failure::of("printing", &error))
 }

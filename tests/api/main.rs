@@ -1,5 +1,6 @@
 //! The server as its users meet it: one binary, a module for each subject.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod examples;
 mod join_codes;
 mod support;

@@ -145,7 +145,8 @@ impl Operation for CreateCodeOperation {
     type Code = ErrorCode;
     const ID: &'static str = "createCode";
     const SUCCESS: (u16, &'static str) = (201, "The code, inside the URL to send the user to");
-    const FAILURES: &'static [Documented<ErrorCode>] = FAILURES;
+    const FAILURES: &'static [Documented<ErrorCode>] =
+        &failures("The e-mail address or the password is wrong");
 
     fn request() -> Option<Value> {
         Some(json!({
@@ -187,7 +188,8 @@ impl Operation for CreateTokenOperation {
     type Code = ErrorCode;
     const ID: &'static str = "createToken";
     const SUCCESS: (u16, &'static str) = (201, "The tokens");
-    const FAILURES: &'static [Documented<ErrorCode>] = FAILURES;
+    const FAILURES: &'static [Documented<ErrorCode>] =
+        &failures("The code is invalid, has expired or was redeemed, or was issued for something else");
 
     fn request() -> Option<Value> {
         Some(json!({
@@ -223,30 +225,32 @@ const EXAMPLE_CODE: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
 /// The form of a token.
 const EXAMPLE_TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl";
 
-/// Both operations fail alike.
-const FAILURES: &[Documented<ErrorCode>] = &[
-    Documented {
-        status: 400,
-        description: "Bad Request / validation error",
-        code: ErrorCode::BadRequest,
-        message: "Bad Request / validation error",
-    },
-    Documented {
-        status: 429,
-        description: "Too Many Requests - Retry-After says when the next one is welcome",
-        code: ErrorCode::TooManyRequests,
-        message: "Too many requests; try again later",
-    },
-    Documented {
-        status: 500,
-        description: "Internal Server Error",
-        code: ErrorCode::InternalServerError,
-        message: "Internal Server Error",
-    },
-    Documented {
-        status: 503,
-        description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
-        code: ErrorCode::ServiceUnavailable,
-        message: "The service is busy; try again later",
-    },
-];
+/// Both operations fail alike, but for the words of a refusal.
+const fn failures(refusal: &'static str) -> [Documented<ErrorCode>; 4] {
+    [
+        Documented {
+            status: 400,
+            description: "Bad Request / validation error",
+            code: ErrorCode::BadRequest,
+            message: refusal,
+        },
+        Documented {
+            status: 429,
+            description: "Too Many Requests - Retry-After says when the next one is welcome",
+            code: ErrorCode::TooManyRequests,
+            message: "Too many requests; try again later",
+        },
+        Documented {
+            status: 500,
+            description: "Internal Server Error",
+            code: ErrorCode::InternalServerError,
+            message: "Internal Server Error",
+        },
+        Documented {
+            status: 503,
+            description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
+            code: ErrorCode::ServiceUnavailable,
+            message: "The service is busy; try again later",
+        },
+    ]
+}

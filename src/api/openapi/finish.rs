@@ -80,6 +80,9 @@ fn spelled(name: &str) -> String {
     if name.contains(char::is_lowercase) {
         return name.to_owned();
     }
+    if name == "ETAG" {
+        return "ETag".to_owned();
+    }
     let words = name.split('-').map(|word| {
         let (first, rest) = word.split_at(1);
         format!("{first}{}", rest.to_lowercase())

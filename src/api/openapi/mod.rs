@@ -3,6 +3,7 @@
 
 mod finish;
 mod paths;
+mod text;
 
 use std::{collections::HashMap, marker::PhantomData, sync::LazyLock};
 
@@ -18,7 +19,7 @@ use super::{
     classes::operations::Classes, identity::operations::SignInOperations, service::operations::Service,
 };
 
-pub use self::paths::PathItem;
+pub use self::{paths::PathItem, text::Text};
 
 /// The contract's own version, by the rules of semantic versioning.
 pub const VERSION: &str = "1.0.0";
@@ -49,9 +50,9 @@ pub struct AccessToken(pub Bearer);
 /// The document, in the forms in which it is needed.
 pub struct Document {
     value: Value,
-    json: String,
-    yaml: String,
-    page: String,
+    json: Text,
+    yaml: Text,
+    page: Text,
     paths: Vec<PathItem>,
 }
 
@@ -62,13 +63,18 @@ impl Document {
     }
 
     /// As JSON.
-    pub fn json(&self) -> &str {
+    pub fn json(&self) -> &Text {
         &self.json
     }
 
     /// As YAML: `openapi.yaml`, to the byte.
-    pub fn yaml(&self) -> &str {
+    pub fn yaml(&self) -> &Text {
         &self.yaml
+    }
+
+    /// As a page to read it on and to try it from: Swagger UI, whole.
+    pub fn page(&self) -> &Text {
+        &self.page
     }
 
     /// The documented path that a request's path is.
@@ -81,11 +87,6 @@ impl Document {
 pub fn document() -> &'static Document {
     static DOCUMENT: LazyLock<Document> = LazyLock::new(write);
     &DOCUMENT
-}
-
-/// Swagger UI over the document, whole.
-pub fn page() -> &'static str {
-    &document().page
 }
 
 fn write() -> Document {
@@ -106,7 +107,7 @@ fn write() -> Document {
     // Inside a script element `</` would end it.
     let page = service.swagger_ui_html().replacen(&generated, &json.replace("</", "<\\/"), 1);
     let paths = paths::path_items(&value);
-    Document { value, json, yaml, page, paths }
+    Document { value, json: Text::new(json), yaml: Text::new(yaml), page: Text::new(page), paths }
 }
 
 /// Operations as types alone: what the document needs of them.

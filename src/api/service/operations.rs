@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
+    param::Header,
     payload::{Html, Payload},
     registry::{MetaSchema, MetaSchemaRef},
 };
@@ -19,6 +20,9 @@ use crate::{
 
 /// How long a key set may be kept, in seconds (RFC 9111 section 5.2.2.1). A new key signs only after twice that.
 const KEYS_MAX_AGE: &str = "public, max-age=300";
+
+/// What is served with a tag may be kept, but is asked for again (RFC 9111 section 5.2.2.4).
+const REVALIDATE: &str = "no-cache";
 
 /// The handlers, with what they ask.
 pub struct Service {
@@ -68,24 +72,54 @@ impl Service {
     ///
     /// The bytes of the `openapi.yaml` that the server was released with.
     #[oai(path = "/openapi.yaml", method = "get", operation_id = "getDocumentYaml")]
-    async fn document_yaml(&self) -> YamlResponse {
-        YamlResponse::Ok(Yaml(openapi::document().yaml()))
+    async fn document_yaml(
+        &self,
+        /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
+        #[oai(name = "If-None-Match")]
+        held: Header<Option<String>>,
+    ) -> YamlResponse {
+        let text = openapi::document().yaml();
+        if text.is_held(held.as_deref()) {
+            YamlResponse::NotModified(text.tag(), REVALIDATE.to_owned())
+        } else {
+            YamlResponse::Ok(Yaml(text.as_str()), text.tag(), REVALIDATE.to_owned())
+        }
     }
 
     /// This document, as JSON
     ///
     /// It says the same as `/openapi.yaml`.
     #[oai(path = "/openapi.json", method = "get", operation_id = "getDocumentJson")]
-    async fn document_json(&self) -> JsonResponse {
-        JsonResponse::Ok(JsonText(openapi::document().json()))
+    async fn document_json(
+        &self,
+        /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
+        #[oai(name = "If-None-Match")]
+        held: Header<Option<String>>,
+    ) -> JsonResponse {
+        let text = openapi::document().json();
+        if text.is_held(held.as_deref()) {
+            JsonResponse::NotModified(text.tag(), REVALIDATE.to_owned())
+        } else {
+            JsonResponse::Ok(JsonText(text.as_str()), text.tag(), REVALIDATE.to_owned())
+        }
     }
 
     /// This document, to read and to try
     ///
     /// Swagger UI, whole: the page asks nobody but this server.
     #[oai(path = "/docs", method = "get", operation_id = "getDocs")]
-    async fn docs(&self) -> DocsResponse {
-        DocsResponse::Ok(Html(openapi::page()))
+    async fn docs(
+        &self,
+        /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
+        #[oai(name = "If-None-Match")]
+        held: Header<Option<String>>,
+    ) -> DocsResponse {
+        let text = openapi::document().page();
+        if text.is_held(held.as_deref()) {
+            DocsResponse::NotModified(text.tag(), REVALIDATE.to_owned())
+        } else {
+            DocsResponse::Ok(Html(text.as_str()), text.tag(), REVALIDATE.to_owned())
+        }
     }
 }
 
@@ -203,29 +237,39 @@ pub enum ReadyResponse {
     Down(Json<Health>),
 }
 
-/// The document as YAML.
-#[derive(ApiResponse)]
-pub enum YamlResponse {
-    /// The document
-    #[oai(status = 200)]
-    Ok(Yaml),
+/// Makes the response of a text that is served with a tag, and only if the client does not have it.
+macro_rules! tagged {
+    ($response:ident, $payload:ty) => {
+        /// A text, or word that the client has it.
+        #[derive(ApiResponse)]
+        pub enum $response {
+            /// The text
+            #[oai(status = 200)]
+            Ok(
+                $payload,
+                /// The text's tag (RFC 9110 section 8.8.3).
+                #[oai(header = "ETag")]
+                String,
+                /// The text may be kept, but is asked for again.
+                #[oai(header = "Cache-Control")]
+                String,
+            ),
+            /// The client has the text
+            #[oai(status = 304)]
+            NotModified(
+                /// The text's tag (RFC 9110 section 8.8.3).
+                #[oai(header = "ETag")]
+                String,
+                /// The text may be kept, but is asked for again.
+                #[oai(header = "Cache-Control")]
+                String,
+            ),
+        }
+    };
 }
-
-/// The document as JSON.
-#[derive(ApiResponse)]
-pub enum JsonResponse {
-    /// The document
-    #[oai(status = 200)]
-    Ok(JsonText),
-}
-
-/// The page.
-#[derive(ApiResponse)]
-pub enum DocsResponse {
-    /// The page
-    #[oai(status = 200)]
-    Ok(Html<&'static str>),
-}
+tagged!(YamlResponse, Yaml);
+tagged!(JsonResponse, JsonText);
+tagged!(DocsResponse, Html<&'static str>);
 
 /// YAML that was written down before (RFC 9512).
 pub struct Yaml(&'static str);

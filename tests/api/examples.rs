@@ -1,0 +1,106 @@
+//! The document's examples are true: on a server seeded to match, what they ask is answered with what they say.
+
+use homeroom::api::openapi;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, School, TEACHER, both};
+
+/// The random bytes of the code in the examples, SHA-256 of nothing.
+const CODE: [u8; 32] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
+    0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+/// The random bytes of the join code in the examples, `7KQ2M9XD`.
+const JOIN_CODE: [u8; 8] = [7, 19, 23, 2, 20, 9, 29, 13];
+
+/// Property by property, no two values of which are the same in two runs.
+const VOLATILE: [&str; 5] = ["id", "studentId", "ownerId", "accessToken", "idToken"];
+
+fn operation(path: &str, method: &str) -> &'static Value {
+    &openapi::document().value()["paths"][path][method]
+}
+
+fn request(path: &str) -> &'static Value {
+    &operation(path, "post")["requestBody"]["content"]["application/json"]["example"]
+}
+
+/// Asserts that an answer is the example of its status, volatile values aside.
+#[track_caller]
+fn assert_is_example(answer: &Answer, path: &str, method: &str) {
+    let response = &operation(path, method)["responses"][answer.status.to_string()];
+    let mut example = response["content"]["application/json"]["example"].clone();
+    let mut body = answer.json();
+    blur(&mut example);
+    blur(&mut body);
+    assert_eq!(body, example, "{method} {path} {}", answer.status);
+}
+
+/// Puts the kind of a volatile value in its place.
+fn blur(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(blur),
+        Value::Object(members) => {
+            for (name, member) in members {
+                if VOLATILE.contains(&name.as_str()) && member.is_string() {
+                    *member = "volatile".into();
+                }
+                blur(member);
+            }
+        }
+        _ => {}
+    }
+}
+
+both! {
+    async fn every_request_example_is_answered_with_its_response_example(kind: Kind) {
+        let school = School::found(kind).await;
+        school.chance.deal(&CODE);
+        let code = school.post("/api/v1/codes").json(request("/api/v1/codes")).send().await;
+        assert_is_example(&code, "/api/v1/codes", "post");
+        let tokens = school.post("/api/v1/tokens").json(request("/api/v1/tokens")).send().await;
+        assert_eq!(tokens.status, 201);
+        assert_is_example(&tokens, "/api/v1/tokens", "post");
+
+        let token = tokens.json()["items"][0]["accessToken"].as_str().unwrap().to_owned();
+        school.chance.deal(&JOIN_CODE);
+        let drawn = school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token).send().await;
+        assert_is_example(&drawn, "/classes/{classId}/join-code", "post");
+        let class = school.get(&format!("/classes/{OWN_CLASS}")).bearer(&token).send().await;
+        assert_is_example(&class, "/classes/{classId}", "get");
+        let student = school.token(crate::support::STUDENT).await;
+        let joined = school.join(&student, "7KQ2M9XD").await;
+        assert_eq!(joined.status, 201);
+        assert_is_example(&joined, "/classes/join/{joinCode}", "post");
+    }
+
+    async fn every_failure_example_that_a_client_can_bring_about_is_what_it_is_told(kind: Kind) {
+        let school = School::found(kind).await;
+        let mut wrong = request("/api/v1/codes").clone();
+        wrong["password"] = json!("wrong");
+        assert_is_example(&school.post("/api/v1/codes").json(&wrong).send().await, "/api/v1/codes", "post");
+        let unknown = school.post("/api/v1/tokens").json(request("/api/v1/tokens")).send().await;
+        assert_is_example(&unknown, "/api/v1/tokens", "post");
+
+        let teacher = school.token(TEACHER).await;
+        let colleague = school.token(COLLEAGUE).await;
+        let code = school.draw(&teacher).await;
+        let nobodys = "44444444-4444-4444-4444-444444444444";
+        let draw = "/classes/{classId}/join-code";
+        for (path, method, template, token) in [
+            (format!("/classes/{OWN_CLASS}/join-code"), "POST", draw, None),
+            (format!("/classes/{OTHER_CLASS}/join-code"), "POST", draw, Some(&teacher)),
+            (format!("/classes/{nobodys}/join-code"), "POST", draw, Some(&teacher)),
+            (format!("/classes/{OWN_CLASS}"), "GET", "/classes/{classId}", None),
+            (format!("/classes/{OTHER_CLASS}"), "GET", "/classes/{classId}", Some(&teacher)),
+            (format!("/classes/{nobodys}"), "GET", "/classes/{classId}", Some(&teacher)),
+            (format!("/classes/join/{}", code.expose()), "POST", "/classes/join/{joinCode}", None),
+            ("/classes/join/ZZZZZZZZ".to_owned(), "POST", "/classes/join/{joinCode}", Some(&teacher)),
+        ] {
+            let call = school.call(method, &path);
+            let call = if let Some(token) = token { call.bearer(token) } else { call };
+            assert_is_example(&call.send().await, template, &method.to_lowercase());
+        }
+        assert_eq!(school.join(&colleague, code.expose()).await.status, 201);
+        assert_is_example(&school.join(&colleague, code.expose()).await, "/classes/join/{joinCode}", "post");
+    }
+}
