@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::{
-    Failure, app, open,
-    serve::{listen, log_to_stderr, say, start_hashing},
+    Failure, app,
+    serve::{listen, prepare, say},
 };
 use crate::{
     classroom::Classroom,
@@ -29,9 +29,7 @@ const OTHER_TEACHER: &str = "colleague@example.com";
 const PASSWORD: &str = "VeryStrongPass123!";
 
 pub async fn run(config: &Config) -> Result<(), Failure> {
-    log_to_stderr();
-    let store = open(&config.data).await?;
-    let hashing = start_hashing(config)?;
+    let (store, hashing) = prepare(config).await?;
     found(&store, &hashing, config).await?;
     listen(config, store, hashing, |url| say(&welcome(url))).await
 }

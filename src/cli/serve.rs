@@ -24,14 +24,22 @@ use crate::{
 const UPKEEP: Duration = Duration::from_mins(1);
 
 pub async fn run(config: &Config) -> Result<(), Failure> {
-    log_to_stderr();
-    let store = open(&config.data).await?;
-    let hashing = start_hashing(config)?;
+    let (store, hashing) = prepare(config).await?;
     listen(config, store, hashing, |_| {}).await
 }
 
+/// What there is to do before anything is served. What makes no sense is said before anything is made.
+pub async fn prepare(config: &Config) -> Result<(Store, PasswordHashing), Failure> {
+    config.public_url(config.listen).map_err(|error| Failure::Usage(error.to_string()))?;
+    log_to_stderr();
+    let store = open(&config.data).await?;
+    let hashing = PasswordHashing::start(config.hashing.settings(), &OsEntropy)
+        .map_err(|error| Failure::of("starting the password hash", &error))?;
+    Ok((store, hashing))
+}
+
 /// Log lines go to standard error; `HOMEROOM_LOG` says which (`warn`, `homeroom=debug`, ...).
-pub fn log_to_stderr() {
+fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("HOMEROOM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     // A second subscriber in one process is refused, and the first one goes on.
     let _ = tracing_subscriber::fmt()
@@ -39,11 +47,6 @@ pub fn log_to_stderr() {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
-}
-
-pub fn start_hashing(config: &Config) -> Result<PasswordHashing, Failure> {
-    PasswordHashing::start(config.hashing.settings(), &OsEntropy)
-        .map_err(|error| Failure::of("starting the password hash", &error))
 }
 
 /// Serves until the process is told to end, and says `welcome` when it can be reached.
