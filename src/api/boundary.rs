@@ -1,15 +1,17 @@
 //! The boundary: what every request passes on its way in, and every answer on its way out, whichever family it is of.
 
-use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use poem::{
     Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response, Result,
-    error::ResponseError,
+    error::{NotFoundError, ResponseError},
     http::{HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
 };
+
+use tracing::Instrument;
 
 use super::{
     classes::error::ErrorCode,
@@ -91,21 +93,44 @@ impl Family {
     pub fn of(path: &str) -> Self {
         if path.starts_with("/api/v1/") || path == "/api/v1" { Self::SignIn } else { Self::Classroom }
     }
+}
 
-    fn refuse(self, error: poem::Error, at: DateTime<Utc>) -> Response {
-        match self {
-            Self::SignIn => Failure::<Code>::of(error).into_response(at),
-            Self::Classroom => Failure::<ErrorCode>::of(error).into_response(at),
+/// What a failure of a request is written down with.
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    family: Family,
+    at: DateTime<Utc>,
+    /// Whether an access token came with it, be it readable or not.
+    with_token: bool,
+}
+
+impl Asked {
+    fn refuse(self, error: poem::Error) -> Response {
+        match self.family {
+            Family::SignIn => Failure::<Code>::of(error, self.with_token).into_response(self.at),
+            Family::Classroom => Failure::<ErrorCode>::of(error, self.with_token).into_response(self.at),
         }
     }
 
-    fn refuse_method(self, allow: String, at: DateTime<Utc>) -> Response {
-        match self {
-            Self::SignIn => Failure::<Code>::method_not_allowed(allow).into_response(at),
-            Self::Classroom => Failure::<ErrorCode>::method_not_allowed(allow).into_response(at),
+    fn refuse_method(self, allow: String) -> Response {
+        match self.family {
+            Family::SignIn => Failure::<Code>::method_not_allowed(allow).into_response(self.at),
+            Family::Classroom => Failure::<ErrorCode>::method_not_allowed(allow).into_response(self.at),
+        }
+    }
+
+    fn give_up(self) -> Response {
+        let seconds = TIME_LIMIT.as_secs();
+        let cause = || Some(format!("no answer within {seconds} s").into());
+        match self.family {
+            Family::SignIn => Failure::<Code>::unavailable(seconds, cause()).into_response(self.at),
+            Family::Classroom => Failure::<ErrorCode>::unavailable(seconds, cause()).into_response(self.at),
         }
     }
 }
+
+/// How long an operation may take. A database that has stopped answering must not hold its callers.
+const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// The outermost endpoint.
 pub struct Boundary<E> {
@@ -120,16 +145,37 @@ impl<E: Endpoint> Boundary<E> {
         Self { inner, identity, clock }
     }
 
-    /// The answer to a request for `path`.
-    async fn answer(&self, path: &PathItem, family: Family, at: DateTime<Utc>, request: Request) -> Response {
-        if !path.answers(request.method()) {
-            return family.refuse_method(path.methods().join(", "), at);
+    /// The answer to a request for `path`, if the document has it.
+    async fn answer(&self, path: Option<&PathItem>, asked: Asked, request: Request) -> Response {
+        if let Some(path) = path.filter(|path| path.is_service()) {
+            return self.operate(path, asked, request).await;
         }
-        match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
+        let origin = cors::allowed_origin(&self.identity, &request).await;
+        let mut response = match (path, &origin) {
+            (None, _) => asked.refuse(NotFoundError.into()),
+            (Some(path), Some(origin)) if cors::is_preflight(&request) => {
+                cors::preflight(path, origin.clone())
+            }
+            (Some(path), _) => self.operate(path, asked, request).await,
+        };
+        if let Some(origin) = origin {
+            cors::expose(response.headers_mut(), origin);
+        }
+        sealed(response)
+    }
+
+    /// The answer of the operation of `path`.
+    async fn operate(&self, path: &PathItem, asked: Asked, mut request: Request) -> Response {
+        if !path.answers(request.method()) {
+            return asked.refuse_method(path.methods().join(", "));
+        }
+        if !path.reads_body() {
+            drain(&mut request).await;
+        }
+        match tokio::time::timeout(TIME_LIMIT, self.inner.call(request)).await {
             Ok(Ok(response)) => response.into_response(),
-            Ok(Err(error)) => family.refuse(error, at),
-            // The panic's words may hold anything; where it happened is on standard error already.
-            Err(_) => family.refuse(poem::Error::from_string("panic", StatusCode::INTERNAL_SERVER_ERROR), at),
+            Ok(Err(error)) => asked.refuse(error),
+            Err(_) => asked.give_up(),
         }
     }
 }
@@ -141,23 +187,46 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
         let at = self.clock.now();
         request.extensions_mut().insert(ReceivedAt(at));
         normalize(&mut request);
-        let family = Family::of(request.uri().path());
-        let Some(path) = openapi::document().path(request.uri().path()) else {
-            return Ok(sealed(family.refuse(poem::error::NotFoundError.into(), at)));
+        let asked = Asked { family: Family::of(request.uri().path()), at, with_token: bears_token(&request) };
+        let path = openapi::document().path(request.uri().path());
+        // The log knows the route, never the path or the query: those may hold a join code.
+        let route = path.map_or("none", PathItem::template);
+        let span = tracing::info_span!("request", method = %request.method(), route);
+        let answered = async {
+            let answer = AssertUnwindSafe(self.answer(path, asked, request)).catch_unwind();
+            // What a panic said may hold anything, and stays out of the log.
+            answer.await.unwrap_or_else(|_| {
+                asked.refuse(poem::Error::from_string("a panic", StatusCode::INTERNAL_SERVER_ERROR))
+            })
         };
-        if path.is_service() {
-            return Ok(self.answer(path, family, at, request).await);
-        }
-        let origin = cors::allowed_origin(&self.identity, &request).await;
-        let mut response = match &origin {
-            Some(origin) if cors::is_preflight(&request) => cors::preflight(path, origin.clone()),
-            _ => self.answer(path, family, at, request).await,
-        };
-        if let Some(origin) = origin {
-            cors::expose(response.headers_mut(), origin);
-        }
-        Ok(sealed(response))
+        Ok(answered.instrument(span).await)
     }
+}
+
+/// Whether a request bears a token (RFC 6750 section 2.1), be it readable or not.
+fn bears_token(request: &Request) -> bool {
+    request.headers().get(header::AUTHORIZATION).is_some_and(|value| {
+        let (scheme, token) = value.as_bytes().split_at(value.len().min(b"Bearer ".len()));
+        scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()
+    })
+}
+
+/// Takes in a body that nobody will read, up to a bound, so that its sender is there to hear the answer.
+async fn drain(request: &mut Request) {
+    const MOST: usize = 1024 * 1024;
+    const LONGEST: Duration = Duration::from_secs(2);
+    let mut body = request.take_body().into_bytes_stream();
+    let read = async {
+        let mut taken = 0;
+        while let Some(Ok(chunk)) = body.next().await {
+            taken += chunk.len();
+            if taken > MOST {
+                break;
+            }
+        }
+    };
+    // Whether the body ended, broke off or was too long makes no difference to the answer.
+    let _ = tokio::time::timeout(LONGEST, read).await;
 }
 
 /// Brings a path to the form in which it is looked up. `/api/classes/...` is answered as `/classes/...`, because the

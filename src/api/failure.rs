@@ -109,7 +109,8 @@ impl<C: Envelope> Failure<C> {
     }
 
     /// Whatever an endpoint failed with: our own failure, or what the framework made of a request before our code ran.
-    pub fn of(error: poem::Error) -> Self {
+    /// `with_token` says whether the request bore a token, be it readable or not.
+    pub fn of(error: poem::Error, with_token: bool) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(failure) => return failure,
             Err(error) => error,
@@ -118,7 +119,7 @@ impl<C: Envelope> Failure<C> {
             return Self { messages: body.messages(), ..Self::standard(StatusCode::BAD_REQUEST) };
         }
         if error.is::<AuthorizationError>() {
-            return Self::unauthorized(Challenge::NoToken);
+            return Self::unauthorized(if with_token { Challenge::InvalidToken } else { Challenge::NoToken });
         }
         if error.is::<NotFoundError>()
             || error.is::<ParsePathError>()

@@ -90,8 +90,12 @@ fn complaint(kind: &ValidationErrorKind) -> String {
         }
         ValidationErrorKind::MinLength { limit } => format!("must have at least {limit} characters"),
         ValidationErrorKind::MaxLength { limit } => format!("must have at most {limit} characters"),
-        ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
-        ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+        ValidationErrorKind::Minimum { limit } => {
+            format!("must be at least {:.0}", limit.as_f64().unwrap_or_default())
+        }
+        ValidationErrorKind::Maximum { limit } => {
+            format!("must be at most {:.0}", limit.as_f64().unwrap_or_default())
+        }
         ValidationErrorKind::Pattern { pattern } => format!("must match {pattern}"),
         ValidationErrorKind::Format { format } => match format.as_str() {
             "email" => "must be an e-mail address".into(),

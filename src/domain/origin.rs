@@ -4,9 +4,6 @@ use sea_orm::DeriveValueType;
 use url::{Host, Url};
 
 /// A tuple origin, as browsers write it: `https://login.example.com`, `http://localhost:5173`.
-///
-/// On a loopback address the port is left out, because a native app listens on whichever is free
-/// (RFC 8252 section 7.3): every port of `http://127.0.0.1` is one origin here.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
 pub struct Origin(String);
 
@@ -21,7 +18,7 @@ impl Origin {
         let url = Url::parse(text).map_err(|_| InvalidOrigin)?;
         let canonical = url.origin().ascii_serialization();
         if matches!(url.scheme(), "http" | "https") && canonical == text {
-            Ok(Self::of(&url))
+            Ok(Self(canonical))
         } else {
             Err(InvalidOrigin)
         }
@@ -29,18 +26,7 @@ impl Origin {
 
     /// The origin of `url`, which must be a web page's.
     pub fn of(url: &Url) -> Self {
-        let any_port = url.scheme() == "http" && is_loopback_address(url);
-        let port = if any_port { None } else { url.port() };
-        Self::from_parts(url.scheme(), url.host_str().unwrap_or_default(), port)
-    }
-
-    fn from_parts(scheme: &str, host: &str, port: Option<u16>) -> Self {
-        Self(port.map_or_else(|| format!("{scheme}://{host}"), |port| format!("{scheme}://{host}:{port}")))
-    }
-
-    /// The origin's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+        Self(url.origin().ascii_serialization())
     }
 
     /// The login domain that this origin would be of: its host and port, if what it sends cannot be read on the way.
@@ -51,12 +37,6 @@ impl Origin {
         })?;
         LoginDomain::parse(domain).ok()
     }
-}
-
-/// The host, and the port if it is not the usual one, that a page of `url` shows.
-pub fn host_and_port(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// A domain on which an app has its own sign-in page: a host name, with a port if it is not the usual one.
@@ -89,15 +69,11 @@ impl LoginDomain {
 
 /// Whether `url` names this machine: `localhost`, `127.0.0.1` or `[::1]` (RFC 8252 section 7.3).
 pub fn is_loopback(url: &Url) -> bool {
-    url.host_str() == Some("localhost") || is_loopback_address(url)
-}
-
-/// Whether `url` names this machine by address, so that its port is the caller's to choose.
-pub fn is_loopback_address(url: &Url) -> bool {
     match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address == std::net::Ipv4Addr::LOCALHOST,
         Some(Host::Ipv6(address)) => address == std::net::Ipv6Addr::LOCALHOST,
-        _ => false,
+        None => false,
     }
 }
 
@@ -123,16 +99,11 @@ mod tests {
     }
 
     #[test]
-    fn every_port_of_a_loopback_address_is_one_origin() {
-        assert_eq!(Origin::parse("http://127.0.0.1:5000"), Origin::parse("http://127.0.0.1:6000"));
-        assert_ne!(Origin::parse("http://localhost:5000"), Origin::parse("http://localhost:6000"));
-    }
-
-    #[test]
     fn a_login_domain_is_reached_over_tls_or_on_this_machine() {
         let domain = |origin| Origin::parse(origin).unwrap().login_domain();
         assert_eq!(domain("https://login.example.com"), LoginDomain::parse("login.example.com").ok());
         assert_eq!(domain("http://localhost:3000"), LoginDomain::parse("localhost:3000").ok());
+        assert_eq!(domain("http://127.0.0.1:3000"), LoginDomain::parse("127.0.0.1:3000").ok());
         assert_eq!(domain("http://login.example.com"), None);
     }
 }

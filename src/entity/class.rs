@@ -39,9 +39,9 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// The join code, if it admits anybody `now`.
+    /// The join code, if it admits anybody `now`: the rule of [`Entity::find_by_live_join_code`].
     pub fn live_join_code(&self, now: DateTimeUtc) -> Option<&JoinCode> {
-        let live = self.join_code_expires_at.is_some_and(|expires_at| expires_at > now);
+        let live = self.is_active && self.join_code_expires_at.is_some_and(|expires_at| expires_at > now);
         self.join_code.as_ref().filter(|_| live)
     }
 }

@@ -120,7 +120,7 @@ impl Identity {
                 Some(domain) => app::Entity::find_enabled_by_login_domain(db, domain).await?,
                 None => None,
             };
-            return app.ok_or(SignInError::OriginUnknown);
+            return app.ok_or(SignInError::AppUnsaid);
         };
         let app = app::Entity::find_enabled(db, id).await?.ok_or(SignInError::AppUnknown)?;
         let trusted = match page {

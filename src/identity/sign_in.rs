@@ -13,6 +13,7 @@ use crate::{
         state::State,
     },
     entity::{app_redirect_uri, authorization_code, user},
+    store,
 };
 
 /// A request to sign in. Its form is right; whether it may succeed is another matter.
@@ -103,7 +104,11 @@ impl Identity {
             expires_at: now + self.settings.code_life,
             redeemed_at: None,
         };
-        self.issue(issued, acceptance).await?;
+        self.issue(issued, acceptance).await.map_err(|error| match store::kind(&error) {
+            // The account or the app has gone since it was looked up: there is nobody to sign in.
+            store::Kind::Dangling => SignInError::Credentials,
+            _ => error.into(),
+        })?;
         Ok(url)
     }
 

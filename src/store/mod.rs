@@ -15,6 +15,12 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 /// How long a request waits for a connection before it is told that the database is busy.
 const ACQUIRE: Duration = Duration::from_secs(5);
+/// After how long a resting connection is tried before it is used.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long PostgreSQL works on one statement.
+const STATEMENT: Duration = Duration::from_secs(10);
+/// How long a ping may take.
+const PING: Duration = Duration::from_secs(2);
 /// How long SQLite waits for another process's write.
 const BUSY: Duration = Duration::from_secs(5);
 /// SQLite's readers: more than cores, since each holds its connection only while it reads.
@@ -105,7 +111,11 @@ impl Store {
                 options
                     .max_connections(POSTGRES_CONNECTIONS)
                     .acquire_timeout(ACQUIRE)
+                    // A connection is tried only if it has rested: a restart of the server costs no request, and the way of a
+                    // busy connection stays free of pings.
                     .test_before_acquire(false)
+                    .test_before_acquire_if_idle_for(IDLE)
+                    .statement_timeout(STATEMENT)
                     .sqlx_logging(false);
                 let pool = Database::connect(options).await?;
                 Ok(Self { reader: pool.clone(), writer: pool })
@@ -148,8 +158,12 @@ impl Store {
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DbErr> {
-        self.writer.ping().await?;
-        self.reader.ping().await
+        let both = async {
+            self.writer.ping().await?;
+            self.reader.ping().await
+        };
+        let late = |_| DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned()));
+        tokio::time::timeout(PING, both).await.map_err(late)?
     }
 
     fn is_sqlite(&self) -> bool {

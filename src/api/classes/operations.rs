@@ -111,9 +111,10 @@ impl Classes {
     }
 }
 
-/// What is no UUID is a class that nobody knows.
+/// What is no UUID, written the one way in which ids are told, is a class that nobody knows.
 fn class(id: &str) -> Result<Uuid, Failure<ErrorCode>> {
-    Uuid::try_parse(id).map_err(|_| Failure::class_not_found())
+    let hyphenated = id.len() == uuid::fmt::Hyphenated::LENGTH;
+    Uuid::try_parse(id).ok().filter(|_| hyphenated).ok_or_else(Failure::class_not_found)
 }
 
 fn example_class() -> String {

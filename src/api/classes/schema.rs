@@ -180,6 +180,8 @@ pub struct Instant(pub DateTime<Utc>);
 
 text!(Instant, "Instant", |text: &str| DateTime::parse_from_rfc3339(text).map(|at| Self(at.to_utc())), {
     format: "date-time",
+    min_length: 20,
+    max_length: 20,
     example: "2026-05-04T09:42:00Z".into(),
 });
 

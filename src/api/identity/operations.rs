@@ -40,9 +40,12 @@ impl SignInOperations {
         vec![Examples::of::<CreateCodeOperation>(), Examples::of::<CreateTokenOperation>()]
     }
 
-    /// The page that a request was sent from.
-    fn page(&self, origin: Option<&str>, request: &Request) -> Page {
-        let Some(text) = origin else { return Page::Unsaid };
+    /// The page that a request was sent from. Two origins, or one that cannot be read, are nobody's.
+    fn page(&self, request: &Request) -> Page {
+        let mut origins = request.headers().get_all(header::ORIGIN).iter();
+        let (origin, another) = (origins.next(), origins.next());
+        let Some(origin) = origin else { return Page::Unsaid };
+        let (Ok(text), None) = (origin.to_str(), another) else { return Page::Opaque };
         let Ok(origin) = Origin::parse(text) else { return Page::Opaque };
         let Ok(url) = Url::parse(text) else { return Page::Opaque };
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
@@ -71,7 +74,7 @@ impl SignInOperations {
         /// Used for custom-domain lookup in public app resolution: without `appUuid`, the app that owns this login domain
         /// is signed in to. With it, a page that belongs neither to that app nor to this server is refused.
         #[oai(name = "Origin")]
-        origin: Header<Option<String>>,
+        _origin: Header<Option<String>>,
         body: Json<CreateCode>,
         request: &Request,
         at: ReceivedAt,
@@ -88,7 +91,7 @@ impl SignInOperations {
         } = body.0;
         let sign_in = SignIn {
             app: app_uuid,
-            page: self.page(origin.as_deref(), request),
+            page: self.page(request),
             email,
             password,
             state,

@@ -109,7 +109,6 @@ fn measure(value: &mut Value) {
         Value::Object(members) => {
             let length = match members.get("format").and_then(Value::as_str) {
                 Some("uuid") => Some(36),
-                Some("date-time") => Some(20),
                 Some("date") => Some(10),
                 _ => None,
             };

@@ -8,10 +8,12 @@ use serde_json::Value;
 /// A documented path.
 #[derive(Debug)]
 pub struct PathItem {
+    template: String,
     segments: Vec<Segment>,
     methods: Vec<String>,
     headers: Vec<&'static str>,
     service: bool,
+    reads_body: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +23,16 @@ enum Segment {
 }
 
 impl PathItem {
+    /// The path as the document has it, its parameters in braces.
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// Whether any of its operations reads a body.
+    pub fn reads_body(&self) -> bool {
+        self.reads_body
+    }
+
     /// The methods that are documented, and `HEAD` beside `GET`.
     pub fn methods(&self) -> &[String] {
         &self.methods
@@ -68,14 +80,23 @@ pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
             if any(|operation| operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty())) {
                 headers.push(header::AUTHORIZATION.as_str());
             }
-            if any(|operation| operation.get("requestBody").is_some()) {
+            // Many a client announces JSON with every POST, even where no body is read.
+            if methods.iter().any(|method| method == Method::POST.as_str()) {
                 headers.push(header::CONTENT_TYPE.as_str());
             }
+            let reads_body = any(|operation| operation.get("requestBody").is_some());
             let service = any(|operation| operation["tags"][0] == "service");
             let segments = path.split('/').skip(1).map(|segment| {
                 if segment.starts_with('{') { Segment::Parameter } else { Segment::Text(segment.to_owned()) }
             });
-            PathItem { segments: segments.collect(), methods, headers, service }
+            PathItem {
+                template: path.clone(),
+                segments: segments.collect(),
+                methods,
+                headers,
+                service,
+                reads_body,
+            }
         })
         .collect();
     items.sort_by(|one, other| Reverse(&one.segments).cmp(&Reverse(&other.segments)));
