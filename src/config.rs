@@ -8,12 +8,13 @@ use std::{
 
 use chrono::TimeDelta;
 use clap::Args;
+use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::{
     classroom, identity,
     identity::password_hashing::{self, HashEngine},
-    store::Location,
+    store::{InvalidLocation, Location},
 };
 
 /// Where data is kept.
@@ -25,13 +26,32 @@ pub struct Data {
 
     /// The database, `postgres://USER:PASSWORD@HOST/NAME` or `sqlite:PATH` [default: homeroom.db in the data directory]
     #[arg(long, env = "HOMEROOM_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: Option<Location>,
+    pub database_url: Option<DatabaseUrl>,
+}
+
+/// A database URL that has not been read yet. It may hold a password, so that neither help nor errors show it.
+#[derive(Clone)]
+pub struct DatabaseUrl(String);
+
+impl From<String> for DatabaseUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(..)")
+    }
 }
 
 impl Data {
     /// The database.
-    pub fn database(&self) -> Location {
-        self.database_url.clone().unwrap_or_else(|| Location::in_directory(&self.data_dir))
+    pub fn database(&self) -> Result<Location, InvalidLocation> {
+        match &self.database_url {
+            Some(DatabaseUrl(url)) => url.parse(),
+            None => Ok(Location::in_directory(&self.data_dir)),
+        }
     }
 
     /// The directory of the signing keys.
@@ -87,6 +107,10 @@ pub struct Config {
     #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
     pub data: Data,
 
+    /// Which log lines to write to standard error, such as `warn` or `info,homeroom=debug`
+    #[arg(long, env = "HOMEROOM_LOG", value_name = "FILTER", default_value = "info", value_parser = log_filter)]
+    pub log: String,
+
     /// How long an authorization code can be redeemed, in seconds (10 to 600)
     #[arg(long, env = "HOMEROOM_CODE_LIFE", value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(i64).range(10..=600))]
@@ -131,6 +155,10 @@ impl Config {
 /// A URL as an issuer is written: without the slash that the standard puts behind a bare host.
 pub fn issuer(public_url: &Url) -> String {
     public_url.as_str().trim_end_matches('/').to_owned()
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn public_url(text: &str) -> Result<Url, &'static str> {

@@ -13,7 +13,10 @@ use poem_openapi::{
     types::{ToJSON, Type},
 };
 
-use super::{boundary::BadBody, json::Json};
+use sea_orm::DbErr;
+
+use super::{boundary::BadBody, json::Json, operation::Documented};
+use crate::store;
 
 /// The codes of a family, and the body in which they are told.
 pub trait Envelope: fmt::Debug + Copy + Send + Sync + 'static {
@@ -86,6 +89,12 @@ impl<C: Envelope> Failure<C> {
             allow: None,
             source: None,
         }
+    }
+
+    /// A failure as the document describes it.
+    pub fn documented(documented: Documented<C>) -> Self {
+        let status = StatusCode::from_u16(documented.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::new(status, documented.code, documented.message)
     }
 
     /// A fault of ours. The client is told nothing of it.
@@ -168,6 +177,18 @@ impl<C: Envelope> Failure<C> {
             tracing::error!(status = self.status.as_u16(), cause = %chain, "request failed");
         } else {
             tracing::warn!(status = self.status.as_u16(), cause = %chain, "request turned away");
+        }
+    }
+}
+
+/// How long a client should wait for a database that is busy or away, in seconds.
+const STORE_RETRY: u64 = 2;
+
+impl<C: Envelope> From<DbErr> for Failure<C> {
+    fn from(error: DbErr) -> Self {
+        match store::kind(&error) {
+            store::Kind::Unavailable => Self::unavailable(STORE_RETRY, Some(error.into())),
+            store::Kind::Taken | store::Kind::Dangling | store::Kind::Broken => Self::internal(error),
         }
     }
 }

@@ -3,11 +3,11 @@
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{Failure, open};
+use super::{Failure, open, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
-    domain::{id, origin::LoginDomain, redirect_uri::RedirectUri},
+    domain::{id, label::Label, origin::LoginDomain, redirect_uri::RedirectUri},
     entity::app,
     entropy::OsEntropy,
     identity::apps::{self, RegisterError, Registration},
@@ -31,8 +31,8 @@ enum Command {
         #[arg(long, value_name = "UUID")]
         id: Option<Uuid>,
         /// What people call it
-        #[arg(long, value_name = "NAME")]
-        name: String,
+        #[arg(long, value_name = "NAME", value_parser = |text: &str| Label::parse(text))]
+        name: Label,
         #[command(flatten)]
         details: Box<Details>,
         #[command(flatten)]
@@ -44,8 +44,8 @@ enum Command {
         #[arg(value_name = "UUID")]
         id: Uuid,
         /// What people call it
-        #[arg(long, value_name = "NAME")]
-        name: Option<String>,
+        #[arg(long, value_name = "NAME", value_parser = |text: &str| Label::parse(text))]
+        name: Option<Label>,
         #[command(flatten)]
         details: Box<Details>,
         #[command(flatten)]
@@ -58,15 +58,15 @@ enum Command {
 /// What is said of an app. `Option` is what was not said.
 #[derive(Debug, Args)]
 struct Details {
-    /// Where it may send its users back to: https, or http on this machine; give it once for each
-    #[arg(long, value_name = "URI", value_parser = |text: &str| RedirectUri::register(text))]
-    redirect_uri: Option<Vec<RedirectUri>>,
-    /// A domain of its own sign-in pages, such as login.example.com; give it once for each
-    #[arg(long, value_name = "DOMAIN", value_parser = |text: &str| LoginDomain::parse(text))]
-    login_domain: Option<Vec<LoginDomain>>,
+    /// Where it may send its users back to: https, or http on this machine; once for each, empty for none
+    #[arg(long, value_name = "URI", value_parser = |text: &str| or_none(text, RedirectUri::register))]
+    redirect_uri: Option<Vec<Said<RedirectUri>>>,
+    /// A domain of its own sign-in pages, such as login.example.com; once for each, empty for none
+    #[arg(long, value_name = "DOMAIN", value_parser = |text: &str| or_none(text, LoginDomain::parse))]
+    login_domain: Option<Vec<Said<LoginDomain>>>,
     /// The version of its privacy policy that is in force; empty for none
-    #[arg(long, value_name = "VERSION")]
-    policy_version: Option<String>,
+    #[arg(long, value_name = "VERSION", value_parser = |text: &str| or_none(text, Label::parse))]
+    policy_version: Option<Said<Label>>,
     /// Whether who has not accepted that version is turned away
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     demand_policy: Option<bool>,
@@ -84,7 +84,7 @@ struct Details {
 impl Details {
     /// Puts what was said in the place of what was known.
     fn apply(self, registration: &mut Registration) {
-        fn say<T>(place: &mut T, said: Option<T>) {
+        fn put<T>(place: &mut T, said: Option<T>) {
             if let Some(said) = said {
                 *place = said;
             }
@@ -98,17 +98,33 @@ impl Details {
             access_token_minutes,
             enabled,
         } = self;
-        say(&mut registration.redirect_uris, redirect_uri);
-        say(&mut registration.login_domains, login_domain);
-        say(
-            &mut registration.app.policy_version,
-            policy_version.map(|version| Some(version).filter(|version| !version.is_empty())),
-        );
-        say(&mut registration.app.policy_demanded, demand_policy);
-        say(&mut registration.app.pkce_required, require_pkce);
-        say(&mut registration.app.access_token_minutes, access_token_minutes);
-        say(&mut registration.app.enabled, enabled);
+        put(&mut registration.redirect_uris, redirect_uri.map(each_once));
+        put(&mut registration.login_domains, login_domain.map(each_once));
+        put(&mut registration.app.policy_version, policy_version.map(|Said(version)| version));
+        put(&mut registration.app.policy_demanded, demand_policy);
+        put(&mut registration.app.pkce_required, require_pkce);
+        put(&mut registration.app.access_token_minutes, access_token_minutes);
+        put(&mut registration.app.enabled, enabled);
     }
+}
+
+/// A value, or the empty text that stands for none.
+#[derive(Debug, Clone)]
+struct Said<T>(Option<T>);
+
+fn or_none<T, E>(text: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Said<T>, E> {
+    if text.is_empty() { Ok(Said(None)) } else { parse(text).map(|value| Said(Some(value))) }
+}
+
+/// What was said, each value once.
+fn each_once<T: PartialEq>(said: Vec<Said<T>>) -> Vec<T> {
+    let mut values = Vec::new();
+    for value in said.into_iter().filter_map(|Said(value)| value) {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    values
 }
 
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -122,10 +138,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                     "there is an app {id} already; change it with `app set`"
                 )));
             }
-            let mut registration = new(id, &name, now);
+            let mut registration = new(id, name, now);
             details.apply(&mut registration);
             register(&store, &registration).await?;
-            println!("{id}");
+            say(&format!("{id}"));
         }
         Command::Set { id, name, details, data } => {
             let store = open(&data).await?;
@@ -147,11 +163,11 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// An app of which nothing is said yet but its name.
-pub fn new(id: Uuid, name: &str, now: chrono::DateTime<chrono::Utc>) -> Registration {
+pub fn new(id: Uuid, name: Label, now: chrono::DateTime<chrono::Utc>) -> Registration {
     Registration {
         app: app::Model {
             id,
-            name: name.to_owned(),
+            name,
             enabled: true,
             policy_version: None,
             policy_demanded: false,
@@ -176,18 +192,22 @@ async fn register(store: &Store, registration: &Registration) -> Result<(), Fail
 }
 
 fn print(Registration { app, redirect_uris, login_domains }: &Registration) {
-    println!("{}\t{}\t{}", app.id, app.name, if app.enabled { "enabled" } else { "disabled" });
+    say(&format!("{}\t{}\t{}", app.id, app.name.as_str(), if app.enabled { "enabled" } else { "disabled" }));
     for uri in redirect_uris {
-        println!("\tredirect URI\t{}", uri.as_str());
+        say(&format!("\tredirect URI\t{}", uri.as_str()));
     }
     for domain in login_domains {
-        println!("\tlogin domain\t{}", domain.as_str());
+        say(&format!("\tlogin domain\t{}", domain.as_str()));
     }
     if let Some(version) = &app.policy_version {
-        println!("\tprivacy policy\t{version}{}", if app.policy_demanded { ", demanded" } else { "" });
+        say(&format!(
+            "\tprivacy policy\t{}{}",
+            version.as_str(),
+            if app.policy_demanded { ", demanded" } else { "" }
+        ));
     }
     if app.pkce_required {
-        println!("\tPKCE\trequired");
+        say("\tPKCE\trequired");
     }
-    println!("\taccess tokens\t{} minutes", app.access_token_minutes);
+    say(&format!("\taccess tokens\t{} minutes", app.access_token_minutes));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, open};
+use super::{Failure, open, say};
 use crate::{
     classroom::{Classroom, Settings},
     clock::{Clock, SystemClock},
@@ -52,12 +52,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Failure::Usage("--owner has no account; make one with `user add`".to_owned())
             })?;
             let class = classroom(store).add_class(None, owner.id, name, SystemClock.now()).await;
-            println!("{}", class.map_err(|error| Failure::of("making the class", &error))?.id);
+            say(&format!("{}", class.map_err(|error| Failure::of("making the class", &error))?.id));
         }
         Command::List(data) => {
             let classroom = classroom(open(&data).await?);
             for class in classroom.classes().await.map_err(|error| Failure::of("listing", &error))? {
-                println!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str());
+                say(&format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str()));
             }
         }
     }

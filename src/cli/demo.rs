@@ -3,14 +3,16 @@
 use uuid::Uuid;
 
 use super::{
-    Failure, app,
-    serve::{listen, prepare, say},
+    Failure, app, say,
+    serve::{listen, prepare},
 };
 use crate::{
     classroom::Classroom,
     clock::{Clock, SystemClock},
     config::Config,
-    domain::{class_name::ClassName, email::Email, password::Password, redirect_uri::RedirectUri},
+    domain::{
+        class_name::ClassName, email::Email, label::Label, password::Password, redirect_uri::RedirectUri,
+    },
     entropy::OsEntropy,
     identity::{accounts, apps, password_hashing::PasswordHashing},
     store::Store,
@@ -39,7 +41,8 @@ async fn found(store: &Store, hashing: &PasswordHashing, config: &Config) -> Res
     let failed = |error: &dyn std::error::Error| Failure::of("making the sample school", error);
     let now = SystemClock.now();
     if apps::find(store, APP).await.map_err(|error| failed(&error))?.is_none() {
-        let mut registration = app::new(APP, "Sample app", now);
+        let mut registration =
+            app::new(APP, Label::parse("Sample app").map_err(|error| failed(&error))?, now);
         registration.redirect_uris =
             vec![RedirectUri::register(REDIRECT_URI).map_err(|error| failed(&error))?];
         apps::register(store, &registration).await.map_err(|error| failed(&error))?;
@@ -73,22 +76,25 @@ fn welcome(url: &str) -> String {
         r#"
 Read and try it:  {url}/docs
 
-# The teacher signs in: the answer is a URL with a code in it
-URL=$(curl -s {url}/api/v1/codes -H 'Content-Type: application/json' \
-  -d '{{"appUuid":"{APP}","email":"{TEACHER}","password":"{PASSWORD}","state":"state-from-client","redirectUri":"{REDIRECT_URI}","acceptPrivacyPolicy":false}}' \
-  | tee /dev/stderr | sed 's/.*"url":"\([^"]*\)".*/\1/')
-CODE=$(echo "$URL" | sed 's/.*[?&]code=\([^&]*\).*/\1/')
-
-# The code becomes an access token
-ACCESS_TOKEN=$(curl -s {url}/api/v1/tokens -H 'Content-Type: application/json' \
-  -d '{{"client_id":"{APP}","service":"email","grant_type":"authorization_code","redirect_uri":"{REDIRECT_URI}","code":"'$CODE'","state":"state-from-client"}}' \
-  | tee /dev/stderr | sed 's/.*"accessToken":"\([^"]*\)".*/\1/')
+# Signs somebody in: the answer is a URL with a code in it, and the code becomes an access token
+sign_in() {{
+  URL=$(curl -s {url}/api/v1/codes -H 'Content-Type: application/json' \
+    -d '{{"appUuid":"{APP}","email":"'"$1"'","password":"{PASSWORD}","state":"state-from-client","redirectUri":"{REDIRECT_URI}","acceptPrivacyPolicy":false}}' \
+    | tee /dev/stderr | sed 's/.*"url":"\([^"]*\)".*/\1/')
+  CODE=$(echo "$URL" | sed 's/.*[?&]code=\([^&]*\).*/\1/')
+  curl -s {url}/api/v1/tokens -H 'Content-Type: application/json' \
+    -d '{{"client_id":"{APP}","service":"email","grant_type":"authorization_code","redirect_uri":"{REDIRECT_URI}","code":"'"$CODE"'","state":"state-from-client"}}' \
+    | tee /dev/stderr | sed 's/.*"accessToken":"\([^"]*\)".*/\1/'
+}}
 
 # The teacher draws a join code
-curl -s -X POST {url}/classes/{OWN_CLASS}/join-code -H "Authorization: Bearer $ACCESS_TOKEN"
+ACCESS_TOKEN=$(sign_in {TEACHER})
+JOIN_CODE=$(curl -s --request POST {url}/classes/{OWN_CLASS}/join-code --header "Authorization: Bearer $ACCESS_TOKEN" \
+  | tee /dev/stderr | sed 's/.*"joinCode":"\([^"]*\)".*/\1/')
 
-# The student signs in the same way, as {STUDENT} with the same password, and joins with
-#   curl -s -X POST {url}/classes/join/JOIN_CODE -H "Authorization: Bearer $ACCESS_TOKEN"
+# The student joins with it
+ACCESS_TOKEN=$(sign_in {STUDENT})
+curl -s --request POST {url}/classes/join/$JOIN_CODE --header "Authorization: Bearer $ACCESS_TOKEN"
 "#
     )
 }

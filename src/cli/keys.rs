@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::Failure;
+use super::{Failure, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             let directory = data.keys();
             SigningKeys::open(&directory, now, &OsEntropy)
                 .and_then(|_| signing_keys::rotate(&directory, now, &OsEntropy))
-                .map(|kid| println!("{kid}"))
+                .map(|kid| say(&format!("{kid}")))
                 .map_err(|error| Failure::of("rotating", &error))
         }
         Command::Retire { kid, data } => {
@@ -57,7 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                     KeyState::Waiting { signs_at } => format!("signs at {}", signs_at.to_rfc3339()),
                     KeyState::Verifying => "verifying".to_owned(),
                 };
-                println!("{}\t{}\t{state}", key.kid, key.created_at.to_rfc3339());
+                say(&format!("{}\t{}\t{state}", key.kid, key.created_at.to_rfc3339()));
             }
             Ok(())
         }

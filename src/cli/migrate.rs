@@ -1,10 +1,10 @@
 //! `homeroom migrate`
 
-use super::{Failure, open};
+use super::{Failure, open, say};
 use crate::config::Data;
 
 pub async fn run(data: &Data) -> Result<(), Failure> {
     open(data).await?;
-    println!("the schema is up to date ({})", data.database());
+    say("the schema is up to date");
     Ok(())
 }

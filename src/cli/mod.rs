@@ -9,7 +9,7 @@ mod openapi;
 mod serve;
 mod user;
 
-use std::{error::Error as StdError, process::ExitCode};
+use std::{error::Error as StdError, io::Write, os::unix::fs::DirBuilderExt, process::ExitCode};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
@@ -121,11 +121,21 @@ async fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
+/// Prints a line for whoever asked. Nobody may be listening any more, and that is no reason to fail.
+fn say(line: &str) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
 /// The database, with its schema up to date.
 async fn open(data: &Data) -> Result<Store, Failure> {
-    std::fs::create_dir_all(data.directory())
+    let location = data.database().map_err(|error| Failure::Usage(format!("--database-url: {error}")))?;
+    // Passwords' hashes and the signing keys are in there: it is for the server's own user.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data.directory())
         .map_err(|error| Failure::of(&format!("making {}", data.directory().display()), &error))?;
-    let location = data.database();
     let store = Store::connect(&location)
         .await
         .map_err(|error| Failure::of(&format!("opening the database ({location})"), &error))?;

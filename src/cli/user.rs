@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
-use super::{Failure, open};
+use super::{Failure, open, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Data, Hashing},
@@ -56,7 +56,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 .map_err(|error| Failure::of("starting the password hash", &error))?;
             let added = accounts::add(&store, &hashing, &OsEntropy, email, password, SystemClock.now()).await;
             match added {
-                Ok(id) => println!("{id}"),
+                Ok(id) => say(&format!("{id}")),
                 Err(AccountError::Taken) => return Err(Failure::Usage(AccountError::Taken.to_string())),
                 Err(error) => return Err(Failure::of("making the account", &error)),
             }
@@ -69,7 +69,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                     (true, None) => "unconfirmed",
                     (true, Some(_)) => "active",
                 };
-                println!("{}\t{}\t{standing}", user.id, user.email.as_str());
+                say(&format!("{}\t{}\t{standing}", user.id, user.email.as_str()));
             }
         }
     }

@@ -19,6 +19,7 @@ pub mod class_name;
 pub mod email;
 pub mod id;
 pub mod join_code;
+pub mod label;
 pub mod origin;
 pub mod password;
 pub mod pkce;

@@ -3,7 +3,10 @@
 use sea_orm::{QueryOrder, entity::prelude::*};
 
 use super::{app_login_domain, app_redirect_uri};
-use crate::domain::origin::{LoginDomain, Origin};
+use crate::domain::{
+    label::Label,
+    origin::{LoginDomain, Origin},
+};
 
 /// An app.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -13,11 +16,11 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// What people call it.
-    pub name: String,
+    pub name: Label,
     /// Whether anybody may sign in to it.
     pub enabled: bool,
     /// The version of its privacy policy that is in force, if it has one.
-    pub policy_version: Option<String>,
+    pub policy_version: Option<Label>,
     /// Whether who has not accepted that version is turned away.
     pub policy_demanded: bool,
     /// Whether a code is only issued against a PKCE challenge (RFC 7636).

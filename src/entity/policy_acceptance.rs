@@ -2,6 +2,8 @@
 
 use sea_orm::{entity::prelude::*, sea_query::OnConflict};
 
+use crate::domain::label::Label;
+
 /// One acceptance. The first of a version stands.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "policy_acceptances")]
@@ -14,7 +16,7 @@ pub struct Model {
     pub app_id: Uuid,
     /// The version that was in force.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub policy_version: String,
+    pub policy_version: Label,
     /// When.
     pub accepted_at: DateTimeUtc,
     /// The network address it came from.
@@ -33,9 +35,9 @@ impl Entity {
         db: &impl ConnectionTrait,
         user: Uuid,
         app: Uuid,
-        version: &str,
+        version: &Label,
     ) -> Result<bool, DbErr> {
-        Ok(Self::find_by_id((user, app, version.to_owned())).one(db).await?.is_some())
+        Ok(Self::find_by_id((user, app, version.clone())).one(db).await?.is_some())
     }
 
     /// Records an acceptance, unless this version was accepted before.

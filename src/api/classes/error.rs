@@ -3,14 +3,15 @@
 use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
-use sea_orm::DbErr;
 
 use super::schema::{FailureStatus, Instant};
 use crate::{
-    api::failure::{Challenge, Envelope, Failure},
+    api::{
+        failure::{Challenge, Envelope, Failure},
+        operation::Documented,
+    },
     classroom::{classes::ReadError, enrolment::JoinError, join_codes::DrawError},
     identity::tokens::InvalidToken,
-    store,
 };
 
 /// What went wrong, for a program to read.
@@ -65,13 +66,11 @@ impl Envelope for ErrorCode {
 
     fn standard(status: StatusCode) -> (Self, &'static str) {
         match status {
-            StatusCode::UNAUTHORIZED => (Self::Unauthorized, "A valid access token is required"),
+            StatusCode::UNAUTHORIZED => (UNAUTHORIZED.code, UNAUTHORIZED.message),
             StatusCode::NOT_FOUND => (Self::NotFound, "There is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => (Self::MethodNotAllowed, "This path does not know the method"),
-            StatusCode::SERVICE_UNAVAILABLE => {
-                (Self::ServiceUnavailable, "The service is busy; try again later")
-            }
-            StatusCode::INTERNAL_SERVER_ERROR => (Self::InternalServerError, "Internal Server Error"),
+            StatusCode::SERVICE_UNAVAILABLE => (SERVICE_UNAVAILABLE.code, SERVICE_UNAVAILABLE.message),
+            StatusCode::INTERNAL_SERVER_ERROR => (INTERNAL_SERVER_ERROR.code, INTERNAL_SERVER_ERROR.message),
             _ => (Self::BadRequest, "The request cannot be read"),
         }
     }
@@ -87,8 +86,77 @@ impl Envelope for ErrorCode {
     }
 }
 
-/// How long a client should wait for a database that is busy or away, in seconds.
-const STORE_RETRY: u64 = 2;
+/// No token, or none that is accepted.
+pub const UNAUTHORIZED: Documented<ErrorCode> = Documented {
+    status: 401,
+    description: "Unauthorized - Invalid or missing authentication token",
+    code: ErrorCode::Unauthorized,
+    message: "A valid access token is required",
+};
+
+/// There is no class of this id.
+pub const CLASS_NOT_FOUND: Documented<ErrorCode> = Documented {
+    status: 404,
+    description: "Class not found",
+    code: ErrorCode::ClassNotFound,
+    message: "Class not found",
+};
+
+/// Too many of these requests.
+pub const TOO_MANY_REQUESTS: Documented<ErrorCode> = Documented {
+    status: 429,
+    description: "Too Many Requests - Retry-After says when the next one is welcome",
+    code: ErrorCode::TooManyRequests,
+    message: "Too many requests; try again later",
+};
+
+/// A fault of ours.
+pub const INTERNAL_SERVER_ERROR: Documented<ErrorCode> = Documented {
+    status: 500,
+    description: "Internal Server Error",
+    code: ErrorCode::InternalServerError,
+    message: "Internal Server Error",
+};
+
+/// Something we depend on is busy or away.
+pub const SERVICE_UNAVAILABLE: Documented<ErrorCode> = Documented {
+    status: 503,
+    description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
+    code: ErrorCode::ServiceUnavailable,
+    message: "The service is busy; try again later",
+};
+
+/// The class is somebody else's.
+pub const NOT_OWNER: Documented<ErrorCode> = Documented {
+    status: 403,
+    description: "Forbidden - Only class owner can generate join code",
+    code: ErrorCode::Forbidden,
+    message: "Only class owner can generate join code",
+};
+
+/// No class has this join code.
+pub const INVALID_JOIN_CODE: Documented<ErrorCode> = Documented {
+    status: 400,
+    description: "Bad Request - The join code is invalid or has expired, or the class is the bearer's own",
+    code: ErrorCode::InvalidJoinCode,
+    message: "The join code is invalid or has expired",
+};
+
+/// The student has a place in the class.
+pub const ALREADY_ENROLLED: Documented<ErrorCode> = Documented {
+    status: 409,
+    description: "Conflict - Already enrolled in this class",
+    code: ErrorCode::AlreadyEnrolled,
+    message: "Already enrolled in this class",
+};
+
+/// The reader neither owns the class nor is enrolled in it.
+pub const NOT_MEMBER: Documented<ErrorCode> = Documented {
+    status: 403,
+    description: "Forbidden - Only the owner and enrolled students can read the class",
+    code: ErrorCode::Forbidden,
+    message: "Only the owner and enrolled students can read the class",
+};
 
 impl From<InvalidToken> for Failure<ErrorCode> {
     fn from(_: InvalidToken) -> Self {
@@ -96,32 +164,10 @@ impl From<InvalidToken> for Failure<ErrorCode> {
     }
 }
 
-impl From<DbErr> for Failure<ErrorCode> {
-    fn from(error: DbErr) -> Self {
-        match store::kind(&error) {
-            store::Kind::Unavailable => Self::unavailable(STORE_RETRY, Some(error.into())),
-            store::Kind::Taken | store::Kind::Dangling | store::Kind::Broken => Self::internal(error),
-        }
-    }
-}
-
-impl Failure<ErrorCode> {
-    /// There is no class of this id.
-    pub fn class_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, ErrorCode::ClassNotFound, "Class not found")
-    }
-
-    /// No class has this join code.
-    pub fn invalid_join_code() -> Self {
-        let message = "The join code is invalid or has expired";
-        Self::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidJoinCode, message)
-    }
-}
-
 impl From<DrawError> for Failure<ErrorCode> {
     fn from(error: DrawError) -> Self {
         match error {
-            DrawError::NoSuchClass => Self::class_not_found(),
+            DrawError::NoSuchClass => Self::documented(CLASS_NOT_FOUND),
             DrawError::NotOwner => Self::new(
                 StatusCode::FORBIDDEN,
                 ErrorCode::Forbidden,
@@ -136,11 +182,8 @@ impl From<DrawError> for Failure<ErrorCode> {
 impl From<ReadError> for Failure<ErrorCode> {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::NoSuchClass => Self::class_not_found(),
-            ReadError::NotMember => {
-                let message = "Only the owner and enrolled students can read the class";
-                Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
-            }
+            ReadError::NoSuchClass => Self::documented(CLASS_NOT_FOUND),
+            ReadError::NotMember => Self::documented(NOT_MEMBER),
             ReadError::Store(error) => error.into(),
         }
     }
@@ -149,14 +192,11 @@ impl From<ReadError> for Failure<ErrorCode> {
 impl From<JoinError> for Failure<ErrorCode> {
     fn from(error: JoinError) -> Self {
         match error {
-            JoinError::NoSuchCode => Self::invalid_join_code(),
+            JoinError::NoSuchCode => Self::documented(INVALID_JOIN_CODE),
             JoinError::OwnClass => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::OwnClass, "The owner of a class cannot join it")
             }
-            JoinError::AlreadyEnrolled => {
-                let message = "Already enrolled in this class";
-                Self::new(StatusCode::CONFLICT, ErrorCode::AlreadyEnrolled, message)
-            }
+            JoinError::AlreadyEnrolled => Self::documented(ALREADY_ENROLLED),
             JoinError::NoSuchUser => Self::unauthorized(Challenge::InvalidToken),
             JoinError::Store(error) => error.into(),
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    error::ErrorCode,
+    error::{self, ErrorCode},
     schema::{Class, Enrollment, JoinCode, Success},
 };
 use crate::{
@@ -86,8 +86,8 @@ impl Classes {
         at: ReceivedAt,
     ) -> Result<Answer<JoinClassByCode>, Refused<JoinClassByCode>> {
         let bearer = self.bearer(&token, at)?;
-        let code =
-            domain::join_code::JoinCode::parse(&join_code).map_err(|_| Failure::invalid_join_code())?;
+        let code = domain::join_code::JoinCode::parse(&join_code)
+            .map_err(|_| Failure::documented(error::INVALID_JOIN_CODE))?;
         let enrolment = self.classroom.join(&code, bearer.user, at.0).await.map_err(Failure::from)?;
         Ok(Answer(Success::new(JoinClassByCode::SUCCESS, enrolment)))
     }
@@ -114,7 +114,7 @@ impl Classes {
 /// What is no UUID, written the one way in which ids are told, is a class that nobody knows.
 fn class(id: &str) -> Result<Uuid, Failure<ErrorCode>> {
     let hyphenated = id.len() == uuid::fmt::Hyphenated::LENGTH;
-    Uuid::try_parse(id).ok().filter(|_| hyphenated).ok_or_else(Failure::class_not_found)
+    Uuid::try_parse(id).ok().filter(|_| hyphenated).ok_or_else(|| Failure::documented(error::CLASS_NOT_FOUND))
 }
 
 fn example_class() -> String {
@@ -134,17 +134,12 @@ impl Operation for GenerateJoinCode {
     const ID: &'static str = "generateJoinCode";
     const SUCCESS: (u16, &'static str) = (200, "Join code generated successfully");
     const FAILURES: &'static [Documented<ErrorCode>] = &[
-        UNAUTHORIZED,
-        Documented {
-            status: 403,
-            description: "Forbidden - Only class owner can generate join code",
-            code: ErrorCode::Forbidden,
-            message: "Only class owner can generate join code",
-        },
-        CLASS_NOT_FOUND,
-        TOO_MANY_REQUESTS,
-        INTERNAL_SERVER_ERROR,
-        SERVICE_UNAVAILABLE,
+        error::UNAUTHORIZED,
+        error::NOT_OWNER,
+        error::CLASS_NOT_FOUND,
+        error::TOO_MANY_REQUESTS,
+        error::INTERNAL_SERVER_ERROR,
+        error::SERVICE_UNAVAILABLE,
     ];
 
     fn success() -> Value {
@@ -166,22 +161,12 @@ impl Operation for JoinClassByCode {
     const ID: &'static str = "joinClassByCode";
     const SUCCESS: (u16, &'static str) = (201, "Joined the class successfully");
     const FAILURES: &'static [Documented<ErrorCode>] = &[
-        Documented {
-            status: 400,
-            description: "Bad Request - The join code is invalid or has expired, or the class is the bearer's own",
-            code: ErrorCode::InvalidJoinCode,
-            message: "The join code is invalid or has expired",
-        },
-        UNAUTHORIZED,
-        Documented {
-            status: 409,
-            description: "Conflict - Already enrolled in this class",
-            code: ErrorCode::AlreadyEnrolled,
-            message: "Already enrolled in this class",
-        },
-        TOO_MANY_REQUESTS,
-        INTERNAL_SERVER_ERROR,
-        SERVICE_UNAVAILABLE,
+        error::INVALID_JOIN_CODE,
+        error::UNAUTHORIZED,
+        error::ALREADY_ENROLLED,
+        error::TOO_MANY_REQUESTS,
+        error::INTERNAL_SERVER_ERROR,
+        error::SERVICE_UNAVAILABLE,
     ];
 
     fn success() -> Value {
@@ -211,16 +196,11 @@ impl Operation for GetClass {
     const ID: &'static str = "getClass";
     const SUCCESS: (u16, &'static str) = (200, "Class found");
     const FAILURES: &'static [Documented<ErrorCode>] = &[
-        UNAUTHORIZED,
-        Documented {
-            status: 403,
-            description: "Forbidden - Only the owner and enrolled students can read the class",
-            code: ErrorCode::Forbidden,
-            message: "Only the owner and enrolled students can read the class",
-        },
-        CLASS_NOT_FOUND,
-        INTERNAL_SERVER_ERROR,
-        SERVICE_UNAVAILABLE,
+        error::UNAUTHORIZED,
+        error::NOT_MEMBER,
+        error::CLASS_NOT_FOUND,
+        error::INTERNAL_SERVER_ERROR,
+        error::SERVICE_UNAVAILABLE,
     ];
 
     fn success() -> Value {
@@ -242,38 +222,3 @@ impl Operation for GetClass {
         })
     }
 }
-
-const UNAUTHORIZED: Documented<ErrorCode> = Documented {
-    status: 401,
-    description: "Unauthorized - Invalid or missing authentication token",
-    code: ErrorCode::Unauthorized,
-    message: "A valid access token is required",
-};
-
-const CLASS_NOT_FOUND: Documented<ErrorCode> = Documented {
-    status: 404,
-    description: "Class not found",
-    code: ErrorCode::ClassNotFound,
-    message: "Class not found",
-};
-
-const TOO_MANY_REQUESTS: Documented<ErrorCode> = Documented {
-    status: 429,
-    description: "Too Many Requests - Retry-After says when the next one is welcome",
-    code: ErrorCode::TooManyRequests,
-    message: "Too many requests; try again later",
-};
-
-const INTERNAL_SERVER_ERROR: Documented<ErrorCode> = Documented {
-    status: 500,
-    description: "Internal Server Error",
-    code: ErrorCode::InternalServerError,
-    message: "Internal Server Error",
-};
-
-const SERVICE_UNAVAILABLE: Documented<ErrorCode> = Documented {
-    status: 503,
-    description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
-    code: ErrorCode::ServiceUnavailable,
-    message: "The service is busy; try again later",
-};

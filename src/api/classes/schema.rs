@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     api::text::text,
     classroom::join_codes::Drawn,
+    domain::{self, class_name::ClassName},
     entity::{class, enrolment},
 };
 
@@ -44,15 +45,14 @@ impl<T: Type + ParseFromJSON + ToJSON + Send + Sync> Success<T> {
 #[oai(rename_all = "camelCase")]
 pub struct JoinCode {
     /// The generated join code: 8 characters of Crockford base 32, unique among all classes.
-    #[oai(validator(min_length = 8, max_length = 8, pattern = "^[0-9A-HJKMNP-TV-Z]{8}$"))]
-    join_code: String,
+    join_code: domain::join_code::JoinCode,
     /// When the join code expires.
     expires_at: Instant,
 }
 
 impl From<Drawn> for JoinCode {
     fn from(Drawn { code, expires_at }: Drawn) -> Self {
-        Self { join_code: code.expose().to_owned(), expires_at: Instant(expires_at) }
+        Self { join_code: code, expires_at: Instant(expires_at) }
     }
 }
 
@@ -65,14 +65,13 @@ pub struct Class {
     /// The user who owns the class.
     owner_id: Uuid,
     /// What the class is called.
-    #[oai(validator(min_length = 1, max_length = 50))]
-    name: String,
+    name: ClassName,
     /// What the class is about, if anybody said.
     #[oai(nullable, validator(max_length = 1000))]
     description: Option<String>,
     /// The join code that admits to the class now. Null for everyone but the owner, and when there is none.
-    #[oai(nullable, validator(min_length = 8, max_length = 8, pattern = "^[0-9A-HJKMNP-TV-Z]{8}$"))]
-    join_code: Option<String>,
+    #[oai(nullable)]
+    join_code: Option<domain::join_code::JoinCode>,
     /// The client's own settings, an object of any shape, if it has any.
     #[oai(nullable)]
     settings: Option<BTreeMap<String, Any<Value>>>,
@@ -101,9 +100,9 @@ impl From<class::Model> for Class {
         Self {
             id,
             owner_id,
-            name: name.as_str().to_owned(),
+            name,
             description,
-            join_code: join_code.map(|code| code.expose().to_owned()),
+            join_code,
             settings: settings.and_then(members),
             is_active,
             created_at: Instant(created_at),
@@ -173,6 +172,17 @@ impl From<enrolment::Model> for Enrollment {
         }
     }
 }
+
+text!(domain::join_code::JoinCode, "JoinCode", domain::join_code::JoinCode::parse, {
+    min_length: domain::join_code::JoinCode::LENGTH,
+    max_length: domain::join_code::JoinCode::LENGTH,
+    pattern: "^[0-9A-HJKMNP-TV-Z]*$".into(),
+} shown domain::join_code::JoinCode::expose);
+
+text!(ClassName, "ClassName", ClassName::parse, {
+    min_length: 1,
+    max_length: ClassName::MAX,
+} shown ClassName::as_str);
 
 /// An instant of this family: RFC 3339 in UTC, whole seconds, `Z`.
 #[derive(Debug, Clone, Copy)]

@@ -3,12 +3,10 @@
 use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
-use sea_orm::DbErr;
 
 use crate::{
     api::failure::{Envelope, Failure},
     identity::{password_hashing::HashError, sign_in::SignInError, tokens::ExchangeError},
-    store,
 };
 
 /// What went wrong, for a program to read.
@@ -90,21 +88,15 @@ impl Envelope for Code {
     }
 }
 
-/// How long a client should wait for a database that is busy or away, in seconds.
-const STORE_RETRY: u64 = 2;
+/// Said alike of every reason not to sign somebody in.
+pub const CREDENTIALS_REFUSED: &str = "The e-mail address or the password is wrong";
+/// Said alike of every reason not to redeem a code.
+pub const CODE_REFUSED: &str =
+    "The code is invalid, has expired or was redeemed, or was issued for something else";
 
 impl Failure<Code> {
     fn bad_request(message: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
-    }
-}
-
-impl From<DbErr> for Failure<Code> {
-    fn from(error: DbErr) -> Self {
-        match store::kind(&error) {
-            store::Kind::Unavailable => Self::unavailable(STORE_RETRY, Some(error.into())),
-            store::Kind::Taken | store::Kind::Dangling | store::Kind::Broken => Self::internal(error),
-        }
     }
 }
 
@@ -129,7 +121,7 @@ impl From<SignInError> for Failure<Code> {
             SignInError::RedirectUriUnregistered => {
                 Self::bad_request("redirectUri is not registered for the app")
             }
-            SignInError::Credentials => Self::bad_request("The e-mail address or the password is wrong"),
+            SignInError::Credentials => Self::bad_request(CREDENTIALS_REFUSED),
             SignInError::ConsentMissing => Self::bad_request(
                 "acceptPrivacyPolicy must be true: the app demands its current privacy policy",
             ),
@@ -142,9 +134,7 @@ impl From<SignInError> for Failure<Code> {
 impl From<ExchangeError> for Failure<Code> {
     fn from(error: ExchangeError) -> Self {
         match error {
-            ExchangeError::Refused => Self::bad_request(
-                "The code is invalid, has expired or was redeemed, or was issued for something else",
-            ),
+            ExchangeError::Refused => Self::bad_request(CODE_REFUSED),
             ExchangeError::Sign(error) => Self::internal(error),
             ExchangeError::Store(error) => error.into(),
         }

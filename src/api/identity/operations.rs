@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    error::Code as ErrorCode,
+    error::{CODE_REFUSED, CREDENTIALS_REFUSED, Code as ErrorCode},
     schema::{Code, CreateCode, CreateToken, Items, Kind, Token},
 };
 use crate::{
@@ -148,8 +148,7 @@ impl Operation for CreateCodeOperation {
     type Code = ErrorCode;
     const ID: &'static str = "createCode";
     const SUCCESS: (u16, &'static str) = (201, "The code, inside the URL to send the user to");
-    const FAILURES: &'static [Documented<ErrorCode>] =
-        &failures("The e-mail address or the password is wrong");
+    const FAILURES: &'static [Documented<ErrorCode>] = &failures(CREDENTIALS_REFUSED);
 
     fn request() -> Option<Value> {
         Some(json!({
@@ -191,8 +190,7 @@ impl Operation for CreateTokenOperation {
     type Code = ErrorCode;
     const ID: &'static str = "createToken";
     const SUCCESS: (u16, &'static str) = (201, "The tokens");
-    const FAILURES: &'static [Documented<ErrorCode>] =
-        &failures("The code is invalid, has expired or was redeemed, or was issued for something else");
+    const FAILURES: &'static [Documented<ErrorCode>] = &failures(CODE_REFUSED);
 
     fn request() -> Option<Value> {
         Some(json!({
