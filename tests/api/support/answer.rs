@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use poem::{
-    Body, Request,
+    Body, Request, Response,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
     web::{LocalAddr, RemoteAddr},
 };
@@ -53,7 +53,20 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// A body that comes in pieces, its length unsaid.
+    pub fn chunks(mut self, chunks: impl IntoIterator<Item = Vec<u8>, IntoIter: Send + 'static>) -> Self {
+        let chunks = chunks.into_iter().map(Ok::<_, std::io::Error>);
+        self.body = Body::from_bytes_stream(futures_util::stream::iter(chunks));
+        self
+    }
+
     pub async fn send(self) -> Answer {
+        let school = self.school;
+        Answer::of(school.pass(self.request()).await).await
+    }
+
+    /// The request, for a door of the test's own.
+    pub fn request(self) -> Request {
         let mut head =
             poem::http::Request::builder().method(self.method).uri(self.path.parse::<Uri>().unwrap());
         *head.headers_mut().unwrap() = self.headers;
@@ -62,15 +75,19 @@ impl<'a> Call<'a> {
         let remote = RemoteAddr(address.into());
         let local = LocalAddr(SocketAddr::from(([127, 0, 0, 1], 8080)).into());
         let parts = (parts, local, remote, poem::http::uri::Scheme::HTTP).into();
-        let response = self.school.pass(Request::from_parts(parts, self.body)).await;
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let text = response.into_body().into_string().await.unwrap();
-        Answer { status, headers, text }
+        Request::from_parts(parts, self.body)
     }
 }
 
 impl Answer {
+    /// The answer that a response is, once all of it is there.
+    pub async fn of(response: Response) -> Self {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let text = response.into_body().into_string().await.unwrap();
+        Self { status, headers, text }
+    }
+
     /// The body as JSON, which it must be, and announced as exactly that.
     pub fn json(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");

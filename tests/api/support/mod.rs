@@ -3,6 +3,7 @@
 mod answer;
 mod chance;
 mod databases;
+mod envelope;
 
 use std::{
     num::NonZeroUsize,
@@ -41,6 +42,7 @@ pub use self::{
     answer::{Answer, Call},
     chance::Chance,
     databases::Kind,
+    envelope::{CLASSROOM_CODES, SIGN_IN_CODES, assert_envelope, assert_failure},
 };
 
 pub const APP: Uuid = Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);

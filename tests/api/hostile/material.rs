@@ -1,0 +1,180 @@
+//! What hostile requests are made of.
+
+use serde_json::{Value, json};
+
+use crate::support::{REDIRECT_URI, TEACHER, sign_in_body};
+
+/// The most bytes that a body may have.
+pub const LARGEST_BODY: usize = 16 * 1024;
+
+/// Method, path, status, code and `Allow` of requests that no operation sees. None bears a token.
+#[rustfmt::skip]
+pub const MISDIRECTED: &[(&str, &str, u16, &str, Option<&str>)] = &[
+    // Wrong methods.
+    ("GET", "/classes/1/join-code", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("HEAD", "/classes/1/join-code", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("PUT", "/classes/1/join-code", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("DELETE", "/api/classes/1/join-code", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("OPTIONS", "/classes/1/join-code", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("TRACE", "/classes/1/join-code", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("CONNECT", "/classes/1/join-code", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("BREW", "/classes/1/join-code", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("post", "/classes/1/join-code", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("GET", "/classes/join/ABCD1234", 405, "METHOD_NOT_ALLOWED", Some("POST")),
+    ("POST", "/classes/1", 405, "METHOD_NOT_ALLOWED", Some("GET, HEAD")),
+    ("GET", "/api/v1/codes", 405, "[E4050]", Some("POST")),
+    ("HEAD", "/api/v1/codes", 405, "[E4050]", Some("POST")),
+    ("PATCH", "/api/v1/codes", 405, "[E4050]", Some("POST")),
+    ("OPTIONS", "/api/v1/codes", 405, "[E4050]", Some("POST")),
+    ("M-SEARCH", "/api/v1/codes?a=b", 405, "[E4050]", Some("POST")),
+    ("DELETE", "/api/v1/tokens", 405, "[E4050]", Some("POST")),
+    // Paths that are not there.
+    ("GET", "/", 404, "NOT_FOUND", None),
+    ("GET", "*", 404, "NOT_FOUND", None),
+    ("POST", "/nowhere", 404, "NOT_FOUND", None),
+    ("POST", "/api", 404, "NOT_FOUND", None),
+    ("POST", "/api/", 404, "NOT_FOUND", None),
+    ("POST", "/api/v2/codes", 404, "NOT_FOUND", None),
+    ("POST", "/api/v10/codes", 404, "NOT_FOUND", None),
+    ("POST", "/API/V1/codes", 404, "NOT_FOUND", None),
+    ("POST", "/classes/1/2/join-code", 404, "NOT_FOUND", None),
+    ("POST", "/Classes/1/join-code", 404, "NOT_FOUND", None),
+    ("POST", "/api/v1", 404, "[E4040]", None),
+    ("POST", "/api/v1/", 404, "[E4040]", None),
+    ("POST", "/api/v1/nowhere", 404, "[E4040]", None),
+    ("POST", "/api/v1/Codes", 404, "[E4040]", None),
+    ("POST", "/api/v1/codes/1", 404, "[E4040]", None),
+    ("POST", "/api/v1/classes/1/join-code", 404, "[E4040]", None),
+    ("POST", "/api/api/classes/1/join-code", 404, "NOT_FOUND", None),
+    ("POST", "/api/health/live", 404, "NOT_FOUND", None),
+    // Slashes and dots too many: a path is what it says, and is not tidied up.
+    ("POST", "/classes/1/join-code/", 404, "NOT_FOUND", None),
+    ("POST", "/classes/1//join-code", 404, "NOT_FOUND", None),
+    ("POST", "//classes/1/join-code", 404, "NOT_FOUND", None),
+    ("POST", "/classes//join-code", 404, "NOT_FOUND", None),
+    ("POST", "/./classes/1/join-code", 404, "NOT_FOUND", None),
+    ("POST", "/a/../classes/1/join-code", 404, "NOT_FOUND", None),
+    ("POST", "/classes/1/x/%2e%2e/join-code", 404, "NOT_FOUND", None),
+    ("POST", "/classes/1/join-code;a=b", 404, "NOT_FOUND", None),
+    ("POST", "/classes/1/join-code%00", 404, "NOT_FOUND", None),
+    ("POST", "/classes/1/join-code%20", 404, "NOT_FOUND", None),
+    ("POST", "/classes%2F1%2Fjoin-code", 404, "NOT_FOUND", None),
+    ("POST", "/%63lasses/%FF/join-code", 404, "NOT_FOUND", None),
+    ("POST", "/api/v1/codes/", 404, "[E4040]", None),
+    ("POST", "/api/v1//codes", 404, "[E4040]", None),
+    ("POST", "/api//v1/codes", 404, "NOT_FOUND", None),
+    ("POST", "/api/v1/./codes", 404, "[E4040]", None),
+    ("POST", "/api/v1/../v1/codes", 404, "[E4040]", None),
+    ("POST", "/api/v1/%63odes", 404, "[E4040]", None),
+    ("POST", "/api/v1/codes%00", 404, "[E4040]", None),
+    ("POST", "/api/v1/codes%FF", 404, "[E4040]", None),
+    ("POST", "/api/v1/codes%2F", 404, "[E4040]", None),
+    ("POST", "/%FF", 404, "NOT_FOUND", None),
+    ("POST", "/%", 404, "NOT_FOUND", None),
+    ("POST", "/api/v1/%ZZ", 404, "[E4040]", None),
+    ("GET", "/health/live/", 404, "NOT_FOUND", None),
+];
+
+/// Class ids and join codes that nobody gave out, as they stand in a path.
+pub const UNKNOWN_IDS: &[&str] = &[
+    "%00",
+    "22222222-2222-2222-2222-222222222222%00",
+    "%FF",
+    "%C0%AF",
+    "%ED%A0%80",
+    "%2F",
+    "..",
+    ".",
+    "%2e%2e",
+    "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+    "'%20OR%20'1'='1",
+    "1;DROP%20TABLE%20classes;--",
+    "22222222-2222-2222-2222-222222222222'--",
+    "{{7*7}}",
+    "%24%7Bjndi:ldap:%2F%2Fx%7D",
+    "%3Cscript%3Ealert(1)%3C%2Fscript%3E",
+    ":classId",
+    "{classId}",
+    "*",
+    "-1",
+    "9223372036854775808",
+    "null",
+    "%F0%9F%8E%93",
+    "%0D%0ASet-Cookie:%20a=b",
+    "22222222-2222-2222-2222-22222222222",
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+];
+
+/// Bodies that are no JSON, and what is said of them.
+pub fn malformed() -> Vec<(Vec<u8>, &'static str)> {
+    const SYNTAX: &str = "the body is not valid JSON (line ";
+    let good = sign_in_body(TEACHER).to_string();
+    let texts = [
+        String::new(),
+        " ".into(),
+        "{".into(),
+        "not JSON".into(),
+        "email=user@example.com&password=a".into(),
+        "<xml/>".into(),
+        "{'email': 'a'}".into(),
+        "{\"email\": \"a\",}".into(),
+        "{\"email\": NaN}".into(),
+        "{\"email\": 0x10}".into(),
+        "{\"email\": 1e99999}".into(),
+        "{\"email\": \"a\nb\"}".into(),
+        "/* a */ {}".into(),
+        good.replace("user@", r"\ud800@"),
+        good.replace("user@", r"\udc00\ud800@"),
+        good.replace("user@", r"\x00"),
+        format!("\u{FEFF}{good}"),
+        format!("{good}}}"),
+        format!("{good}{good}"),
+        format!("{good}\0"),
+        format!(")]}}',\n{good}"),
+        "[".repeat(LARGEST_BODY),
+        "{\"a\":".repeat(LARGEST_BODY / 5),
+        format!("{}{}", "[".repeat(LARGEST_BODY / 2), "]".repeat(LARGEST_BODY / 2)),
+    ];
+    let mut bodies: Vec<_> = texts.into_iter().map(|text| (text.into_bytes(), SYNTAX)).collect();
+    let utf_16 = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let cut = good.into_bytes().into_iter().take(40).chain([0xF0, 0x9F]).collect();
+    bodies.extend([(utf_16, SYNTAX), (cut, SYNTAX), (b"{\"email\": \"\xFF\"}".to_vec(), SYNTAX)]);
+    bodies
+}
+
+/// Values that a property's reader may not have thought of.
+pub fn strange_values(good: &Value) -> Vec<Value> {
+    let text = good.as_str().unwrap_or(REDIRECT_URI);
+    vec![
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(u64::MAX),
+        json!(1e300),
+        json!([]),
+        json!([good]),
+        json!({ "$ne": null }),
+        json!({ "a": { "a": { "a": {} } } }),
+        json!(""),
+        json!(" "),
+        json!("\0"),
+        json!(format!("{text}\0")),
+        json!(format!("\0{text}")),
+        json!(format!(" {text} ")),
+        json!(format!("{text}\r\nSet-Cookie: a=b")),
+        json!(format!("{text}' OR '1'='1")),
+        json!("'; DROP TABLE users; --"),
+        json!("{{7*7}}${7*7}<%= 7*7 %>"),
+        json!("\u{1F393}".repeat(64)),
+        json!("\u{FDFA}".repeat(256)),
+        json!("\u{202E}\u{200B}\u{FEFF}\u{FFFF}"),
+        json!("a\u{301}".repeat(500)),
+        json!("a".repeat(12_000)),
+        json!(format!("{}@example.com", "a".repeat(300))),
+        json!(format!("https://{}/", "a".repeat(3_000))),
+        json!("https://[::1"),
+        json!("%00%FF"),
+    ]
+}
