@@ -1,0 +1,330 @@
+//! What holds for every request and every answer: generated requests, faults of ours, and what a server says of itself.
+
+use poem::{Endpoint, endpoint::make_sync};
+use proptest::{
+    prelude::*,
+    sample::select,
+    test_runner::{Config, TestRunner},
+};
+use sea_orm::ConnectionTrait;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Answer, OWN_CLASS, School, TEACHER, assert_envelope, assert_failure, both, exchange_body, sign_in_body,
+};
+
+/// The paths that belong to neither family.
+const SERVICE: [&str; 6] =
+    ["/health/live", "/health/ready", "/.well-known/jwks.json", "/openapi.yaml", "/openapi.json", "/docs"];
+
+/// A request of any kind, most of them nearly right.
+#[derive(Debug, Clone)]
+struct Generated {
+    method: &'static str,
+    path: String,
+    /// Whether it shows the teacher's token.
+    bearer: bool,
+    headers: Vec<(&'static str, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+fn segment() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => select(vec![
+            "classes", "join", "join-code", "api", "v1", "codes", "tokens", "health", "live", "docs", "..",
+            "",
+            "22222222-2222-2222-2222-222222222222", "%FF", "%00", "%2F", "%", "JOINC0DE",
+        ])
+        .prop_map(str::to_owned),
+        2 => "[a-zA-Z0-9._~%:;@!$&'()*+,=|-]{0,12}",
+        1 => prop::collection::vec(any::<u8>(), 0..12).prop_map(|bytes| {
+            bytes.iter().fold(String::new(), |text, byte| format!("{text}%{byte:02X}"))
+        }),
+    ]
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let template = select(vec![
+        "/classes/{}/join-code",
+        "/api/classes/{}/join-code",
+        "/classes/join/{}",
+        "/classes/{}",
+        "/api/v1/codes",
+        "/api/v1/tokens",
+        "/api/v1/{}",
+        "/{}/v1/codes",
+        "/{}",
+    ]);
+    let known = (template, segment()).prop_map(|(template, segment)| template.replace("{}", &segment));
+    let random =
+        prop::collection::vec(segment(), 0..6).prop_map(|segments| format!("/{}", segments.join("/")));
+    let query = prop_oneof![3 => Just(String::new()), 1 => "\\?[a-z=&%]{0,10}"];
+    let path = prop_oneof![3 => known, 1 => random];
+    let written = (path, query).prop_map(|(path, query)| format!("{path}{query}"));
+    // What is no URI never gets past the reader of the request's head.
+    written.prop_filter("no URI", |path| path.parse::<poem::http::Uri>().is_ok())
+}
+
+fn header() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
+    let name = select(vec![
+        "Authorization",
+        "Content-Type",
+        "Origin",
+        "Host",
+        "Accept",
+        "Content-Length",
+        "Transfer-Encoding",
+        "Access-Control-Request-Method",
+        "X-Forwarded-For",
+    ]);
+    let value = prop_oneof![
+        2 => select(vec![
+            "application/json", "text/plain", "Bearer a.b.c", "Basic YTpi", "Bearer", "null", "POST",
+            "https://app.example.com", "https://homeroom.example.com", "99999999999999999999",
+        ])
+        .prop_map(|text| text.as_bytes().to_vec()),
+        1 => prop::collection::vec(select((0x20..=0x7E).chain(0x80..=0xFF).collect::<Vec<u8>>()), 0..40),
+    ];
+    (name, value)
+}
+
+fn scalar() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ]
+}
+
+/// A documented body with some of its members changed, or anything at all.
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    let documented = select(vec![sign_in_body(TEACHER), exchange_body("code")]);
+    let names = select(vec![
+        "appUuid",
+        "email",
+        "password",
+        "state",
+        "redirectUri",
+        "codeChallenge",
+        "code",
+        "scope",
+    ]);
+    let changes = prop::collection::vec((names, scalar()), 0..3);
+    let near = (documented, changes).prop_map(|(mut body, changes)| {
+        for (name, value) in changes {
+            body[name] = value;
+        }
+        body.to_string().into_bytes()
+    });
+    prop_oneof![3 => near, 1 => prop::collection::vec(any::<u8>(), 0..200)]
+}
+
+fn request() -> impl Strategy<Value = Generated> {
+    let methods =
+        select(vec!["GET", "POST", "POST", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "BREW"]);
+    let headers = prop::collection::vec(header(), 0..4);
+    let json = any::<bool>().prop_map(|json| json.then(|| ("Content-Type", b"application/json".to_vec())));
+    (methods, path(), any::<bool>(), json, headers, body()).prop_map(
+        |(method, path, bearer, json, headers, body)| {
+            let headers = json.into_iter().chain(headers).collect();
+            Generated { method, path, bearer, headers, body }
+        },
+    )
+}
+
+/// Drops the tables that both operations need.
+async fn sabotage(school: &School) {
+    for table in ["users", "classes"] {
+        let rename = format!("ALTER TABLE {table} RENAME TO gone_{table}");
+        school.store.writer().execute_unprepared(&rename).await.unwrap();
+    }
+}
+
+/// The connections are gone, as after the server's.
+async fn lose_the_database(school: &School) {
+    school.store.writer().close_by_ref().await.unwrap();
+    school.store.reader().close_by_ref().await.unwrap();
+}
+
+fn internal_server_error(family: &str) -> Value {
+    match family {
+        "sign-in" => json!({
+            "errors": [{ "validation": "error", "code": "[E0000]", "message": "Internal Server Error" }],
+        }),
+        _ => json!({
+            "success": false,
+            "code": 500,
+            "errorCode": "INTERNAL_SERVER_ERROR",
+            "message": "Internal Server Error",
+            "timestamp": "2026-05-04T09:42:00Z",
+        }),
+    }
+}
+
+both! {
+    async fn no_request_is_answered_with_anything_but_an_envelope(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        let runtime = tokio::runtime::Handle::current();
+        let config = Config { cases: 512, failure_persistence: None, ..Config::default() };
+        let run = || TestRunner::new(config).run(&request(), |generated| {
+            let Generated { method, path, bearer, headers, body } = generated;
+            let call = school.call(method, &path);
+            let call = if bearer { call.bearer(&token) } else { call };
+            let call = headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+            let answer = runtime.block_on(call.body(body).send());
+            prop_assert!(answer.status < 500, "{answer:?}");
+            let failed = answer.status >= 400;
+            if failed && SERVICE.contains(&path.split('?').next().unwrap_or_default()) {
+                assert_envelope(&path, &answer);
+            } else if failed {
+                assert_failure(&path, &answer);
+            }
+            Ok(())
+        });
+        tokio::task::block_in_place(run).unwrap();
+    }
+
+    async fn a_fault_of_ours_is_a_500_that_tells_nothing(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        sabotage(&school).await;
+        let sign_in = school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await;
+        assert_eq!(sign_in.whole(), (500, internal_server_error("sign-in")));
+        assert_failure("/api/v1/codes", &sign_in);
+        let path = format!("/classes/{OWN_CLASS}/join-code");
+        for path in [format!("/api{path}"), path, "/classes/join/ABCD1234".to_owned()] {
+            let answer = school.post(&path).bearer(&token).send().await;
+            assert_eq!(answer.whole(), (500, internal_server_error("classroom")), "{path}");
+            assert_failure(&path, &answer);
+        }
+    }
+
+    async fn a_database_that_is_away_is_a_503_that_says_when_to_come_back(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        lose_the_database(&school).await;
+        let message = "The service is busy; try again later";
+        // Not even an Origin, which the database would know, makes anything else of it.
+        let sign_in = school.post("/api/v1/codes").json(&sign_in_body(TEACHER));
+        let sign_in = sign_in.header("Origin", "https://app.example.com").send().await;
+        let errors = json!({ "errors": [{ "validation": "error", "code": "[E5030]", "message": message }] });
+        assert_eq!(sign_in.whole(), (503, errors));
+        let path = format!("/classes/{OWN_CLASS}/join-code");
+        let draw = school.post(&path).bearer(&token).send().await;
+        let body = json!({
+            "success": false,
+            "code": 503,
+            "errorCode": "SERVICE_UNAVAILABLE",
+            "message": message,
+            "timestamp": "2026-05-04T09:42:00Z",
+        });
+        assert_eq!(draw.whole(), (503, body));
+        for (path, answer) in [("/api/v1/codes", &sign_in), (path.as_str(), &draw)] {
+            assert_failure(path, answer);
+            assert_eq!(answer.header("retry-after"), Some("2"));
+        }
+        // What needs no database works on.
+        assert_eq!(school.post(&path).send().await.status, 401);
+        assert_eq!(school.get("/health/live").send().await.whole(), (200, json!({ "status": "up" })));
+        assert_eq!(school.get("/health/ready").send().await.whole(), (503, json!({ "status": "down" })));
+        assert_eq!(school.get("/.well-known/jwks.json").send().await.status, 200);
+    }
+
+    async fn a_panic_is_a_500_like_any_other(kind: Kind) {
+        let school = School::found(kind).await;
+        let panicking = make_sync(|_| -> poem::Response { panic!("the password is VeryStrongPass123!") });
+        let door = homeroom::api::boundary::Boundary::new(
+            panicking,
+            school.app.identity.clone(),
+            school.clock.clone(),
+        );
+        for (path, family) in [("/api/v1/codes", "sign-in"), ("/classes/1/join-code", "classroom")] {
+            let answer = Answer::of(door.get_response(school.post(path).request()).await).await;
+            assert_eq!(answer.whole(), (500, internal_server_error(family)));
+            assert_failure(path, &answer);
+        }
+        // Nor does it take the server down.
+        assert_eq!(school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await.status, 201);
+    }
+
+    async fn every_class_is_found_below_api_as_well(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        let class = format!("/classes/{OWN_CLASS}");
+        let drawn = school.post(&format!("/api{class}/join-code")).bearer(&token).send().await;
+        assert_eq!(drawn.status, 200, "{drawn:?}");
+        let [here, there] = [class.clone(), format!("/api{class}")];
+        let here = school.get(&here).bearer(&token).send().await;
+        assert_eq!(school.get(&there).bearer(&token).send().await, here);
+        assert_eq!(here.json()["data"]["joinCode"], drawn.json()["data"]["joinCode"]);
+        for (method, path) in [
+            ("POST", "/classes/1/join-code"),
+            ("POST", "/classes/join/1"),
+            ("PUT", "/classes/1"),
+            ("GET", "/classes"),
+        ] {
+            let alias = school.call(method, &format!("/api{path}")).send().await;
+            assert_eq!(alias, school.call(method, path).send().await, "{method} {path}");
+            assert_failure(path, &alias);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_says_how_it_does_and_which_keys_it_signs_with() {
+    let school = School::found(crate::support::Kind::Sqlite).await;
+    for path in ["/health/live", "/health/ready"] {
+        assert_eq!(school.get(path).send().await.whole(), (200, json!({ "status": "up" })), "{path}");
+    }
+    let set = school.get("/.well-known/jwks.json").send().await;
+    assert_eq!(set.status, 200);
+    assert_eq!(set.header("cache-control"), Some("public, max-age=300"));
+    let keys = set.json()["keys"].as_array().unwrap().clone();
+    assert_eq!(keys.len(), 1);
+    let names: Vec<&String> = keys[0].as_object().unwrap().keys().collect();
+    // A public key, and nothing of the private one.
+    assert_eq!(names, ["kty", "use", "alg", "kid", "n", "e"]);
+    assert_eq!((&keys[0]["kty"], &keys[0]["alg"]), (&json!("RSA"), &json!("RS256")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_of_the_document_ask_nobody_but_this_server() {
+    let school = School::found(crate::support::Kind::Sqlite).await;
+    let page = school.get("/docs").send().await;
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.text.contains("<html") && page.text.contains("generateJoinCode"));
+    let lower = page.text.to_lowercase();
+    for attribute in ["src", "href"] {
+        for quote in ["\"", "'", ""] {
+            for scheme in ["http:", "https:", "//"] {
+                let outside = format!(" {attribute}={quote}{scheme}");
+                assert!(!lower.contains(&outside), "{outside}");
+            }
+        }
+    }
+    assert!(!lower.contains("@import") && !lower.contains("url(http"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn head_is_get_without_the_body() {
+    let school = School::found(crate::support::Kind::Sqlite).await;
+    for path in SERVICE {
+        let (get, head) = (school.get(path).send().await, school.call("HEAD", path).send().await);
+        assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");
+        assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
+    }
+    let token = school.token(TEACHER).await;
+    let class = format!("/classes/{OWN_CLASS}");
+    let head = school.call("HEAD", &class).bearer(&token).send().await;
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
+    assert_eq!(school.call("HEAD", &class).send().await.status, 401);
+    // What the service's own paths do not know is refused like everything else.
+    for path in SERVICE {
+        let refused = school.post(path).send().await;
+        assert_envelope(path, &refused);
+        assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")), "{path}");
+    }
+}
