@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod boundary;
+mod contract;
 mod examples;
 mod hostile;
 mod join_codes;
