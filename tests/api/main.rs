@@ -1,6 +1,7 @@
 //! The server as its users meet it: one binary, a module for each subject.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod architecture;
 mod boundary;
 mod contract;
 mod examples;
