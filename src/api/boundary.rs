@@ -4,7 +4,7 @@ use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, StreamExt};
-use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use poem::{
     Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response, Result,
     error::{NotFoundError, ResponseError},
@@ -106,26 +106,26 @@ struct Asked {
 
 impl Asked {
     fn refuse(self, error: poem::Error) -> Response {
-        match self.family {
+        sealed(match self.family {
             Family::SignIn => Failure::<Code>::of(error, self.with_token).into_response(self.at),
             Family::Classroom => Failure::<ErrorCode>::of(error, self.with_token).into_response(self.at),
-        }
+        })
     }
 
     fn refuse_method(self, allow: String) -> Response {
-        match self.family {
+        sealed(match self.family {
             Family::SignIn => Failure::<Code>::method_not_allowed(allow).into_response(self.at),
             Family::Classroom => Failure::<ErrorCode>::method_not_allowed(allow).into_response(self.at),
-        }
+        })
     }
 
     fn give_up(self) -> Response {
         let seconds = TIME_LIMIT.as_secs();
         let cause = || Some(format!("no answer within {seconds} s").into());
-        match self.family {
+        sealed(match self.family {
             Family::SignIn => Failure::<Code>::unavailable(seconds, cause()).into_response(self.at),
             Family::Classroom => Failure::<ErrorCode>::unavailable(seconds, cause()).into_response(self.at),
-        }
+        })
     }
 }
 
@@ -242,12 +242,9 @@ fn normalize(request: &mut Request) {
     let mut path = Cow::Borrowed(rest.unwrap_or(path));
     if !decodable {
         let segments = path.split('/').map(|segment| {
-            let decoded = percent_decode_str(segment).decode_utf8_lossy();
-            if decoded.contains(char::REPLACEMENT_CHARACTER) {
-                utf8_percent_encode(&decoded, NON_ALPHANUMERIC).to_string()
-            } else {
-                segment.to_owned()
-            }
+            let decodable = percent_decode_str(segment).decode_utf8().is_ok();
+            // One replacement character for all of it: many of them might not fit a URI any more.
+            if decodable { segment } else { "%EF%BF%BD" }
         });
         path = Cow::Owned(segments.collect::<Vec<_>>().join("/"));
     }

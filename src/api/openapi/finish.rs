@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -120,6 +121,16 @@ fn measure(value: &mut Value) {
         }
         _ => {}
     }
+}
+
+/// Quotes the texts that readers of YAML 1.1 would take for points in time, and not for the texts that they are.
+pub fn quote_times(yaml: &str) -> String {
+    let is_time = |text: &str| text.parse::<NaiveDate>().is_ok() || DateTime::parse_from_rfc3339(text).is_ok();
+    let quoted = yaml.lines().map(|line| match line.rsplit_once(": ") {
+        Some((name, text)) if is_time(text) => format!("{name}: '{text}'\n"),
+        _ => format!("{line}\n"),
+    });
+    quoted.collect()
 }
 
 fn members(value: &mut Value) -> impl Iterator<Item = &mut Value> {

@@ -103,7 +103,7 @@ fn write() -> Document {
     let mut value: Value = serde_json::from_str(&generated).unwrap_or_default();
     finish::finish(&mut value);
     let json = serde_json::to_string_pretty(&value).unwrap_or_default();
-    let yaml = serde_yaml::to_string(&value).unwrap_or_default();
+    let yaml = finish::quote_times(&serde_yaml::to_string(&value).unwrap_or_default());
     // Inside a script element `</` would end it.
     let page = service.swagger_ui_html().replacen(&generated, &json.replace("</", "<\\/"), 1);
     let paths = paths::path_items(&value);

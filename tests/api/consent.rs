@@ -1,0 +1,94 @@
+//! The privacy policy: what accepting it records, and what an app that demands it does.
+
+use chrono::TimeDelta;
+use homeroom::entity::policy_acceptance::{self, Model as Acceptance};
+use sea_orm::EntityTrait;
+use serde_json::json;
+
+use crate::support::{
+    APP, Answer, Kind, School, TEACHER, both,
+    signing_in::{CREDENTIALS, refused},
+};
+
+const DEMANDED: &str = "acceptPrivacyPolicy must be true: the app demands its current privacy policy";
+
+/// A school whose app has a first version of its policy.
+async fn with_policy(kind: Kind, demanded: bool) -> School {
+    let school = School::found(kind).await;
+    publish(&school, "2026-01", demanded).await;
+    school
+}
+
+async fn publish(school: &School, version: &str, demanded: bool) {
+    school
+        .register(|registration| {
+            registration.app.policy_version = Some(version.to_owned());
+            registration.app.policy_demanded = demanded;
+        })
+        .await;
+}
+
+async fn sign_in(school: &School, accepts: bool) -> Answer {
+    school.ask_code(json!({ "acceptPrivacyPolicy": accepts })).await
+}
+
+async fn acceptances(school: &School) -> Vec<Acceptance> {
+    policy_acceptance::Entity::find().all(school.store.reader()).await.unwrap()
+}
+
+both! {
+    async fn an_acceptance_is_recorded_once_with_its_version_its_instant_and_its_address(kind: Kind) {
+        let school = with_policy(kind, false).await;
+        let recorded = [Acceptance {
+            user_id: school.account(TEACHER).await.id,
+            app_id: APP,
+            policy_version: "2026-01".to_owned(),
+            accepted_at: homeroom::clock::Clock::now(&*school.clock),
+            address: "192.0.2.7".to_owned(),
+        }];
+        assert_eq!(sign_in(&school, true).await.status, 201);
+        assert_eq!(acceptances(&school).await, recorded);
+        school.clock.advance(TimeDelta::days(1));
+        assert_eq!(sign_in(&school, true).await.status, 201);
+        assert_eq!(acceptances(&school).await, recorded);
+    }
+
+    async fn nothing_is_recorded_of_who_does_not_accept_or_is_not_let_in(kind: Kind) {
+        let school = with_policy(kind, false).await;
+        assert_eq!(sign_in(&school, false).await.status, 201);
+        let wrong = school.ask_code(json!({ "acceptPrivacyPolicy": true, "password": "wrong" })).await;
+        assert_eq!(wrong.whole(), refused(CREDENTIALS));
+        assert_eq!(acceptances(&school).await, []);
+    }
+
+    async fn an_app_without_a_policy_records_nothing(kind: Kind) {
+        let school = School::found(kind).await;
+        assert_eq!(sign_in(&school, true).await.status, 201);
+        assert_eq!(acceptances(&school).await, []);
+    }
+
+    async fn a_demanded_policy_is_only_spoken_of_to_who_knows_the_password(kind: Kind) {
+        let school = with_policy(kind, true).await;
+        assert_eq!(sign_in(&school, false).await.whole(), refused(DEMANDED));
+        let wrong = school.ask_code(json!({ "password": "wrong" })).await;
+        assert_eq!(wrong.whole(), refused(CREDENTIALS));
+        // Nor to an account that may not sign in, although the password is right.
+        school.change_account(TEACHER, |account| account.enabled = false).await;
+        assert_eq!(sign_in(&school, false).await, wrong);
+        assert_eq!(acceptances(&school).await, []);
+    }
+
+    async fn a_demanded_policy_is_accepted_once_for_each_version(kind: Kind) {
+        let school = with_policy(kind, true).await;
+        assert_eq!(sign_in(&school, true).await.status, 201);
+        assert_eq!(sign_in(&school, false).await.status, 201);
+        publish(&school, "2026-02", true).await;
+        assert_eq!(sign_in(&school, false).await.whole(), refused(DEMANDED));
+        assert_eq!(sign_in(&school, true).await.status, 201);
+        assert_eq!(sign_in(&school, false).await.status, 201);
+        let mut versions: Vec<String> =
+            acceptances(&school).await.into_iter().map(|acceptance| acceptance.policy_version).collect();
+        versions.sort();
+        assert_eq!(versions, ["2026-01", "2026-02"]);
+    }
+}

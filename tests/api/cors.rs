@@ -1,0 +1,175 @@
+//! Cross-origin reading: which pages may call, which may read what is answered, and which are told nothing.
+
+use crate::support::{
+    Answer, OWN_CLASS, School, TEACHER, both, exchange_body, sign_in_body, signing_in::login_domain,
+};
+
+const PAGE: &str = "https://app.example.com";
+const STRANGER: &str = "https://evil.example";
+
+/// Every header that the Fetch standard lets a server answer with.
+const CORS: [&str; 6] = [
+    "access-control-allow-origin",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+    "access-control-allow-credentials",
+    "access-control-expose-headers",
+    "access-control-max-age",
+];
+
+/// Asks as a browser does before it sends a POST with both headers that it must ask for.
+async fn preflight(school: &School, path: &str, origin: &str) -> Answer {
+    school
+        .call("OPTIONS", path)
+        .header("Origin", origin)
+        .header("Access-Control-Request-Method", "POST")
+        .header("Access-Control-Request-Headers", "authorization, content-type")
+        .send()
+        .await
+}
+
+fn assert_readable(answer: &Answer, origin: &str) {
+    assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{answer:?}");
+    assert_eq!(answer.header("access-control-expose-headers"), Some("Retry-After, WWW-Authenticate"));
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    assert_varies(answer);
+}
+
+fn assert_unreadable(answer: &Answer) {
+    for name in CORS {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+}
+
+/// Whoever keeps an answer must keep it for its asker's origin alone.
+fn assert_varies(answer: &Answer) {
+    assert_eq!(answer.header("vary"), Some("Origin"), "{answer:?}");
+}
+
+both! {
+    async fn a_page_of_an_app_is_told_what_each_path_takes(kind: Kind) {
+        let school = School::found(kind).await;
+        let class = format!("/classes/{OWN_CLASS}");
+        for (path, methods, headers) in [
+            ("/api/v1/codes", "POST", "content-type"),
+            ("/api/v1/tokens", "POST", "content-type"),
+            (&format!("{class}/join-code"), "POST", "authorization"),
+            (&format!("/api{class}/join-code"), "POST", "authorization"),
+            ("/classes/join/7KQ2M9XD", "POST", "authorization"),
+            (&class, "GET, HEAD", "authorization"),
+        ] {
+            let answer = preflight(&school, path, PAGE).await;
+            assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{path}");
+            assert_eq!(answer.header("access-control-allow-methods"), Some(methods), "{path}");
+            assert_eq!(answer.header("access-control-allow-headers"), Some(headers), "{path}");
+            assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE), "{path}");
+            assert_eq!(answer.header("access-control-allow-credentials"), None, "{path}");
+            assert_varies(&answer);
+        }
+    }
+
+    async fn a_login_page_and_a_loopback_page_may_call_too(kind: Kind) {
+        let school = School::found(kind).await;
+        school
+            .register(|registration| {
+                registration.login_domains =
+                    vec![login_domain("login.example.com"), login_domain("127.0.0.1")];
+            })
+            .await;
+        // The very origin is answered, with its port, or else the browser would not know itself.
+        for origin in ["https://login.example.com", "http://127.0.0.1:49152"] {
+            assert_eq!(preflight(&school, "/api/v1/codes", origin).await.status, 204, "{origin}");
+            let answer = school.post("/api/v1/codes").header("Origin", origin).json(&sign_in_body(TEACHER));
+            let answer = answer.send().await;
+            assert_eq!(answer.status, 201);
+            assert_readable(&answer, origin);
+        }
+    }
+
+    async fn a_strangers_page_is_told_nothing(kind: Kind) {
+        let school = School::found(kind).await;
+        let class = format!("/classes/{OWN_CLASS}/join-code");
+        for origin in [STRANGER, "null", "https://app.example.com:8443", "http://app.example.com", "", "*"] {
+            for path in ["/api/v1/codes", "/api/v1/tokens", &class] {
+                let answer = preflight(&school, path, origin).await;
+                assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{origin}");
+                assert_unreadable(&answer);
+                assert_varies(&answer);
+            }
+        }
+        let token = school.token(TEACHER).await;
+        let answer = school.post(&class).bearer(&token).header("Origin", STRANGER).send().await;
+        assert_eq!(answer.status, 200);
+        assert_unreadable(&answer);
+        assert_varies(&answer);
+    }
+
+    async fn a_page_of_a_disabled_app_is_a_strangers(kind: Kind) {
+        let school = School::found(kind).await;
+        school.add_other_app().await;
+        school.register(|registration| registration.app.enabled = false).await;
+        let answer = preflight(&school, "/api/v1/codes", PAGE).await;
+        assert_eq!(answer.status, 405);
+        assert_unreadable(&answer);
+        assert_unreadable(&school.post("/api/v1/codes").header("Origin", PAGE).send().await);
+        // The pages of the other app are as welcome as before, to ask for whichever app.
+        assert_eq!(preflight(&school, "/api/v1/codes", "https://other.example.net").await.status, 204);
+        assert_eq!(preflight(&school, "/api/v1/codes", "https://login.example.net").await.status, 204);
+    }
+
+    async fn a_page_of_an_app_may_read_every_answer_and_every_failure(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        let code = school.code(TEACHER).await;
+        let draw = |class: &str| school.post(&format!("/classes/{class}/join-code"));
+        let own = OWN_CLASS.to_string();
+        for (call, status) in [
+            (school.post("/api/v1/codes").json(&sign_in_body(TEACHER)), 201),
+            (school.post("/api/v1/codes"), 400),
+            (school.post("/api/v1/codes").json(&sign_in_body("nobody@example.com")), 400),
+            (school.get("/api/v1/codes"), 405),
+            (school.post("/api/v1/tokens").json(&exchange_body(&code)), 201),
+            (school.post("/api/v1/tokens").json(&exchange_body(&code)), 400),
+            (draw(&own).bearer(&token), 200),
+            (draw(&own), 401),
+            (draw(&own).bearer("x"), 401),
+            (draw("10A1").bearer(&token), 404),
+            (school.get(&format!("/classes/{own}/join-code")), 405),
+            // Without the header of a preflight it is a method like any other.
+            (school.call("OPTIONS", "/api/v1/codes"), 405),
+        ] {
+            let answer = call.header("Origin", PAGE).send().await;
+            assert_eq!(answer.status, status, "{}", answer.text);
+            assert_readable(&answer, PAGE);
+        }
+    }
+
+    async fn whoever_sends_no_origin_needs_no_leave(kind: Kind) {
+        let school = School::found(kind).await;
+        let answer = school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await;
+        assert_eq!(answer.status, 201);
+        assert_unreadable(&answer);
+        // A cache must know all the same that a page would be answered otherwise.
+        assert_varies(&answer);
+    }
+
+    async fn the_service_paths_take_no_part(kind: Kind) {
+        let school = School::found(kind).await;
+        let paths = [
+            "/.well-known/jwks.json",
+            "/health/live",
+            "/health/ready",
+            "/openapi.json",
+            "/openapi.yaml",
+            "/docs",
+        ];
+        for path in paths {
+            let answer = school.get(path).header("Origin", PAGE).send().await;
+            assert_eq!(answer.status, 200, "{path}");
+            assert_unreadable(&answer);
+            let answer = preflight(&school, path, PAGE).await;
+            assert_eq!(answer.status, 405, "{path}");
+            assert_unreadable(&answer);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The page that a request to sign in is sent from: it may name the app, and must not be a stranger's.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    APP, Answer, Kind, PUBLIC_URL, School, TEACHER, both, sign_in_body,
+    signing_in::{OTHER_APP, changed, login_domain, redirect_uri, refused},
+};
+
+const FOREIGN: &str = "Origin does not belong to the app";
+const LOGIN_PAGE: &str = "https://login.example.com";
+
+/// A school whose app owns a login domain, and another app beside it.
+async fn with_login_domain(kind: Kind) -> School {
+    let school = School::found(kind).await;
+    school
+        .register(|registration| registration.login_domains = vec![login_domain("login.example.com")])
+        .await;
+    school.add_other_app().await;
+    school
+}
+
+/// Signs in from a page, with `appUuid` and all else as documented, but for these properties.
+async fn from(school: &School, origin: impl AsRef<[u8]>, changes: Value) -> Answer {
+    let body = changed(sign_in_body(TEACHER), changes);
+    school.post("/api/v1/codes").header("Origin", origin).json(&body).send().await
+}
+
+/// Signs in from a page that is to name the app, back to `redirect_uri`.
+async fn named_by(school: &School, origin: &str, redirect_uri: &str) -> Answer {
+    let mut body = changed(sign_in_body(TEACHER), json!({ "redirectUri": redirect_uri }));
+    body.as_object_mut().unwrap().remove("appUuid");
+    school.post("/api/v1/codes").header("Origin", origin).json(&body).send().await
+}
+
+fn assert_signed_in_to(app: uuid::Uuid, answer: &Answer) {
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    assert!(answer.text.contains(&format!("&client_id=app_{app}&")), "{}", answer.text);
+}
+
+both! {
+    async fn a_login_domain_names_its_app(kind: Kind) {
+        let school = with_login_domain(kind).await;
+        let own = named_by(&school, LOGIN_PAGE, "https://app.example.com/callback").await;
+        assert_signed_in_to(APP, &own);
+        let other =
+            named_by(&school, "https://login.example.net", "https://other.example.net/callback").await;
+        assert_signed_in_to(OTHER_APP, &other);
+        // The app that is named is the only one whose redirect URIs count.
+        let mixed = named_by(&school, LOGIN_PAGE, "https://other.example.net/callback").await;
+        assert_eq!(mixed.whole(), refused("redirectUri is not registered for the app"));
+    }
+
+    async fn a_page_that_is_no_login_page_names_no_app(kind: Kind) {
+        let school = with_login_domain(kind).await;
+        for origin in [
+            "https://evil.example",
+            "https://login.example.com:8443",
+            // Without TLS anybody on the way could be the page.
+            "http://login.example.com",
+            // Where an app's users come back to is not where they sign in.
+            "https://app.example.com",
+            "null",
+        ] {
+            let answer = named_by(&school, origin, "https://app.example.com/callback").await;
+            assert_eq!(answer.whole(), refused(FOREIGN), "{origin}");
+        }
+        // This server has a page of its own, which is no app's.
+        let unsaid = refused("appUuid is required unless the Origin header names the app");
+        let ours = named_by(&school, PUBLIC_URL, "https://app.example.com/callback").await;
+        assert_eq!(ours.whole(), unsaid);
+        let mut body = sign_in_body(TEACHER);
+        body.as_object_mut().unwrap().remove("appUuid");
+        assert_eq!(school.post("/api/v1/codes").json(&body).send().await.whole(), unsaid);
+    }
+
+    async fn the_login_domain_of_a_disabled_app_names_nothing(kind: Kind) {
+        let school = with_login_domain(kind).await;
+        school.register(|registration| registration.app.enabled = false).await;
+        let answer = named_by(&school, LOGIN_PAGE, "https://app.example.com/callback").await;
+        assert_eq!(answer.whole(), refused(FOREIGN));
+    }
+
+    async fn the_app_that_is_said_wins_over_the_page(kind: Kind) {
+        let school = with_login_domain(kind).await;
+        let other = json!({ "appUuid": OTHER_APP, "redirectUri": "https://other.example.net/callback" });
+        assert_eq!(from(&school, LOGIN_PAGE, other.clone()).await.whole(), refused(FOREIGN));
+        // A page of both: one app's login page, and where the other's users come back to.
+        school
+            .register(|registration| {
+                registration.redirect_uris = vec![redirect_uri("https://login.example.net/callback")];
+            })
+            .await;
+        let own = json!({ "redirectUri": "https://login.example.net/callback" });
+        assert_signed_in_to(APP, &from(&school, "https://login.example.net", own).await);
+        assert_signed_in_to(OTHER_APP, &from(&school, "https://login.example.net", other).await);
+    }
+
+    async fn pages_of_the_app_and_of_this_server_are_trusted(kind: Kind) {
+        let school = with_login_domain(kind).await;
+        for origin in [LOGIN_PAGE, "https://app.example.com", PUBLIC_URL] {
+            assert_signed_in_to(APP, &from(&school, origin, json!({})).await);
+        }
+    }
+
+    async fn pages_of_nobody_or_of_another_app_are_refused(kind: Kind) {
+        let school = with_login_domain(kind).await;
+        for origin in [
+            "https://evil.example",
+            "https://login.example.net",
+            "https://other.example.net",
+            "https://app.example.com.evil.example",
+            "https://app.example.com:8443",
+            "http://app.example.com",
+            "http://homeroom.example.com",
+            "https://homeroom.example.com:8443",
+            // What no browser writes is no origin.
+            "https://app.example.com/",
+            "https://APP.example.com",
+            "https://app.example.com:443",
+            "https://app.example.com, https://evil.example",
+            "app.example.com",
+            "file://",
+            "null",
+            "",
+        ] {
+            assert_eq!(from(&school, origin, json!({})).await.whole(), refused(FOREIGN), "{origin}");
+        }
+        // Nor is what is no text at all as good as no header.
+        assert_eq!(from(&school, b"https://app.example.com\xFF", json!({})).await.whole(), refused(FOREIGN));
+    }
+
+    async fn a_page_of_the_host_that_was_asked_is_ours(kind: Kind) {
+        let school = School::found(kind).await;
+        for (origin, host, ours) in [
+            ("http://127.0.0.1:8", "127.0.0.1:8", true),
+            ("http://127.0.0.1:9", "127.0.0.1:8", false),
+            ("http://127.0.0.1", "127.0.0.1:8", false),
+            ("http://localhost:8080", "localhost:8080", true),
+            ("http://localhost:8080", "127.0.0.1:8080", false),
+            ("http://[::1]:8080", "[::1]:8080", true),
+            // The scheme decides which port a host without one means.
+            ("https://homeroom.internal", "homeroom.internal", true),
+            ("https://homeroom.internal", "homeroom.internal:443", true),
+            ("https://homeroom.internal", "homeroom.internal:80", false),
+            ("http://homeroom.internal", "homeroom.internal:80", true),
+            ("https://evil.example", "homeroom.internal", false),
+            ("null", "null", false),
+        ] {
+            let call = school.post("/api/v1/codes").header("Origin", origin).header("Host", host);
+            let answer = call.json(&sign_in_body(TEACHER)).send().await;
+            if ours {
+                assert_signed_in_to(APP, &answer);
+            } else {
+                assert_eq!(answer.whole(), refused(FOREIGN), "{origin} asks {host}");
+            }
+        }
+    }
+
+    async fn a_native_apps_pages_may_be_on_any_port_of_its_loopback_address(kind: Kind) {
+        let school = School::found(kind).await;
+        school
+            .register(|registration| {
+                registration
+                    .redirect_uris
+                    .extend(["http://127.0.0.1/cb", "http://localhost:9/cb"].map(redirect_uri));
+            })
+            .await;
+        assert_signed_in_to(APP, &from(&school, "http://127.0.0.1:49152", json!({})).await);
+        assert_signed_in_to(APP, &from(&school, "http://localhost:9", json!({})).await);
+        for origin in ["https://127.0.0.1:49152", "http://localhost:10", "http://[::1]:49152"] {
+            assert_eq!(from(&school, origin, json!({})).await.whole(), refused(FOREIGN), "{origin}");
+        }
+    }
+}

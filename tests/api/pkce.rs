@@ -1,0 +1,96 @@
+//! PKCE (RFC 7636): a code that only its asker can redeem.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    School, both, code_in,
+    signing_in::{NOT_REDEEMABLE, faulty, refused},
+};
+
+/// RFC 7636 appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+fn challenge() -> Value {
+    json!({ "codeChallenge": CHALLENGE, "codeChallengeMethod": "S256" })
+}
+
+async fn code(school: &School, changes: Value) -> String {
+    let answer = school.ask_code(changes).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    code_in(&answer.json()["items"][0]["nextAction"]["url"].as_str().unwrap().parse().unwrap())
+}
+
+both! {
+    async fn a_code_with_a_challenge_is_redeemed_with_its_verifier_alone(kind: Kind) {
+        let school = School::found(kind).await;
+        let code = code(&school, challenge()).await;
+        for wrong in [
+            json!({}),
+            json!({ "code_verifier": "A".repeat(43) }),
+            // The method `plain`, which is not offered: the challenge is public.
+            json!({ "code_verifier": CHALLENGE }),
+        ] {
+            assert_eq!(
+                school.ask_tokens(&code, wrong.clone()).await.whole(),
+                refused(NOT_REDEEMABLE),
+                "{wrong}"
+            );
+        }
+        let answer = school.ask_tokens(&code, json!({ "code_verifier": VERIFIER })).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+    }
+
+    async fn a_verifier_without_a_challenge_is_refused_and_uses_nothing_up(kind: Kind) {
+        let school = School::found(kind).await;
+        let code = code(&school, json!({})).await;
+        let unneeded = school.ask_tokens(&code, json!({ "code_verifier": VERIFIER })).await;
+        assert_eq!(unneeded.whole(), refused(NOT_REDEEMABLE));
+        assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+    }
+
+    async fn a_challenge_and_its_method_come_together(kind: Kind) {
+        let school = School::found(kind).await;
+        let alone = school.ask_code(json!({ "codeChallenge": CHALLENGE })).await;
+        assert_eq!(alone.whole(), refused("codeChallengeMethod is required with codeChallenge"));
+        let alone = school.ask_code(json!({ "codeChallengeMethod": "S256" })).await;
+        assert_eq!(alone.whole(), refused("codeChallenge is required with codeChallengeMethod"));
+        for method in ["plain", "s256", ""] {
+            let mut changes = challenge();
+            changes["codeChallengeMethod"] = json!(method);
+            assert_eq!(faulty(&school.ask_code(changes).await), ["codeChallengeMethod"], "{method}");
+        }
+    }
+
+    async fn a_challenge_is_a_digest_in_base64url_and_a_verifier_has_43_to_128_characters(kind: Kind) {
+        let school = School::found(kind).await;
+        let last_character_with_stray_bits = format!("{}N", &CHALLENGE[..42]);
+        for text in [
+            &CHALLENGE[..42],
+            &format!("{CHALLENGE}="),
+            &CHALLENGE.replace('-', "+"),
+            &last_character_with_stray_bits,
+        ] {
+            let mut changes = challenge();
+            changes["codeChallenge"] = json!(text);
+            assert_eq!(faulty(&school.ask_code(changes).await), ["codeChallenge"], "{text}");
+        }
+        for text in ["a".repeat(42), "a".repeat(129), format!("{VERIFIER}="), format!("{VERIFIER}é")] {
+            let answer = school.ask_tokens("code", json!({ "code_verifier": text })).await;
+            assert_eq!(faulty(&answer), ["code_verifier"], "{text}");
+        }
+        for text in ["a".repeat(43), "~".repeat(128)] {
+            let answer = school.ask_tokens("code", json!({ "code_verifier": text })).await;
+            assert_eq!(answer.whole(), refused(NOT_REDEEMABLE));
+        }
+    }
+
+    async fn an_app_may_require_a_challenge(kind: Kind) {
+        let school = School::found(kind).await;
+        school.register(|registration| registration.app.pkce_required = true).await;
+        let answer = school.ask_code(json!({})).await;
+        assert_eq!(answer.whole(), refused("codeChallenge is required by the app"));
+        let code = code(&school, challenge()).await;
+        assert_eq!(school.ask_tokens(&code, json!({ "code_verifier": VERIFIER })).await.status, 201);
+    }
+}

@@ -1,0 +1,91 @@
+//! What the tests of signing in share: requests that differ from the documented ones, and changes to who may sign in.
+
+use homeroom::{
+    domain::{email::Email, origin::LoginDomain, redirect_uri::RedirectUri},
+    entity::user,
+    identity::{
+        accounts,
+        apps::{self, Registration},
+    },
+};
+use sea_orm::{ActiveModelTrait, IntoActiveModel};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Answer, School, TEACHER, exchange_body, sign_in_body};
+
+pub const OTHER_APP: Uuid = Uuid::from_u128(0x5555_5555_5555_5555_5555_5555_5555_5555);
+pub const CREDENTIALS: &str = "The e-mail address or the password is wrong";
+pub const NOT_REDEEMABLE: &str =
+    "The code is invalid, has expired or was redeemed, or was issued for something else";
+
+impl School {
+    /// Asks for a code as documented, but for these properties.
+    pub async fn ask_code(&self, changes: Value) -> Answer {
+        self.post("/api/v1/codes").json(&changed(sign_in_body(TEACHER), changes)).send().await
+    }
+
+    /// Shows a code as documented, but for these properties.
+    pub async fn ask_tokens(&self, code: &str, changes: Value) -> Answer {
+        self.post("/api/v1/tokens").json(&changed(exchange_body(code), changes)).send().await
+    }
+
+    /// The account of an address.
+    pub async fn account(&self, email: &str) -> user::Model {
+        accounts::find(&self.store, Email::parse(email).unwrap()).await.unwrap().unwrap()
+    }
+
+    /// Changes the account of an address.
+    pub async fn change_account(&self, email: &str, change: impl FnOnce(&mut user::Model)) {
+        let mut account = self.account(email).await;
+        change(&mut account);
+        account.into_active_model().reset_all().update(self.store.writer()).await.unwrap();
+    }
+
+    /// Registers a second app, which shares nothing with the sample app.
+    pub async fn add_other_app(&self) {
+        let mut app = self.registration().await.app;
+        app.id = OTHER_APP;
+        let registration = Registration {
+            app,
+            redirect_uris: vec![redirect_uri("https://other.example.net/callback")],
+            login_domains: vec![login_domain("login.example.net")],
+        };
+        apps::register(&self.store, &registration).await.unwrap();
+    }
+}
+
+/// `body`, but for these properties.
+pub fn changed(mut body: Value, changes: Value) -> Value {
+    let Value::Object(changes) = changes else { panic!("not an object: {changes}") };
+    body.as_object_mut().unwrap().extend(changes);
+    body
+}
+
+/// A failure of the sign-in family, with an entry for each message.
+pub fn errors(status: u16, code: &str, messages: &[&str]) -> (u16, Value) {
+    let entry = |message: &&str| json!({ "validation": "error", "code": code, "message": message });
+    (status, json!({ "errors": messages.iter().map(entry).collect::<Vec<_>>() }))
+}
+
+/// A request that the sign-in family refuses, for this one reason.
+pub fn refused(message: &str) -> (u16, Value) {
+    errors(400, "[E4000]", &[message])
+}
+
+/// Which properties a refused form is said to have faults in: what each message begins with.
+pub fn faulty(answer: &Answer) -> Vec<String> {
+    let body = answer.json();
+    let messages: Vec<&str> =
+        body["errors"].as_array().unwrap().iter().map(|error| error["message"].as_str().unwrap()).collect();
+    assert_eq!(answer.whole(), errors(400, "[E4000]", &messages));
+    messages.iter().map(|message| message.split(' ').next().unwrap().to_owned()).collect()
+}
+
+pub fn redirect_uri(text: &str) -> RedirectUri {
+    RedirectUri::register(text).unwrap()
+}
+
+pub fn login_domain(text: &str) -> LoginDomain {
+    LoginDomain::parse(text).unwrap()
+}

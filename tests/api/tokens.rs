@@ -1,0 +1,200 @@
+//! Swapping a code for tokens: once, in time, and with all that it was issued for.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use crate::support::{
+    APP, REDIRECT_URI, STATE, STUDENT, School, TEACHER, both, code_in, exchange_body,
+    signing_in::{NOT_REDEEMABLE, OTHER_APP, errors, faulty, redirect_uri, refused},
+};
+
+both! {
+    async fn a_code_is_swapped_for_tokens_that_live_an_hour(kind: Kind) {
+        let school = School::found(kind).await;
+        let code = school.code(TEACHER).await;
+        let answer = school.post("/api/v1/tokens").json(&exchange_body(&code)).send().await;
+        let (status, mut body) = answer.whole();
+        // What is inside of them is another test's subject.
+        for token in ["accessToken", "idToken"] {
+            assert_eq!(body["items"][0][token].take().as_str().unwrap().split('.').count(), 3);
+        }
+        let expected = json!({
+            "kind": "tokens",
+            "totalItems": 1,
+            "itemsLength": 1,
+            "items": [{
+                "accessToken": null,
+                "idToken": null,
+                "expiresIn": "1777891320",
+                "tokenType": "Bearer",
+                "redirectUri": REDIRECT_URI,
+            }],
+        });
+        assert_eq!((status, body), (201, expected));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+
+    async fn what_does_not_match_is_refused_and_does_not_use_the_code_up(kind: Kind) {
+        let school = School::found(kind).await;
+        school.add_other_app().await;
+        school
+            .register(|registration| {
+                registration.redirect_uris.push(redirect_uri("https://app.example.com/elsewhere"));
+            })
+            .await;
+        let code = school.code(TEACHER).await;
+        for mismatch in [
+            json!({ "client_id": OTHER_APP }),
+            json!({ "client_id": "44444444-4444-4444-4444-444444444444" }),
+            json!({ "redirect_uri": "https://app.example.com/elsewhere" }),
+            json!({ "redirect_uri": format!("{REDIRECT_URI}/") }),
+            json!({ "state": "another-state" }),
+            json!({ "state": STATE.to_uppercase() }),
+            json!({ "code": format!("{code}A") }),
+            json!({ "code": code.to_lowercase() }),
+            json!({ "code": " " }),
+            json!({ "code": "x".repeat(512) }),
+            json!({ "code_verifier": "A".repeat(43) }),
+        ] {
+            let answer = school.ask_tokens(&code, mismatch.clone()).await;
+            assert_eq!(answer.whole(), refused(NOT_REDEEMABLE), "{mismatch}");
+            assert_eq!(answer.header("cache-control"), Some("no-store"));
+        }
+        assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+    }
+
+    async fn a_code_is_redeemed_once(kind: Kind) {
+        let school = School::found(kind).await;
+        let code = school.code(TEACHER).await;
+        assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+        for _ in 0..2 {
+            assert_eq!(school.ask_tokens(&code, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        }
+    }
+
+    async fn of_many_that_show_a_code_at_once_one_alone_gets_tokens(kind: Kind) {
+        let school = School::found(kind).await;
+        let code = school.code(TEACHER).await;
+        let swaps = (0..16).map(|_| school.ask_tokens(&code, json!({})));
+        let answers = futures_util::future::join_all(swaps).await;
+        let (swapped, turned_away): (Vec<_>, Vec<_>) =
+            answers.iter().partition(|answer| answer.status == 201);
+        assert_eq!(swapped.len(), 1);
+        for answer in turned_away {
+            assert_eq!(answer.whole(), refused(NOT_REDEEMABLE));
+        }
+    }
+
+    async fn a_client_id_may_be_shown_as_it_stands_in_the_redirect_url(kind: Kind) {
+        let school = School::found(kind).await;
+        for client_id in [format!("app_{APP}"), APP.to_string().to_uppercase()] {
+            let code = school.code(TEACHER).await;
+            let answer = school.ask_tokens(&code, json!({ "client_id": client_id })).await;
+            assert_eq!(answer.status, 201, "{}", answer.text);
+        }
+    }
+
+    async fn on_a_loopback_address_the_port_that_was_asked_for_is_the_one_to_show(kind: Kind) {
+        let school = School::found(kind).await;
+        school
+            .register(|registration| registration.redirect_uris = vec![redirect_uri("http://127.0.0.1/cb")])
+            .await;
+        let asked = json!({ "redirectUri": "http://127.0.0.1:49152/cb" });
+        let url = school.ask_code(asked).await.json()["items"][0]["nextAction"]["url"].clone();
+        let code = code_in(&url.as_str().unwrap().parse().unwrap());
+        for other in ["http://127.0.0.1/cb", "http://127.0.0.1:49153/cb"] {
+            let answer = school.ask_tokens(&code, json!({ "redirect_uri": other })).await;
+            assert_eq!(answer.whole(), refused(NOT_REDEEMABLE), "{other}");
+        }
+        let answer = school.ask_tokens(&code, json!({ "redirect_uri": "http://127.0.0.1:49152/cb" })).await;
+        assert_eq!(answer.json()["items"][0]["redirectUri"], "http://127.0.0.1:49152/cb");
+    }
+
+    async fn a_code_is_worth_nothing_from_the_very_instant_of_its_expiry(kind: Kind) {
+        let school = School::found(kind).await;
+        let (in_time, late) = (school.code(TEACHER).await, school.code(TEACHER).await);
+        school.clock.advance(TimeDelta::milliseconds(59_999));
+        assert_eq!(school.ask_tokens(&in_time, json!({})).await.status, 201);
+        school.clock.advance(TimeDelta::milliseconds(1));
+        assert_eq!(school.ask_tokens(&late, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+    }
+
+    async fn who_may_no_longer_sign_in_gets_no_tokens_either(kind: Kind) {
+        let school = School::found(kind).await;
+        let (teachers, students) = (school.code(TEACHER).await, school.code(STUDENT).await);
+        school.change_account(TEACHER, |account| account.enabled = false).await;
+        assert_eq!(school.ask_tokens(&teachers, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        school.change_account(STUDENT, |account| account.email_verified_at = None).await;
+        assert_eq!(school.ask_tokens(&students, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        // It is the account that stood in the way, not the code.
+        school.change_account(TEACHER, |account| account.enabled = true).await;
+        assert_eq!(school.ask_tokens(&teachers, json!({})).await.status, 201);
+    }
+
+    async fn a_disabled_app_gets_no_tokens(kind: Kind) {
+        let school = School::found(kind).await;
+        let code = school.code(TEACHER).await;
+        school.register(|registration| registration.app.enabled = false).await;
+        assert_eq!(school.ask_tokens(&code, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        school.register(|registration| registration.app.enabled = true).await;
+        assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+    }
+
+    async fn every_missing_property_is_told_in_the_documents_order(kind: Kind) {
+        let school = School::found(kind).await;
+        let answer = school.post("/api/v1/tokens").json(&json!({})).send().await;
+        let messages = ["client_id", "service", "grant_type", "redirect_uri", "code", "state"]
+            .map(|name| format!("{name} is required"));
+        assert_eq!(answer.whole(), errors(400, "[E4000]", &messages.each_ref().map(String::as_str)));
+    }
+
+    async fn what_is_out_of_bounds_is_a_fault_of_the_form(kind: Kind) {
+        let school = School::found(kind).await;
+        for (name, value) in [
+            ("client_id", json!("app_")),
+            ("client_id", json!(format!("App_{APP}"))),
+            ("client_id", json!(format!("{{{APP}}}"))),
+            ("client_id", json!(APP.simple().to_string())),
+            ("service", json!("google")),
+            ("grant_type", json!("refresh_token")),
+            ("grant_type", json!("password")),
+            ("redirect_uri", json!("")),
+            ("redirect_uri", json!("callback")),
+            ("code", json!("")),
+            ("code", json!("x".repeat(513))),
+            ("code", json!(null)),
+            ("state", json!("a\n")),
+            ("state", json!("a".repeat(1025))),
+            ("nonce", json!("")),
+            ("nonce", json!("a".repeat(1025))),
+            ("nonce", json!(7)),
+            ("nonce", json!("\u{1F511}")),
+            ("code", json!("é")),
+            ("auth_time", json!(-1)),
+            ("auth_time", json!(1.5)),
+            ("auth_time", json!("1777887720")),
+            ("auth_time", json!(1.0)),
+            ("auth_time", json!(253_402_300_800_u64)),
+            ("auth_time", json!(u64::MAX)),
+            ("scope", json!("openid  email")),
+            ("scope", json!(" ")),
+            ("scope", json!("e\"mail")),
+            ("scope", json!("a".repeat(1025))),
+        ] {
+            let answer = school.ask_tokens("code", json!({ name: value })).await;
+            assert_eq!(faulty(&answer), [name], "{name} = {value}");
+        }
+        // An unknown code is told apart from a fault: the form was right.
+        for (name, value) in [
+            ("nonce", json!("~".repeat(1024))),
+            ("auth_time", json!(0)),
+            ("auth_time", json!(253_402_300_799_u64)),
+            ("scope", json!("")),
+            ("scope", json!("a".repeat(1024))),
+            ("refresh_token", json!(7)),
+        ] {
+            let answer = school.ask_tokens("code", json!({ name: value })).await;
+            assert_eq!(answer.whole(), refused(NOT_REDEEMABLE), "{name} = {value}");
+        }
+    }
+}
