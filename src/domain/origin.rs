@@ -29,6 +29,15 @@ impl Origin {
         Self(url.origin().ascii_serialization())
     }
 
+    /// This origin as redirect URIs have theirs registered: on a loopback address without the port, since a native app
+    /// comes back on whichever is free (RFC 8252 section 7.3).
+    pub fn of_redirects(self) -> Self {
+        let address = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|address| {
+            self.0.strip_prefix(address).is_some_and(|port| port.is_empty() || port.starts_with(':'))
+        });
+        address.map_or(self, |address| Self(address.to_owned()))
+    }
+
     /// The login domain that this origin would be of: its host and port, if what it sends cannot be read on the way.
     pub fn login_domain(&self) -> Option<LoginDomain> {
         let domain = self.0.strip_prefix("https://").or_else(|| {
@@ -96,6 +105,16 @@ mod tests {
             assert_eq!(Origin::parse(text), Err(InvalidOrigin), "{text:?}");
         }
         assert!(Origin::parse("https://a.example:8443").is_ok());
+    }
+
+    #[test]
+    fn every_port_of_a_loopback_address_is_one_origin_of_redirects() {
+        let of_redirects = |origin| Origin::parse(origin).unwrap().of_redirects();
+        assert_eq!(of_redirects("http://127.0.0.1:5000"), of_redirects("http://127.0.0.1"));
+        assert_eq!(of_redirects("http://[::1]:5000"), of_redirects("http://[::1]:6000"));
+        for exact in ["http://localhost:5000", "https://127.0.0.1:5000", "http://127.0.0.10"] {
+            assert_eq!(of_redirects(exact), Origin::parse(exact).unwrap());
+        }
     }
 
     #[test]

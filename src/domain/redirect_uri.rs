@@ -92,9 +92,9 @@ impl RedirectUri {
         &self.0
     }
 
-    /// The origin of the pages at this URI, if it still reads as one.
+    /// The origin of the pages at this URI, on any port if it is on a loopback address.
     pub fn origin(&self) -> Option<Origin> {
-        Url::parse(&self.0).ok().as_ref().map(Origin::of)
+        Url::parse(&self.0).ok().as_ref().map(|url| Origin::of(url).of_redirects())
     }
 
     /// The URI to answer to, if `requested` is this one: the same string (RFC 9700 section 2.1), but for the port on a

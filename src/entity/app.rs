@@ -90,7 +90,7 @@ impl Entity {
         };
         let redirects = enabled()
             .inner_join(app_redirect_uri::Entity)
-            .filter(app_redirect_uri::Column::Origin.eq(origin.clone()));
+            .filter(app_redirect_uri::Column::Origin.eq(origin.clone().of_redirects()));
         if redirects.one(db).await?.is_some() {
             return Ok(true);
         }

@@ -1,7 +1,10 @@
 //! The privacy policy: what accepting it records, and what an app that demands it does.
 
 use chrono::TimeDelta;
-use homeroom::entity::policy_acceptance::{self, Model as Acceptance};
+use homeroom::{
+    domain::label::Label,
+    entity::policy_acceptance::{self, Model as Acceptance},
+};
 use sea_orm::EntityTrait;
 use serde_json::json;
 
@@ -22,7 +25,7 @@ async fn with_policy(kind: Kind, demanded: bool) -> School {
 async fn publish(school: &School, version: &str, demanded: bool) {
     school
         .register(|registration| {
-            registration.app.policy_version = Some(version.to_owned());
+            registration.app.policy_version = Label::parse(version).ok();
             registration.app.policy_demanded = demanded;
         })
         .await;
@@ -42,7 +45,7 @@ both! {
         let recorded = [Acceptance {
             user_id: school.account(TEACHER).await.id,
             app_id: APP,
-            policy_version: "2026-01".to_owned(),
+            policy_version: Label::parse("2026-01").unwrap(),
             accepted_at: homeroom::clock::Clock::now(&*school.clock),
             address: "192.0.2.7".to_owned(),
         }];
@@ -87,7 +90,7 @@ both! {
         assert_eq!(sign_in(&school, true).await.status, 201);
         assert_eq!(sign_in(&school, false).await.status, 201);
         let mut versions: Vec<String> =
-            acceptances(&school).await.into_iter().map(|acceptance| acceptance.policy_version).collect();
+            acceptances(&school).await.into_iter().map(|acceptance| acceptance.policy_version.as_str().to_owned()).collect();
         versions.sort();
         assert_eq!(versions, ["2026-01", "2026-02"]);
     }

@@ -53,9 +53,9 @@ both! {
         for (path, methods, headers) in [
             ("/api/v1/codes", "POST", "content-type"),
             ("/api/v1/tokens", "POST", "content-type"),
-            (&format!("{class}/join-code"), "POST", "authorization"),
-            (&format!("/api{class}/join-code"), "POST", "authorization"),
-            ("/classes/join/7KQ2M9XD", "POST", "authorization"),
+            (&format!("{class}/join-code"), "POST", "authorization, content-type"),
+            (&format!("/api{class}/join-code"), "POST", "authorization, content-type"),
+            ("/classes/join/7KQ2M9XD", "POST", "authorization, content-type"),
             (&class, "GET, HEAD", "authorization"),
         ] {
             let answer = preflight(&school, path, PAGE).await;
@@ -73,7 +73,7 @@ both! {
         school
             .register(|registration| {
                 registration.login_domains =
-                    vec![login_domain("login.example.com"), login_domain("127.0.0.1")];
+                    vec![login_domain("login.example.com"), login_domain("127.0.0.1:49152")];
             })
             .await;
         // The very origin is answered, with its port, or else the browser would not know itself.

@@ -1,16 +1,13 @@
 //! The server as its users meet it: one binary, a module for each subject.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
-<<<<<<< HEAD
 mod architecture;
 mod boundary;
+mod consent;
 mod contract;
+mod cors;
 mod examples;
 mod hostile;
-=======
-mod consent;
-mod cors;
->>>>>>> 076f484 (tests: Sign in, swap codes and cross origins on both databases)
 mod join_codes;
 mod jwts;
 mod origins;

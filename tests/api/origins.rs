@@ -7,6 +7,7 @@ use crate::support::{
     signing_in::{OTHER_APP, changed, login_domain, redirect_uri, refused},
 };
 
+const UNSAID: &str = "appUuid is required unless the Origin header names the app";
 const FOREIGN: &str = "Origin does not belong to the app";
 const LOGIN_PAGE: &str = "https://login.example.com";
 
@@ -63,22 +64,21 @@ both! {
             "null",
         ] {
             let answer = named_by(&school, origin, "https://app.example.com/callback").await;
-            assert_eq!(answer.whole(), refused(FOREIGN), "{origin}");
+            assert_eq!(answer.whole(), refused(UNSAID), "{origin}");
         }
         // This server has a page of its own, which is no app's.
-        let unsaid = refused("appUuid is required unless the Origin header names the app");
         let ours = named_by(&school, PUBLIC_URL, "https://app.example.com/callback").await;
-        assert_eq!(ours.whole(), unsaid);
+        assert_eq!(ours.whole(), refused(UNSAID));
         let mut body = sign_in_body(TEACHER);
         body.as_object_mut().unwrap().remove("appUuid");
-        assert_eq!(school.post("/api/v1/codes").json(&body).send().await.whole(), unsaid);
+        assert_eq!(school.post("/api/v1/codes").json(&body).send().await.whole(), refused(UNSAID));
     }
 
     async fn the_login_domain_of_a_disabled_app_names_nothing(kind: Kind) {
         let school = with_login_domain(kind).await;
         school.register(|registration| registration.app.enabled = false).await;
         let answer = named_by(&school, LOGIN_PAGE, "https://app.example.com/callback").await;
-        assert_eq!(answer.whole(), refused(FOREIGN));
+        assert_eq!(answer.whole(), refused(UNSAID));
     }
 
     async fn the_app_that_is_said_wins_over_the_page(kind: Kind) {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use homeroom::identity::password_hashing;
+use homeroom::{domain::label::Label, identity::password_hashing};
 use serde_json::json;
 
 use crate::support::{
@@ -96,7 +96,7 @@ both! {
         let school = School::found(kind).await;
         school
             .register(|registration| {
-                registration.app.policy_version = Some("1".to_owned());
+                registration.app.policy_version = Label::parse("1").ok();
                 registration.app.policy_demanded = true;
             })
             .await;

@@ -125,7 +125,8 @@ fn measure(value: &mut Value) {
 
 /// Quotes the texts that readers of YAML 1.1 would take for points in time, and not for the texts that they are.
 pub fn quote_times(yaml: &str) -> String {
-    let is_time = |text: &str| text.parse::<NaiveDate>().is_ok() || DateTime::parse_from_rfc3339(text).is_ok();
+    let is_time =
+        |text: &str| text.parse::<NaiveDate>().is_ok() || DateTime::parse_from_rfc3339(text).is_ok();
     let quoted = yaml.lines().map(|line| match line.rsplit_once(": ") {
         Some((name, text)) if is_time(text) => format!("{name}: '{text}'\n"),
         _ => format!("{line}\n"),

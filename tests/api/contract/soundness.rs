@@ -73,6 +73,7 @@ fn everything_is_described() {
         for (status, response) in operation["responses"].as_object().unwrap() {
             assert!(is_said(&response["description"]), "{method} {path} {status}");
             for (name, header) in response["headers"].as_object().into_iter().flatten() {
+                let header = resolved(&document, header);
                 assert!(is_said(&header["description"]), "{method} {path} {status} {name}");
             }
         }

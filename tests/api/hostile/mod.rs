@@ -79,17 +79,17 @@ both! {
             "Bearer null".to_owned(),
             "Bearer {{7*7}}".to_owned(),
         ];
-        for value in &shown {
+        for value in shown.iter().map(String::as_bytes).chain([&b"Bearer \xFF\xFE"[..]]) {
             let answer = school.post(&path).header("Authorization", value).send().await;
-            assert_unauthorized(&path, value, &answer, r#", error="invalid_token""#);
+            let shown = String::from_utf8_lossy(value);
+            assert_unauthorized(&path, &shown, &answer, r#", error="invalid_token""#);
         }
-        let unshown: [&[u8]; 8] = [
+        let unshown: [&[u8]; 7] = [
             b"",
             b"Bearer",
             b"Basic dXNlckBleGFtcGxlLmNvbTpWZXJ5U3Ryb25nUGFzczEyMyE=",
             b"Digest username=\"a\"",
             b"Token abc",
-            b"Bearer \xFF\xFE",
             b"\xC3\xA9\xF0\x9F\x8E\x93",
             b"Bearer\t",
         ];

@@ -20,7 +20,7 @@ use homeroom::{
     clock::Clock,
     config,
     domain::{
-        class_name::ClassName, email::Email, join_code::JoinCode, password::Password,
+        class_name::ClassName, email::Email, join_code::JoinCode, label::Label, password::Password,
         redirect_uri::RedirectUri,
     },
     entity::app,
@@ -234,7 +234,7 @@ async fn populate(store: &Store, hashing: &PasswordHashing, chance: &Chance, now
     let registration = Registration {
         app: app::Model {
             id: APP,
-            name: "Sample app".to_owned(),
+            name: Label::parse("Sample app").unwrap(),
             enabled: true,
             policy_version: None,
             policy_demanded: false,
