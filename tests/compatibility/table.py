@@ -1,0 +1,294 @@
+"""Holds the comparison to a table of changes to the real openapi.yaml, 20 breaking and 20 not.
+
+A change is a few edits, each of which fails if the document has nothing at its place any more: then the
+row is to be brought to another place, and not to be dropped.
+"""
+
+import copy
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contract import Change, ContractError, Level, Object, compare, level, read
+from releases import SUMS, Version, judge, release, released, version
+
+Edit = Callable[[Object], None]
+
+
+def _find(document: Object, place: str) -> tuple[Any, str]:
+    """What holds the place, and the name in it. The steps are apart by blanks, because paths are full of slashes."""
+    *steps, name = place.split()
+    holder: Any = document
+    for step in steps:
+        holder = holder[int(step)] if isinstance(holder, list) else holder[step]
+    return holder, name
+
+
+def add(place: str, value: Any) -> Edit:
+    def edit(document: Object) -> None:
+        holder, name = _find(document, place)
+        assert name not in holder, f"there is already a {place}"
+        holder[name] = copy.deepcopy(value)
+
+    return edit
+
+
+def replace(place: str, value: Any) -> Edit:
+    def edit(document: Object) -> None:
+        holder, name = _find(document, place)
+        assert holder[name] != value, f"{place} is {value} already"
+        holder[name] = copy.deepcopy(value)
+
+    return edit
+
+
+def remove(place: str) -> Edit:
+    def edit(document: Object) -> None:
+        holder, name = _find(document, place)
+        del holder[name]
+
+    return edit
+
+
+def rename(place: str, other: str) -> Edit:
+    def edit(document: Object) -> None:
+        holder, name = _find(document, place)
+        assert other not in holder, f"there is already a {other} beside {place}"
+        holder[other] = holder.pop(name)
+
+    return edit
+
+
+def append(place: str, value: Any) -> Edit:
+    def edit(document: Object) -> None:
+        holder, name = _find(document, place)
+        assert value not in holder[name], f"{place} has {value} already"
+        holder[name].append(copy.deepcopy(value))
+
+    return edit
+
+
+def without(place: str, value: Any) -> Edit:
+    def edit(document: Object) -> None:
+        holder, name = _find(document, place)
+        holder[name].remove(value)
+
+    return edit
+
+
+def refer(old: str, new: str) -> Edit:
+    """Every reference to the one becomes one to the other."""
+
+    def walk(part: Any) -> None:
+        if isinstance(part, dict) and part.get("$ref") == old:
+            part["$ref"] = new
+        for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            walk(inner)
+
+    return walk
+
+
+def reverse(document: Object) -> None:
+    """The same document, every object's keys in the opposite order."""
+
+    def turned(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: turned(part[name]) for name in reversed(part)}
+        return [turned(inner) for inner in part] if isinstance(part, list) else part
+
+    whole = turned(document)
+    document.clear()
+    document.update(whole)
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    expected: Level
+    edits: tuple[Edit, ...]
+
+
+def breaks(name: str, *edits: Edit) -> Row:
+    return Row(name, Level.BREAK, edits)
+
+
+def adds(name: str, *edits: Edit) -> Row:
+    return Row(name, Level.ADDITION, edits)
+
+
+def explains(name: str, *edits: Edit) -> Row:
+    return Row(name, Level.DOCUMENTATION, edits)
+
+
+SCHEMAS = "components schemas"
+CODES = "paths /api/v1/codes post"
+TOKENS = "paths /api/v1/tokens post"
+JOIN = "paths /classes/join/{joinCode} post"
+GET_CLASS = "paths /classes/{classId} get"
+DONE = {"204": {"description": "Done"}}
+ROLL = {"name": "roll", "in": "query", "schema": {"type": "integer"}}
+
+ROWS = [
+    breaks("a path is removed", remove("paths /.well-known/jwks.json")),
+    breaks("an operation is removed", remove(GET_CLASS)),
+    breaks("an operation id changes", replace(f"{CODES} operationId", "signIn")),
+    breaks("a status is dropped", remove(f"{JOIN} responses 409")),
+    breaks("the status of success changes", rename(f"{JOIN} responses 201", "200")),
+    breaks(
+        "the media type of an answer changes", rename(f"{CODES} responses 201 content application/json", "text/json")
+    ),
+    breaks("a required header of an answer is removed", remove(f"{CODES} responses 429 headers Retry-After")),
+    breaks("an operation asks for a token", replace(f"{CODES} security", [{"accessToken": []}])),
+    breaks("a query parameter is required", append(f"{GET_CLASS} parameters", ROLL | {"required": True})),
+    breaks("a parameter moves to the query", replace(f"{CODES} parameters 0 in", "query")),
+    breaks(
+        "a property of an answer is removed, behind a list and an allOf",
+        remove(f"{SCHEMAS} NextAction properties method"),
+        without(f"{SCHEMAS} NextAction required", "method"),
+    ),
+    breaks(
+        "a property of an answer is renamed",
+        rename(f"{SCHEMAS} JoinCode properties joinCode", "code"),
+        without(f"{SCHEMAS} JoinCode required", "joinCode"),
+        append(f"{SCHEMAS} JoinCode required", "code"),
+    ),
+    breaks("a property of an answer may be null", add(f"{SCHEMAS} Enrollment properties createdAt nullable", True)),
+    breaks("a property of an answer becomes optional", without(f"{SCHEMAS} Token required", "idToken")),
+    breaks("the type of a property changes", replace(f"{SCHEMAS} Items_Code properties totalItems type", "string")),
+    breaks("the format of a property changes", replace(f"{SCHEMAS} Class properties createdAt format", "date")),
+    breaks("an answer has another value of an enum", append(f"{SCHEMAS} EnrollmentStatus enum", "paused")),
+    breaks("a property of a request becomes required", append(f"{SCHEMAS} CreateCode required", "appUuid")),
+    breaks("a text of a request must be shorter", replace(f"{SCHEMAS} CreateCode properties password maxLength", 72)),
+    breaks("a request takes no further properties", add(f"{SCHEMAS} CreateToken additionalProperties", False)),
+    explains(
+        "a description changes", replace(f"{SCHEMAS} Class properties description description", "About the class.")
+    ),
+    explains("a summary changes", replace(f"{CODES} summary", "Sign in")),
+    explains(
+        "an example changes",
+        replace(f"{CODES} requestBody content application/json example state", "another"),
+        replace(f"{JOIN} parameters 0 schema example", "00000000"),
+    ),
+    explains(
+        "a tag and a server are described otherwise",
+        replace("tags 0 description", "Classes."),
+        replace("servers 0 description", "Here"),
+    ),
+    explains("the order of keys changes", reverse),
+    explains(
+        "a component has another name, and the wire is the same",
+        rename(f"{SCHEMAS} ClassroomError", "ClassroomFailure"),
+        refer("#/components/schemas/ClassroomError", "#/components/schemas/ClassroomFailure"),
+    ),
+    adds("a new path", add("paths /classes", {"get": {"operationId": "listClasses", "responses": DONE}})),
+    adds("a new operation", add("paths /classes/{classId} delete", {"operationId": "deleteClass", "responses": DONE})),
+    adds("a new property of a request is optional", add(f"{SCHEMAS} CreateCode properties locale", {"type": "string"})),
+    adds(
+        "a new property of an answer",
+        add(f"{SCHEMAS} Class properties colour", {"type": "string"}),
+        append(f"{SCHEMAS} Class required", "colour"),
+    ),
+    adds("a new failure", add(f"{JOIN} responses 410", {"description": "The class is over"})),
+    adds("a new query parameter is optional", append(f"{GET_CLASS} parameters", ROLL)),
+    adds(
+        "a new header of an answer is optional",
+        add(f"{GET_CLASS} responses 200 headers ETag", {"schema": {"type": "string"}}),
+    ),
+    adds("a text of a request may be longer", replace(f"{SCHEMAS} CreateCode properties state maxLength", 4096)),
+    adds("a request takes another value of an enum", append(f"{SCHEMAS} GrantType enum", "refresh_token")),
+    adds("a required property of a request becomes optional", without(f"{SCHEMAS} CreateToken required", "service")),
+    adds("a text of an answer is shorter", replace(f"{SCHEMAS} SignInError properties message maxLength", 100)),
+    adds("an answer no longer has a value of an enum", without(f"{SCHEMAS} ClassroomErrorCode enum", "OWN_CLASS")),
+    adds("an operation asks for no token", replace(f"{GET_CLASS} security", [])),
+    adds(
+        "a new link",
+        add(f"{CODES} responses 201 links", {"swap": {"operationId": "createToken", "description": "Swap the code"}}),
+    ),
+]
+
+# Which next versions may hold such a change: the same, a higher patch, a higher minor, a higher major one.
+ALLOWED = {
+    Level.DOCUMENTATION: (True, True, True, True),
+    Level.ADDITION: (False, False, True, True),
+    Level.BREAK: (False, False, False, True),
+}
+
+
+def table(contract: Object) -> int:
+    assert [row.expected is Level.BREAK for row in ROWS] == [True] * 20 + [False] * 20, "not 20 and 20"
+    assert len({row.name for row in ROWS}) == 40, "two rows do the same"
+    last = version(contract)
+    nexts = (
+        last,
+        Version(last.major, last.minor, last.patch + 1),
+        Version(last.major, last.minor + 1, 0),
+        Version(last.major + 1, 0, 0),
+    )
+    failed = 0
+    for row in ROWS:
+        changed = copy.deepcopy(contract)
+        try:
+            for edit in row.edits:
+                edit(changed)
+            changes = compare(contract, changed)
+        except (AssertionError, LookupError, TypeError, ValueError, ContractError) as error:
+            failed += 1
+            print(f"FAILED  {row.name}: {type(error).__name__}: {error}")
+            continue
+        allowed = tuple(judge(last, following, changes) is None for following in nexts)
+        if level(changes) is row.expected and allowed == ALLOWED[row.expected]:
+            print(f"ok      {row.expected.name.lower():13}  {row.name}")
+        else:
+            failed += 1
+            print(f"FAILED  {row.expected.name.lower():13}  {row.name}: {[str(change) for change in changes]}")
+    print(f"table of changes: {len(ROWS) - failed} passed, {failed} failed")
+    return failed
+
+
+def refused(act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except ContractError:
+        return True
+    return False
+
+
+def releasing(contract: Path) -> int:
+    """What is released stays as it was, and what is not yet is not made up."""
+    current = version(read(contract))
+    outcomes: dict[str, bool] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary) / "released"
+        outcomes["nothing is released at first"] = released(directory) == {}
+        kept = release(contract, directory)
+        outcomes["a release is a copy"] = kept.read_bytes() == contract.read_bytes() and kept.stem == str(current)
+        outcomes["a release is found again"] = list(released(directory)) == [current]
+        outcomes["a version is released once"] = refused(lambda: release(contract, directory))
+        kept.write_bytes(contract.read_bytes() + b"\n")
+        outcomes["an edited release is refused"] = refused(lambda: released(directory))
+        kept.unlink()
+        outcomes["a lost release is refused"] = refused(lambda: released(directory))
+        kept.write_bytes(contract.read_bytes())
+        (directory / "999.0.0.yaml").write_bytes(contract.read_bytes())
+        outcomes["a release without a sum is refused"] = refused(lambda: released(directory))
+        with (directory / SUMS).open("a", encoding="ascii") as sums:
+            sums.write((directory / SUMS).read_text(encoding="ascii").split()[0] + "  999.0.0.yaml\n")
+        outcomes["a release of another version is refused"] = refused(lambda: released(directory))
+    none: list[Change] = []
+    outcomes["a version behind is refused"] = judge(Version(1, 2, 0), Version(1, 1, 9), none) is not None
+    labelled = {"info": {"version": "1.0.0-rc.1"}}
+    outcomes["a version with a label is refused"] = refused(lambda: version(labelled))
+    for name, passed in outcomes.items():
+        print(f"{'ok    ' if passed else 'FAILED'}  {name}")
+    failed = list(outcomes.values()).count(False)
+    print(f"releases: {len(outcomes) - failed} passed, {failed} failed")
+    return failed
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    failures = releasing(path) + table(read(path))
+    sys.exit(1 if failures else 0)
