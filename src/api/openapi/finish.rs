@@ -24,6 +24,7 @@ pub fn finish(document: &mut Value) {
         if let Some(examples) = operation["operationId"].as_str().and_then(|id| examples.get(id)) {
             exemplify(operation, examples);
         }
+        link(operation);
         share_headers(operation, &mut headers);
     }
     document["components"]["headers"] = Value::Object(headers);
@@ -58,6 +59,73 @@ fn exemplify(operation: &mut Value, examples: &Examples) {
     }
     for (status, body) in &examples.responses {
         operation["responses"][status.to_string()]["content"]["application/json"]["example"] = body.clone();
+    }
+}
+
+/// What an answer is good for next.
+struct Link {
+    from: &'static str,
+    status: &'static str,
+    to: &'static str,
+    parameter: &'static str,
+    value: &'static str,
+    description: &'static str,
+}
+
+/// From the draw of a join code to the class with its student in it. How a code becomes tokens is not among them: it is
+/// inside a URL, where no runtime expression reaches.
+const LINKS: [Link; 5] = [
+    Link {
+        from: "generateJoinCode",
+        status: "200",
+        to: "joinClassByCode",
+        parameter: "joinCode",
+        value: "$response.body#/data/joinCode",
+        description: "A student joins the class with this code.",
+    },
+    Link {
+        from: "generateJoinCode",
+        status: "200",
+        to: "getClass",
+        parameter: "classId",
+        value: "$request.path.classId",
+        description: "The class shows this code to its owner.",
+    },
+    Link {
+        from: "joinClassByCode",
+        status: "201",
+        to: "getClass",
+        parameter: "classId",
+        value: "$response.body#/data/classId",
+        description: "The student may read the class now.",
+    },
+    Link {
+        from: "getClass",
+        status: "200",
+        to: "generateJoinCode",
+        parameter: "classId",
+        value: "$response.body#/data/id",
+        description: "The class's owner draws its next join code.",
+    },
+    Link {
+        from: "getClass",
+        status: "200",
+        to: "joinClassByCode",
+        parameter: "joinCode",
+        value: "$response.body#/data/joinCode",
+        description: "A student joins with the code that its owner sees, if there is one.",
+    },
+];
+
+/// Links an operation's answers to the operations that take what they hold.
+fn link(operation: &mut Value) {
+    let id = operation["operationId"].as_str().map(str::to_owned);
+    for link in LINKS.iter().filter(|link| id.as_deref() == Some(link.from)) {
+        operation["responses"][link.status]["links"][link.to] = json!({
+            "operationId": link.to,
+            "parameters": { link.parameter: link.value },
+            "description": link.description,
+        });
     }
 }
 

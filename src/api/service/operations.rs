@@ -299,5 +299,5 @@ macro_rules! written {
         }
     };
 }
-written!(Yaml, "application/yaml", "string");
+written!(Yaml, "application/yaml", "object");
 written!(JsonText, "application/json", "object");
