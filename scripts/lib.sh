@@ -9,6 +9,7 @@
 #   install_missing           installs what was noted, or names it and exits
 #   need_component NAME COMPONENT
 #                             adds a component of the Rust toolchain if there is no `cargo NAME`
+#   npm_install DIRECTORY     installs what the directory's package-lock.json pins
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
@@ -87,4 +88,17 @@ install_missing() {
     [ ! -e "$no_cluster" ] || as_root rm "$no_cluster"
     [ $installed = yes ] || die "could not install, please install: ${missing[*]}"
     missing=()
+}
+
+# Silent, unless it fails, and without the packages' own scripts. What is installed already and is as
+# the lock file has it, stays.
+npm_install() {
+    local output
+    cmp -s "$1/package-lock.json" "$1/node_modules/.installed" && return
+    echo "installing the packages of $1"
+    output=$(cd "$1" && timeout 600 npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier 2>&1) || {
+        echo "$output" >&2
+        die "could not install the packages of $1"
+    }
+    cp "$1/package-lock.json" "$1/node_modules/.installed"
 }
