@@ -31,6 +31,7 @@ impl Origin {
 
     /// This origin as redirect URIs have theirs registered: on a loopback address without the port, since a native app
     /// comes back on whichever is free (RFC 8252 section 7.3).
+    #[must_use]
     pub fn of_redirects(self) -> Self {
         let address = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|address| {
             self.0.strip_prefix(address).is_some_and(|port| port.is_empty() || port.starts_with(':'))

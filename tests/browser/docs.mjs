@@ -99,8 +99,6 @@ test("Swagger UI signs in and draws a join code", { timeout: 180_000 }, async ()
     page.on("requestfailed", (request) => complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
     page.on("console", (message) => {
         const { url } = message.location();
-        // Browsers ask for an icon that no page named, and there is none.
-        if (url === `${origin}/favicon.ico` && message.text().includes(" 404 ")) return;
         if (["error", "warning"].includes(message.type())) {
             complaints.push(`console ${message.type()}: ${message.text()} (${url})`);
         }

@@ -122,7 +122,9 @@ for (const { linter, rule, from, to } of damages) {
     const copy = join(scratch, "openapi.yaml");
     writeFileSync(copy, damaged);
     const { found = [] } = linter(copy);
-    if (damaged === text || !found.some((finding) => finding.rule === rule)) {
+    if (damaged === text) {
+        faults.push(`the damage that ${rule} is there for does none: the document has no ${JSON.stringify(from)}`);
+    } else if (!found.some((finding) => finding.rule === rule)) {
         faults.push(`${linter.name} does not see the damage that ${rule} is there for`);
     }
 }

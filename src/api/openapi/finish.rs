@@ -5,10 +5,24 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value, json};
 
+use super::Text;
 use crate::{
     api::{classes::operations::Classes, identity::operations::SignInOperations, operation::Examples},
     domain::{join_code::JoinCode, redirect_uri::RedirectUri},
 };
+
+/// How poem's page begins, and how ours does: in standards mode, with a language, and with no icon to ask for.
+const POEMS_HEAD: &str = "\n<html charset=\"UTF-8\">\n<head>\n    <meta http-equiv=\"Content-Type\" \
+    content=\"text/html;charset=utf-8\">\n    <title>Swagger UI</title>\n";
+const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n    <meta charset=\"utf-8\">\n    \
+    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n    \
+    <title>Homeroom</title>\n    <link rel=\"icon\" href=\"data:,\">\n";
+
+/// Finishes a generated page: it shows the finished document, `json`, in the place of the `generated` one.
+pub fn finish_page(page: &str, generated: &str, json: &str) -> String {
+    // Inside a script element `</` would end it.
+    page.replacen(generated, &json.replace("</", "<\\/"), 1).replacen(POEMS_HEAD, HEAD, 1)
+}
 
 /// Finishes a generated document.
 pub fn finish(document: &mut Value) {
@@ -31,6 +45,13 @@ pub fn finish(document: &mut Value) {
     members(&mut document["components"]["schemas"]).for_each(require_nullable);
     measure(document);
     document["servers"][0]["x-internal"] = false.into();
+    // The story in its order; what the server says of itself comes last.
+    let place = |tag: &Value| {
+        ["sign-in", "classes"].iter().position(|name| tag["name"] == *name).unwrap_or(usize::MAX)
+    };
+    if let Some(tags) = document["tags"].as_array_mut() {
+        tags.sort_by_key(place);
+    }
 }
 
 /// An operation without security is open by intent, and says so.
@@ -46,6 +67,7 @@ fn bound_parameters(operation: &mut Value) {
         let length = match parameter["name"].as_str() {
             Some("joinCode") => JoinCode::MAX_TYPED,
             Some("Origin") => RedirectUri::MAX,
+            Some("If-None-Match") => Text::MAX_TAGS,
             _ => continue,
         };
         parameter["schema"]["maxLength"] = length.into();

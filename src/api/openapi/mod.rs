@@ -104,8 +104,7 @@ fn write() -> Document {
     finish::finish(&mut value);
     let json = serde_json::to_string_pretty(&value).unwrap_or_default();
     let yaml = finish::quote_times(&serde_yaml::to_string(&value).unwrap_or_default());
-    // Inside a script element `</` would end it.
-    let page = service.swagger_ui_html().replacen(&generated, &json.replace("</", "<\\/"), 1);
+    let page = finish::finish_page(&service.swagger_ui_html(), &generated, &json);
     let paths = paths::path_items(&value);
     Document { value, json: Text::new(json), yaml: Text::new(yaml), page: Text::new(page), paths }
 }
@@ -123,4 +122,16 @@ impl<T: OpenApi> OpenApi for Described<T> {
     }
 
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_shows_the_finished_document_in_standards_mode() {
+        let page = document().page().as_str();
+        assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
+        assert!(page.contains("\"x-internal\": false"));
+    }
 }

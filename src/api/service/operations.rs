@@ -2,27 +2,20 @@
 
 use std::sync::Arc;
 
+use poem::http::HeaderValue;
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::Header,
     payload::{Html, Payload},
     registry::{MetaSchema, MetaSchemaRef},
+    types::ToHeader,
 };
 
 use crate::{
-    api::{
-        json::Json,
-        openapi::{self, Tag},
-    },
+    api::{json::Json, openapi, text::text},
     identity::{Identity, signing_keys::PublicKey},
     store::Store,
 };
-
-/// How long a key set may be kept, in seconds (RFC 9111 section 5.2.2.1). A new key signs only after twice that.
-const KEYS_MAX_AGE: &str = "public, max-age=300";
-
-/// What is served with a tag may be kept, but is asked for again (RFC 9111 section 5.2.2.4).
-const REVALIDATE: &str = "no-cache";
 
 /// The handlers, with what they ask.
 pub struct Service {
@@ -37,7 +30,7 @@ impl Service {
     }
 }
 
-#[OpenApi(tag = "Tag::Service")]
+#[OpenApi(tag = "openapi::Tag::Service")]
 impl Service {
     /// The public keys that tokens are signed with
     ///
@@ -46,7 +39,7 @@ impl Service {
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "getKeySet")]
     async fn key_set(&self) -> KeySetResponse {
         let keys = self.identity.keys().published().iter().map(Jwk::from).collect();
-        KeySetResponse::Ok(Json(KeySet { keys }), KEYS_MAX_AGE.to_owned())
+        KeySetResponse::Ok(Json(KeySet { keys }), KeySetCaching::default())
     }
 
     /// Whether the server runs
@@ -80,9 +73,9 @@ impl Service {
     ) -> YamlResponse {
         let text = openapi::document().yaml();
         if text.is_held(held.as_deref()) {
-            YamlResponse::NotModified(text.tag(), REVALIDATE.to_owned())
+            YamlResponse::NotModified(Tag(text.tag()), TextCaching::default())
         } else {
-            YamlResponse::Ok(Yaml(text.as_str()), text.tag(), REVALIDATE.to_owned())
+            YamlResponse::Ok(Yaml(text.as_str()), Tag(text.tag()), TextCaching::default())
         }
     }
 
@@ -98,9 +91,9 @@ impl Service {
     ) -> JsonResponse {
         let text = openapi::document().json();
         if text.is_held(held.as_deref()) {
-            JsonResponse::NotModified(text.tag(), REVALIDATE.to_owned())
+            JsonResponse::NotModified(Tag(text.tag()), TextCaching::default())
         } else {
-            JsonResponse::Ok(JsonText(text.as_str()), text.tag(), REVALIDATE.to_owned())
+            JsonResponse::Ok(JsonText(text.as_str()), Tag(text.tag()), TextCaching::default())
         }
     }
 
@@ -116,10 +109,53 @@ impl Service {
     ) -> DocsResponse {
         let text = openapi::document().page();
         if text.is_held(held.as_deref()) {
-            DocsResponse::NotModified(text.tag(), REVALIDATE.to_owned())
+            DocsResponse::NotModified(Tag(text.tag()), TextCaching::default())
         } else {
-            DocsResponse::Ok(Html(text.as_str()), text.tag(), REVALIDATE.to_owned())
+            DocsResponse::Ok(Html(text.as_str()), Tag(text.tag()), TextCaching::default())
         }
+    }
+}
+
+/// Makes a header's value, with what the document says of it.
+macro_rules! header {
+    ($(#[$doc:meta])* $name:ident, $length:expr, $pattern:expr) => {
+        $(#[$doc])*
+        pub struct $name(String);
+
+        text!($name, "Header", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
+            max_length: $length,
+            pattern: $pattern.into(),
+        });
+
+        impl ToHeader for $name {
+            fn to_header(&self) -> Option<HeaderValue> {
+                HeaderValue::from_str(&self.0).ok()
+            }
+        }
+    };
+}
+header!(
+    /// How long a key set may be kept (RFC 9111 section 5.2.2.1): five minutes. A new key signs only after twice that.
+    KeySetCaching, 19, "^public, max-age=300$"
+);
+header!(
+    /// How long a text with a tag may be kept (RFC 9111 section 5.2.2.4): for good, but it is asked for again.
+    TextCaching, 8, "^no-cache$"
+);
+header!(
+    /// An entity tag (RFC 9110 section 8.8.3).
+    Tag, 24, "^\"[A-Za-z0-9_-]{22}\"$"
+);
+
+impl Default for KeySetCaching {
+    fn default() -> Self {
+        Self("public, max-age=300".to_owned())
+    }
+}
+
+impl Default for TextCaching {
+    fn default() -> Self {
+        Self("no-cache".to_owned())
     }
 }
 
@@ -214,7 +250,7 @@ pub enum KeySetResponse {
         Json<KeySet>,
         /// How long the set may be kept.
         #[oai(header = "Cache-Control")]
-        String,
+        KeySetCaching,
     ),
 }
 
@@ -249,20 +285,20 @@ macro_rules! tagged {
                 $payload,
                 /// The text's tag (RFC 9110 section 8.8.3).
                 #[oai(header = "ETag")]
-                String,
+                Tag,
                 /// The text may be kept, but is asked for again.
                 #[oai(header = "Cache-Control")]
-                String,
+                TextCaching,
             ),
             /// The client has the text
             #[oai(status = 304)]
             NotModified(
                 /// The text's tag (RFC 9110 section 8.8.3).
                 #[oai(header = "ETag")]
-                String,
+                Tag,
                 /// The text may be kept, but is asked for again.
                 #[oai(header = "Cache-Control")]
-                String,
+                TextCaching,
             ),
         }
     };
