@@ -1,0 +1,96 @@
+//! A teacher draws a join code, and a student joins with it.
+
+use homeroom::{Client, Error, ResponseValue, types};
+use types::{ClassroomErrorCode, EnrollmentStatus, GrantType, Service, SignInErrorCode, SignInErrors};
+
+/// The client, as progenitor writes it from the contract.
+mod homeroom {
+    progenitor::generate_api!(spec = "../../../openapi.yaml", interface = Builder);
+}
+
+const APP: &str = "11111111-1111-1111-1111-111111111111";
+const CALLBACK: &str = "https://app.example.com/callback";
+const CLASS: &str = "22222222-2222-2222-2222-222222222222";
+const SOMEBODY_ELSES: &str = "33333333-3333-3333-3333-333333333333";
+
+type Answer<T, E> = Result<ResponseValue<T>, Error<E>>;
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Outcome<()> {
+    let url = std::env::var("HOMEROOM_URL")?;
+    let anyone = Client::new(&url);
+
+    let failure = refused(400, code(&anyone, "user@example.com", "not-the-password").await)?;
+    assert_eq!(failure.errors[0].code, SignInErrorCode::E4000);
+
+    let teacher = sign_in(&url, "user@example.com").await?;
+    let drawn = teacher.generate_join_code().class_id(CLASS).send().await?.into_inner().data;
+
+    let failure = refused(403, teacher.generate_join_code().class_id(SOMEBODY_ELSES).send().await)?;
+    assert_eq!(failure.error_code, ClassroomErrorCode::Forbidden);
+    let failure = refused(404, teacher.generate_join_code().class_id("unknown").send().await)?;
+    assert_eq!(failure.error_code, ClassroomErrorCode::ClassNotFound);
+    let failure = refused(401, anyone.generate_join_code().class_id(CLASS).send().await)?;
+    assert_eq!(failure.error_code, ClassroomErrorCode::Unauthorized);
+
+    let student = sign_in(&url, "student@example.com").await?;
+    let joined = student.join_class_by_code().join_code(drawn.join_code.as_str()).send().await?;
+    assert_eq!(joined.status(), 201);
+    assert_eq!(joined.data.status, EnrollmentStatus::Active);
+
+    let failure =
+        refused(409, student.join_class_by_code().join_code(drawn.join_code.as_str()).send().await)?;
+    assert_eq!(failure.error_code, ClassroomErrorCode::AlreadyEnrolled);
+    let failure = refused(400, student.join_class_by_code().join_code("unknown").send().await)?;
+    assert_eq!(failure.error_code, ClassroomErrorCode::InvalidJoinCode);
+
+    let class = teacher.get_class().class_id(CLASS).send().await?.into_inner().data;
+    assert_eq!(class.join_code.as_deref(), Some(&*drawn.join_code), "what the owner sees");
+    let class = student.get_class().class_id(CLASS).send().await?.into_inner().data;
+    assert_eq!(class.join_code, None, "what the student sees");
+    Ok(())
+}
+
+/// Signs in: the answer is a URL with a code in it, and the code becomes an access token, once.
+async fn sign_in(url: &str, email: &str) -> Outcome<Client> {
+    let anyone = Client::new(url);
+    let [code] = code(&anyone, email, "VeryStrongPass123!").await?.into_inner().items;
+    let next = reqwest::Url::parse(&code.next_action.url)?;
+    let query = |name| next.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+
+    let swap = types::CreateToken::builder()
+        .client_id(APP)
+        .service(Service::Email)
+        .grant_type(GrantType::AuthorizationCode)
+        .redirect_uri(CALLBACK)
+        .code(query("code").ok_or("the URL has no code")?)
+        .state(query("state").ok_or("the URL has no state")?);
+    let [token] = anyone.create_token().body(swap.clone()).send().await?.into_inner().items;
+
+    let failure = refused(400, anyone.create_token().body(swap).send().await)?;
+    assert_eq!(failure.errors[0].code, SignInErrorCode::E4000);
+
+    let bearer = format!("{} {}", token.token_type, *token.access_token).parse()?;
+    let headers = [(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect();
+    Ok(Client::new_with_client(url, reqwest::Client::builder().default_headers(headers).build()?))
+}
+
+async fn code(client: &Client, email: &str, password: &str) -> Answer<types::ItemsCode, SignInErrors> {
+    let body = types::CreateCode::builder()
+        .app_uuid(APP.parse::<uuid::Uuid>().ok())
+        .email(email)
+        .password(password)
+        .state("state-from-client")
+        .redirect_uri(CALLBACK);
+    client.create_code().body(body).send().await
+}
+
+/// The body of the failure that we expect.
+fn refused<T, E: std::fmt::Debug>(status: u16, answer: Answer<T, E>) -> Result<E, String> {
+    match answer {
+        Err(Error::ErrorResponse(failure)) if failure.status() == status => Ok(failure.into_inner()),
+        Err(other) => Err(format!("expected {status}, and this is {other:?}")),
+        Ok(success) => Err(format!("expected {status}, and this is {}", success.status())),
+    }
+}
