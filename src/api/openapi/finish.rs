@@ -43,6 +43,7 @@ pub fn finish(document: &mut Value) {
     }
     document["components"]["headers"] = Value::Object(headers);
     members(&mut document["components"]["schemas"]).for_each(require_nullable);
+    narrow(document);
     measure(document);
     document["servers"][0]["x-internal"] = false.into();
     // The story in its order; what the server says of itself comes last.
@@ -190,6 +191,23 @@ fn require_nullable(schema: &mut Value) {
         .collect();
     if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
         required.extend(nullable);
+    }
+}
+
+/// Beside a reference, the generator repeats a property's description as a schema of its own. That one admits anything,
+/// and some makers of clients widen the property to it.
+fn narrow(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(narrow),
+        Value::Object(members) => {
+            if let Some(parts) = members.get_mut("allOf").and_then(Value::as_array_mut)
+                && parts.iter().any(|part| part.get("$ref").is_some())
+            {
+                parts.retain(|part| part.get("$ref").is_some());
+            }
+            members.values_mut().for_each(narrow);
+        }
+        _ => {}
     }
 }
 
