@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
 
-use super::schema::{FailureStatus, Instant};
+use super::{
+    constants::{Always, FailureStatus},
+    schema::Instant,
+};
 use crate::{
     api::{
         failure::{Challenge, Envelope, Failure},
@@ -49,7 +52,7 @@ pub enum ErrorCode {
 #[oai(rename = "ClassroomError", rename_all = "camelCase")]
 pub struct ErrorBody {
     /// Always `false`.
-    success: bool,
+    success: Always<false>,
     /// The HTTP status.
     code: FailureStatus,
     /// What went wrong, for a program to read.
@@ -77,7 +80,7 @@ impl Envelope for ErrorCode {
 
     fn body(failure: &Failure<Self>, at: DateTime<Utc>) -> ErrorBody {
         ErrorBody {
-            success: false,
+            success: Always,
             code: FailureStatus(failure.status.as_u16()),
             error_code: failure.code,
             message: failure.messages.join("; "),

@@ -1,5 +1,6 @@
 //! The classroom family: `/classes/...`, answered with `{success, code, message, data}`.
 
+pub mod constants;
 pub mod error;
 pub mod operations;
 pub mod schema;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use poem_openapi::{
     Enum, Object,
-    registry::{MetaSchema, MetaSchemaRef},
-    types::{Any, ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+    types::{Any, ParseFromJSON, ToJSON, Type},
 };
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::constants::Always;
 use crate::{
     api::text::text,
     classroom::join_codes::Drawn,
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Debug, Object)]
 pub struct Success<T: Type + ParseFromJSON + ToJSON + Send + Sync> {
     /// Always `true`.
-    success: bool,
+    success: Always<true>,
     /// The HTTP status.
     #[oai(validator(minimum(value = "200"), maximum(value = "299")))]
     code: i32,
@@ -36,7 +36,7 @@ pub struct Success<T: Type + ParseFromJSON + ToJSON + Send + Sync> {
 impl<T: Type + ParseFromJSON + ToJSON + Send + Sync> Success<T> {
     /// What an operation that succeeds with `status` answers.
     pub fn new((status, message): (u16, &str), data: impl Into<T>) -> Self {
-        Self { success: true, code: status.into(), message: message.to_owned(), data: data.into() }
+        Self { success: Always, code: status.into(), message: message.to_owned(), data: data.into() }
     }
 }
 
@@ -213,45 +213,5 @@ text!(Day, "Day", |text: &str| text.parse().map(Self), {
 impl ToJSON for Day {
     fn to_json(&self) -> Option<Value> {
         Some(Value::String(self.0.to_string()))
-    }
-}
-
-/// The HTTP status of a failure. The documented page gives it no format.
-#[derive(Debug, Clone, Copy)]
-pub struct FailureStatus(pub u16);
-
-impl Type for FailureStatus {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> std::borrow::Cow<'static, str> {
-        "FailureStatus".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        let schema = MetaSchema { minimum: Some(400.0), maximum: Some(599.0), ..MetaSchema::new("integer") };
-        MetaSchemaRef::Inline(Box::new(schema))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-impl ParseFromJSON for FailureStatus {
-    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        let status = value.as_ref().and_then(Value::as_u64).and_then(|status| status.try_into().ok());
-        status.map(Self).ok_or_else(|| ParseError::expected_type(value.unwrap_or_default()))
-    }
-}
-
-impl ToJSON for FailureStatus {
-    fn to_json(&self) -> Option<Value> {
-        Some(self.0.into())
     }
 }

@@ -1,0 +1,74 @@
+//! Values that are narrower than their JSON type, as the document knows them.
+
+use std::borrow::Cow;
+
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+};
+use serde_json::Value;
+
+/// One of the two booleans, always the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Always<const VALUE: bool>;
+
+/// The HTTP status of a failure. The documented page gives it no format.
+#[derive(Debug, Clone, Copy)]
+pub struct FailureStatus(pub u16);
+
+/// Gives a value its place in the document and its two ways through JSON.
+macro_rules! constant {
+    ($value:ty $(, const $parameter:ident)?, $name:literal, $schema:expr, $read:expr, $write:expr) => {
+        impl$(<const $parameter: bool>)? Type for $value {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                $name.into()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                MetaSchemaRef::Inline(Box::new($schema))
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+
+        impl$(<const $parameter: bool>)? ParseFromJSON for $value {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                let read: fn(&Value) -> Option<Self> = $read;
+                value.as_ref().and_then(read).ok_or_else(|| ParseError::expected_type(value.unwrap_or_default()))
+            }
+        }
+
+        impl$(<const $parameter: bool>)? ToJSON for $value {
+            fn to_json(&self) -> Option<Value> {
+                let write: fn(&Self) -> Value = $write;
+                Some(write(self))
+            }
+        }
+    };
+}
+
+constant!(
+    Always<VALUE>, const VALUE,
+    "Always",
+    MetaSchema { enum_items: vec![VALUE.into()], ..MetaSchema::new("boolean") },
+    |value| (value.as_bool() == Some(VALUE)).then_some(Self),
+    |_| VALUE.into()
+);
+
+constant!(
+    FailureStatus,
+    "FailureStatus",
+    MetaSchema { minimum: Some(400.0), maximum: Some(599.0), ..MetaSchema::new("integer") },
+    |value| value.as_u64().and_then(|status| status.try_into().ok()).map(Self),
+    |status| status.0.into()
+);
