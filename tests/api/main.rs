@@ -12,6 +12,7 @@ mod join_codes;
 mod jwts;
 mod origins;
 mod pkce;
+mod races;
 mod sign_in;
 mod sign_in_form;
 mod support;

@@ -1,0 +1,253 @@
+//! Many requests for the same thing at the same time: the database alone decides who gets it.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use chrono::TimeDelta;
+use homeroom::{
+    clock::Clock,
+    domain::{
+        authorization_code::AuthorizationCode, email::Email, join_code::JoinCode, redirect_uri::RedirectUri,
+        state::State,
+    },
+    entity::{
+        authorization_code, class,
+        enrolment::{self, Status},
+    },
+    identity::accounts,
+    store,
+};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+use crate::support::{
+    APP, COLLEAGUE, OTHER_CLASS, OWN_CLASS, REDIRECT_URI, STATE, STUDENT, School, TEACHER, both,
+    exchange_body,
+};
+
+/// How many requests are made at once.
+const AT_ONCE: usize = 64;
+
+/// Does something many times at once: every task is there before the first one begins, and they run in parallel.
+async fn at_once<F: Future<Output: Send> + Send + 'static>(
+    school: &Arc<School>,
+    count: usize,
+    act: impl Fn(Arc<School>, usize) -> F,
+) -> Vec<F::Output> {
+    let start = Arc::new(Barrier::new(count));
+    let tasks: Vec<_> = (0..count)
+        .map(|index| {
+            let (start, act) = (start.clone(), act(school.clone(), index));
+            tokio::spawn(async move {
+                start.wait().await;
+                act.await
+            })
+        })
+        .collect();
+    let mut outcomes = Vec::with_capacity(count);
+    for task in tasks {
+        outcomes.push(task.await.unwrap());
+    }
+    outcomes
+}
+
+fn count(statuses: &[u16], status: u16) -> usize {
+    statuses.iter().filter(|&&found| found == status).count()
+}
+
+/// Issues a code as a sign-in does, without the password hash that would take most of the time.
+async fn issue(school: &School, code: &str, user: Uuid) {
+    let now = school.clock.now();
+    let issued = authorization_code::Model {
+        digest: AuthorizationCode::presented(code).digest(),
+        app_id: APP,
+        user_id: user,
+        redirect_uri: RedirectUri::register(REDIRECT_URI).unwrap(),
+        state: State::parse(STATE).unwrap(),
+        code_challenge: None,
+        issued_at: now,
+        expires_at: now + TimeDelta::seconds(60),
+        redeemed_at: None,
+    };
+    let issue = authorization_code::Entity::insert(issued.into_active_model());
+    issue.exec_without_returning(school.store.writer()).await.unwrap();
+}
+
+async fn user(school: &School, email: &str) -> Uuid {
+    accounts::find(&school.store, Email::parse(email).unwrap()).await.unwrap().unwrap().id
+}
+
+/// Draws a join code and answers it as it was told.
+async fn draw(school: &School, class: Uuid, token: &str) -> (u16, String) {
+    let answer = school.post(&format!("/classes/{class}/join-code")).bearer(token).send().await;
+    (answer.status, answer.json()["data"]["joinCode"].as_str().unwrap_or_default().to_owned())
+}
+
+/// How many places a student has in the teacher's class.
+async fn places(school: &School, student: Uuid) -> u64 {
+    enrolment::Entity::find()
+        .filter(enrolment::Column::ClassId.eq(OWN_CLASS))
+        .filter(enrolment::Column::StudentId.eq(student))
+        .count(school.store.reader())
+        .await
+        .unwrap()
+}
+
+/// Accounts that are nobody yet in any class, each with an access token.
+async fn students(school: &School, count: usize) -> Vec<(Uuid, String)> {
+    let mut students = Vec::new();
+    for number in 0..count {
+        let email = format!("student{number}@example.com");
+        students.push((school.add_account(&email).await, school.token(&email).await));
+    }
+    students
+}
+
+both! {
+    async fn of_64_redemptions_of_one_code_one_alone_succeeds_in_each_of_500_rounds(kind: Kind) {
+        let school = Arc::new(School::found(kind).await);
+        let teacher = user(&school, TEACHER).await;
+        for round in 0..500 {
+            let code = format!("code-of-round-{round}");
+            issue(&school, &code, teacher).await;
+            let statuses = at_once(&school, AT_ONCE, |school, _| {
+                let body = exchange_body(&code);
+                async move { school.post("/api/v1/tokens").json(&body).send().await.status }
+            })
+            .await;
+            assert_eq!((count(&statuses, 201), count(&statuses, 400)), (1, AT_ONCE - 1), "{round}: {statuses:?}");
+        }
+    }
+
+    async fn of_64_codes_drawn_at_once_for_one_class_one_is_live_and_the_others_admit_nobody(kind: Kind) {
+        let school = Arc::new(School::found(kind).await);
+        let teacher = school.token(TEACHER).await;
+        let student = school.token(STUDENT).await;
+        for round in 0..8 {
+            let answers = at_once(&school, AT_ONCE, |school, _| {
+                let teacher = teacher.clone();
+                async move { draw(&school, OWN_CLASS, &teacher).await }
+            })
+            .await;
+            assert!(answers.iter().all(|(status, _)| *status == 200), "{round}: {answers:?}");
+            let drawn: HashSet<&String> = answers.iter().map(|(_, code)| code).collect();
+            assert_eq!(drawn.len(), AT_ONCE, "{round}: a code was told twice");
+
+            let class = school.get(&format!("/classes/{OWN_CLASS}")).bearer(&teacher).send().await.json();
+            let live = class["data"]["joinCode"].as_str().unwrap();
+            assert!(drawn.iter().any(|code| *code == live), "{round}: the live code was told to nobody");
+            for code in drawn.iter().filter(|code| ***code != live) {
+                assert_eq!(school.join(&student, code).await.status, 400, "{round}: a replaced code");
+            }
+        }
+    }
+
+    async fn two_classes_that_draw_the_same_code_at_once_get_different_ones(kind: Kind) {
+        let school = Arc::new(School::found(kind).await);
+        let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
+        for round in 0..50 {
+            // Whichever of the two draws second finds the code taken, and draws the third.
+            let [same, other] = [[2 * round; 8], [2 * round + 1; 8]];
+            for bytes in [same, same, other] {
+                school.chance.deal(&bytes);
+            }
+            let answers = at_once(&school, 2, |school, index| {
+                let (class, token) = ([OWN_CLASS, OTHER_CLASS][index], tokens[index].clone());
+                async move { draw(&school, class, &token).await }
+            })
+            .await;
+            assert_eq!((answers[0].0, answers[1].0), (200, 200), "{round}");
+            assert_ne!(answers[0].1, answers[1].1, "{round}");
+            let classes = class::Entity::list(school.store.reader()).await.unwrap();
+            let live = classes.iter().filter_map(|class| class.join_code.as_ref());
+            let live: HashSet<_> = live.map(JoinCode::expose).collect();
+            assert_eq!(live, answers.iter().map(|(_, code)| code.as_str()).collect(), "{round}");
+        }
+    }
+
+    async fn no_join_sent_after_a_new_code_was_answered_gets_in_with_the_old_one(kind: Kind) {
+        let school = Arc::new(School::found(kind).await);
+        let teacher = school.token(TEACHER).await;
+        let students = students(&school, 6).await;
+        for round in 0..40 {
+            let old = school.draw(&teacher).await;
+            let answered = Arc::new(AtomicBool::new(false));
+            // The last one is the teacher, who draws while the others join.
+            let admitted = at_once(&school, students.len() + 1, |school, index| {
+                let (answered, old, teacher) = (answered.clone(), old.clone(), teacher.clone());
+                let student = students.get(index).cloned();
+                async move {
+                    let Some((_, student)) = student else {
+                        school.draw(&teacher).await;
+                        answered.store(true, Ordering::SeqCst);
+                        return false;
+                    };
+                    loop {
+                        let sent_after = answered.load(Ordering::SeqCst);
+                        match (school.join(&student, old.expose()).await.status, sent_after) {
+                            (201, false) => return true,
+                            (400, true) => return false,
+                            // Its place was taken by the new code while it was on its way.
+                            (400, false) => {}
+                            (status, _) => panic!("{status}, sent after: {sent_after}"),
+                        }
+                    }
+                }
+            })
+            .await;
+            for ((student, _), admitted) in students.iter().zip(admitted) {
+                assert_eq!(places(&school, *student).await, u64::from(admitted), "{round}");
+            }
+            enrolment::Entity::delete_many().exec(school.store.writer()).await.unwrap();
+        }
+    }
+
+    async fn a_student_who_joins_64_times_at_once_has_one_place(kind: Kind) {
+        let school = Arc::new(School::found(kind).await);
+        let code = school.draw(&school.token(TEACHER).await).await;
+        for (id, token) in students(&school, 8).await {
+            let statuses = at_once(&school, AT_ONCE, |school, _| {
+                let (token, code) = (token.clone(), code.clone());
+                async move { school.join(&token, code.expose()).await.status }
+            })
+            .await;
+            assert_eq!((count(&statuses, 201), count(&statuses, 409)), (1, AT_ONCE - 1), "{statuses:?}");
+            assert_eq!(places(&school, id).await, 1);
+        }
+    }
+
+    async fn two_students_who_join_at_once_have_a_place_each_and_no_second_row_can_be_made(kind: Kind) {
+        let school = Arc::new(School::found(kind).await);
+        let code = school.draw(&school.token(TEACHER).await).await;
+        let students = students(&school, 2).await;
+        let statuses = at_once(&school, AT_ONCE, |school, index| {
+            let (token, code) = (students[index % 2].1.clone(), code.clone());
+            async move { school.join(&token, code.expose()).await.status }
+        })
+        .await;
+        assert_eq!((count(&statuses, 201), count(&statuses, 409)), (2, AT_ONCE - 2), "{statuses:?}");
+        for (student, _) in &students {
+            assert_eq!(places(&school, *student).await, 1);
+            // Not even who writes past the room makes a second one.
+            let now = school.clock.now();
+            let second = enrolment::Model {
+                id: Uuid::from_u128(1),
+                class_id: OWN_CLASS,
+                student_id: *student,
+                enrolled_at: now.date_naive(),
+                status: Status::Dropped,
+                created_at: now,
+                updated_at: now,
+            };
+            let insert = enrolment::Entity::insert(second.into_active_model());
+            let refused = insert.exec_without_returning(school.store.writer()).await.unwrap_err();
+            assert_eq!(store::kind(&refused), store::Kind::Taken, "{refused}");
+        }
+    }
+}
