@@ -1,6 +1,6 @@
 //! The domains on which apps have their own sign-in pages.
 
-use sea_orm::{Set, entity::prelude::*};
+use sea_orm::{QueryOrder, Set, entity::prelude::*};
 
 use crate::domain::origin::LoginDomain;
 
@@ -32,9 +32,9 @@ impl Related<super::app::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Every domain of an app.
+    /// Every domain of an app, in the order of its text.
     pub async fn of_app(db: &impl ConnectionTrait, app: Uuid) -> Result<Vec<LoginDomain>, DbErr> {
-        let rows = Self::find().filter(Column::AppId.eq(app)).all(db).await?;
+        let rows = Self::find().filter(Column::AppId.eq(app)).order_by_asc(Column::Domain).all(db).await?;
         Ok(rows.into_iter().map(|row| row.domain).collect())
     }
 

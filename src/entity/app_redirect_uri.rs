@@ -1,6 +1,6 @@
 //! The redirect URIs that are registered for an app.
 
-use sea_orm::{Set, entity::prelude::*};
+use sea_orm::{QueryOrder, Set, entity::prelude::*};
 
 use crate::domain::{origin::Origin, redirect_uri::RedirectUri};
 
@@ -35,9 +35,9 @@ impl Related<super::app::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Everything that is registered for an app.
+    /// Everything that is registered for an app, in the order of its text.
     pub async fn of_app(db: &impl ConnectionTrait, app: Uuid) -> Result<Vec<RedirectUri>, DbErr> {
-        let rows = Self::find().filter(Column::AppId.eq(app)).all(db).await?;
+        let rows = Self::find().filter(Column::AppId.eq(app)).order_by_asc(Column::Uri).all(db).await?;
         Ok(rows.into_iter().map(|row| row.uri).collect())
     }
 
