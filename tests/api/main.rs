@@ -3,13 +3,17 @@
 
 mod architecture;
 mod boundary;
+mod command_line;
 mod consent;
 mod contract;
 mod cors;
+mod demo;
+mod durability;
 mod examples;
 mod hostile;
 mod join_codes;
 mod jwts;
+mod logs;
 mod origins;
 mod pkce;
 mod races;

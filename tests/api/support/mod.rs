@@ -4,6 +4,7 @@ mod answer;
 mod chance;
 mod databases;
 mod envelope;
+pub mod process;
 pub mod signing_in;
 pub mod source;
 

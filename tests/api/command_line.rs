@@ -1,0 +1,230 @@
+//! The command line: what an operator does, and what is refused.
+
+use serde_json::json;
+
+use crate::support::{
+    PASSWORD, both,
+    process::{Site, heard},
+};
+
+const NOBODY: &str = "44444444-4444-4444-4444-444444444444";
+
+/// The columns of a listing's lines.
+fn columns(listing: &str) -> Vec<Vec<&str>> {
+    listing.lines().map(|line| line.split('\t').collect()).collect()
+}
+
+#[tokio::test]
+async fn a_value_that_makes_no_sense_is_one_line_and_exit_2_and_leaves_nothing_behind() {
+    let site = Site::bare();
+    for (arguments, named) in [
+        ("serve --listen nowhere", "--listen"),
+        ("serve --listen 0.0.0.0:0", "--public-url"),
+        ("demo --listen [::]:0", "--public-url"),
+        ("serve --public-url ftp://example.com", "--public-url"),
+        ("serve --code-life 9", "--code-life"),
+        ("serve --code-life 601", "--code-life"),
+        ("serve --join-code-life 0", "--join-code-life"),
+        ("serve --join-code-life 527041", "--join-code-life"),
+        ("serve --log homeroom=loud", "--log"),
+        ("serve --hash-engine md5", "--hash-engine"),
+        ("serve --hash-workers 0", "--hash-workers"),
+        ("serve --database-url mysql://x", "--database-url"),
+        ("serve --colour", "--colour"),
+        ("teach", "teach"),
+        ("openapi --format xml", "--format"),
+        ("app add", "--name"),
+        ("app add --name=", "--name"),
+        ("app add --name A --redirect-uri http://example.com/", "--redirect-uri"),
+        ("app add --name A --redirect-uri https://example.com/#a", "--redirect-uri"),
+        ("app add --name A --login-domain https://example.com", "--login-domain"),
+        ("app add --name A --access-token-minutes 1441", "--access-token-minutes"),
+        ("app set 1", "<UUID>"),
+        ("user add", "--email"),
+        ("user add --email nobody", "--email"),
+        ("user add --email a@example.com --password VeryStrongPass123!", "--password"),
+        ("class add --owner a@example.com", "--name"),
+        ("class add --owner nobody --name A", "--owner"),
+        ("class add --owner a@example.com --name=", "--name"),
+        ("keys retire 1", "<KID>"),
+    ] {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let line = site.run(&arguments).await.refusal();
+        assert!(line.starts_with("error: ") && line.contains(named), "{arguments:?}: {line}");
+        assert!(!site.data().exists(), "{arguments:?} made a data directory");
+    }
+}
+
+#[tokio::test]
+async fn a_command_without_its_subcommand_shows_which_there_are() {
+    let site = Site::bare();
+    for (arguments, subcommand) in [(&[][..], "serve"), (&["keys"], "rotate")] {
+        let ended = site.run(arguments).await;
+        assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+        assert!(ended.out.is_empty() && ended.err.contains(subcommand), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_url_that_is_refused_or_helped_with_shows_no_password() {
+    for url in ["mysql://homeroom:marked-secret@db/homeroom", "postgres//homeroom:marked-secret@db/homeroom"]
+    {
+        let site = Site::bare().with("HOMEROOM_DATABASE_URL", url);
+        let line = site.run(&["migrate"]).await.refusal();
+        assert!(line.contains("--database-url") && !line.contains("marked-secret"), "{line}");
+        let line = Site::bare().run(&["migrate", "--database-url", url]).await.refusal();
+        assert!(!line.contains("marked-secret"), "{line}");
+    }
+    let url = "postgres://homeroom:marked-secret@127.0.0.1:1/homeroom";
+    let site = Site::bare().with("HOMEROOM_DATABASE_URL", url);
+    assert!(!site.run(&["serve", "--help"]).await.success().contains("marked-secret"));
+}
+
+#[tokio::test]
+async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
+    let help = Site::bare().run(&["serve", "--help"]).await.success();
+    let flags: Vec<String> = help
+        .split("\n      --")
+        .skip(1)
+        .map(|flag| flag.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    let expected = [
+        ("listen", "HOMEROOM_LISTEN", "127.0.0.1:8080]"),
+        ("public-url", "HOMEROOM_PUBLIC_URL", "http:// and the listen address;"),
+        ("log", "HOMEROOM_LOG", "info]"),
+        ("data-dir", "HOMEROOM_DATA_DIR", "data]"),
+        ("database-url", "HOMEROOM_DATABASE_URL", "homeroom.db in the data directory]"),
+        ("code-life", "HOMEROOM_CODE_LIFE", "60]"),
+        ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
+        ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),
+        ("hash-workers", "HOMEROOM_HASH_WORKERS", "one per core]"),
+        ("hash-queue", "HOMEROOM_HASH_QUEUE", "64 per thread]"),
+    ];
+    for flag in &flags {
+        let name = flag.split(' ').next().unwrap();
+        let known = expected.iter().find(|(known, ..)| *known == name);
+        let (_, variable, default) = known.unwrap_or_else(|| panic!("--{name} is new: add it here"));
+        assert!(flag.contains(&format!("[env: {variable}")), "{flag}");
+        assert!(flag.contains(&format!("[default: {default}")), "{flag}");
+    }
+    assert_eq!(flags.len(), expected.len(), "{help}");
+}
+
+both! {
+    async fn an_app_is_registered_listed_and_changed(kind: Kind) {
+        let site = Site::new(kind).await;
+        let add = "app add --name Roll --redirect-uri https://roll.example/a --redirect-uri http://localhost/b \
+                   --login-domain login.roll.example --policy-version 1 --demand-policy --require-pkce \
+                   --access-token-minutes 5";
+        let id = site.run(&add.split_whitespace().collect::<Vec<_>>()).await.success();
+        let id = id.trim();
+        let first = [
+            &format!("{id}\tRoll\tenabled\n"),
+            "\tredirect URI\thttp://localhost/b\n\tredirect URI\thttps://roll.example/a\n",
+            "\tlogin domain\tlogin.roll.example\n\tprivacy policy\t1, demanded\n",
+            "\tPKCE\trequired\n\taccess tokens\t5 minutes\n",
+        ];
+        assert_eq!(site.run(&["app", "list"]).await.success(), first.concat());
+
+        site.run(&["app", "set", id, "--name", "Call", "--enabled", "false"]).await.success();
+        // Who says a thing twice means it once.
+        let uri = ["--redirect-uri", "https://call.example/"];
+        let set = ["app", "set", id, "--require-pkce", "false"];
+        site.run(&[&set[..], &uri, &uri].concat()).await.success();
+        let domain = ["--login-domain", "login.call.example"];
+        site.run(&[&["app", "set", id][..], &domain, &domain].concat()).await.success();
+        site.run(&["app", "set", id, "--policy-version=", "--demand-policy", "false"]).await.success();
+        let then = [
+            &format!("{id}\tCall\tdisabled\n"),
+            "\tredirect URI\thttps://call.example/\n\tlogin domain\tlogin.call.example\n",
+            "\taccess tokens\t5 minutes\n",
+        ];
+        assert_eq!(site.run(&["app", "list"]).await.success(), then.concat());
+
+        // What cannot be is refused, and changes nothing.
+        site.run(&["app", "add", "--id", id, "--name", "Again"]).await.refusal();
+        site.run(&["app", "set", NOBODY, "--name", "Nobody"]).await.refusal();
+        site.run(&["app", "set", id, "--demand-policy"]).await.refusal();
+        site.run(&["app", "add", "--name", "B", "--login-domain", "login.call.example"]).await.refusal();
+        assert_eq!(site.run(&["app", "list"]).await.success(), then.concat());
+    }
+
+    async fn an_account_signs_in_with_the_first_line_that_was_read_for_it(kind: Kind) {
+        let site = Site::new(kind).await;
+        let server = site.listen("demo").await;
+        for (number, input) in ["pass word é\n", "pass word é", "pass word é\r\nnot this\n"].iter().enumerate() {
+            let email = format!("new{number}@example.com");
+            let id = site.add_user(&email, input).await.success();
+            let users = site.run(&["user", "list"]).await.success();
+            assert!(users.contains(&format!("{}\t{email}\tactive\n", id.trim())), "{users}");
+            assert_eq!(server.try_sign_in(&email, "pass word é", false).await.0, 201, "{input:?}");
+        }
+        for (email, input) in [
+            ("NEW0@Example.com", PASSWORD),
+            ("short@example.com", "1234567"),
+            ("empty@example.com", ""),
+            ("long@example.com", &"p".repeat(257)),
+        ] {
+            let line = site.add_user(email, input).await.refusal();
+            assert!(input.is_empty() || !line.contains(input), "{line}");
+        }
+        assert_eq!(site.run(&["user", "list"]).await.success().lines().count(), 3 + 3);
+    }
+
+    async fn a_class_is_made_for_a_teacher_with_an_account(kind: Kind) {
+        let site = Site::new(kind).await;
+        let add = ["class", "add", "--owner", "teacher@example.com", "--name", "Größe 10"];
+        site.run(&add).await.refusal();
+        let owner = site.add_user("teacher@example.com", PASSWORD).await.success();
+        let id = site.run(&add).await.success();
+        let classes = site.run(&["class", "list"]).await.success();
+        assert_eq!(columns(&classes), [[id.trim(), owner.trim(), "Größe 10"]]);
+    }
+
+    async fn the_schema_can_be_brought_up_to_date_any_number_of_times(kind: Kind) {
+        let site = Site::new(kind).await;
+        for _ in 0..2 {
+            let said = site.run(&["migrate"]).await.success();
+            assert!(said.starts_with("the schema is up to date"), "{said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_key_waits_is_served_at_once_and_only_one_that_does_not_sign_can_be_retired() {
+    let site = Site::bare();
+    let waiting = site.run(&["keys", "rotate"]).await.success();
+    let keys = site.run(&["keys", "list"]).await.success();
+    let keys = columns(&keys);
+    assert_eq!(keys.len(), 2, "{keys:?}");
+    let (signing, waiting) = (keys[0][0], waiting.trim());
+    assert_eq!((keys[0][2], keys[1][0]), ("signing", waiting), "{keys:?}");
+    assert!(keys[1][2].starts_with("signs at "), "{keys:?}");
+
+    let server = site.listen("serve").await;
+    let (status, set) = heard(server.get("/.well-known/jwks.json")).await;
+    assert_eq!(status, 200);
+    let kids: Vec<_> = set["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
+    assert_eq!(json!(kids), json!([signing, waiting]));
+
+    for kid in [signing, NOBODY] {
+        assert!(site.run(&["keys", "retire", kid]).await.refusal().contains(kid));
+    }
+    site.run(&["keys", "retire", waiting]).await.success();
+    let left = site.run(&["keys", "list"]).await.success();
+    assert_eq!(columns(&left).iter().map(|key| key[0]).collect::<Vec<_>>(), [signing]);
+}
+
+#[tokio::test]
+async fn the_document_is_printed_as_it_is_served() {
+    let site = Site::bare();
+    let server = site.listen("serve").await;
+    for (arguments, path) in [
+        (&["openapi"][..], "/openapi.yaml"),
+        (&["openapi", "--format", "yaml"], "/openapi.yaml"),
+        (&["openapi", "--format", "json"], "/openapi.json"),
+    ] {
+        let document = server.get(path).send().await.unwrap().text().await.unwrap();
+        assert_eq!(site.run(arguments).await.success(), document, "{path}");
+    }
+}

@@ -1,0 +1,85 @@
+//! The sample school, and the documented requests as they stand.
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use serde_json::Value;
+
+use crate::support::{
+    PUBLIC_URL, both,
+    process::{Server, Site, heard},
+};
+
+/// The body of the documented request to sign in, to the letter.
+const SIGN_IN: &str = r#"{"appUuid":"11111111-1111-1111-1111-111111111111","email":"user@example.com","password":"VeryStrongPass123!","state":"state-from-client","redirectUri":"https://app.example.com/callback","acceptPrivacyPolicy":false}"#;
+
+/// The documented answer's URL, before and after the code.
+const CALLBACK: [&str; 2] = [
+    "https://app.example.com/callback?code=",
+    "&state=state-from-client&client_id=app_11111111-1111-1111-1111-111111111111\
+     &redirect_uri=https://app.example.com/callback&service=email&grant_type=authorization_code",
+];
+
+/// Sends the documented request to sign in, holds the answer to the documented one, and swaps its code.
+async fn sign_in(server: &Server) -> String {
+    let request = server.post("/api/v1/codes").header(CONTENT_TYPE, "application/json").body(SIGN_IN);
+    let (status, body) = heard(request).await;
+    let action = &body["items"][0]["nextAction"];
+    let url = action["url"].as_str().unwrap();
+    let code = url.strip_prefix(CALLBACK[0]).and_then(|rest| rest.strip_suffix(CALLBACK[1])).unwrap();
+    let expected = serde_json::json!({
+        "kind": "codes",
+        "totalItems": 1,
+        "itemsLength": 1,
+        "items": [{ "nextAction": { "action": "httpRequest", "url": url, "method": "GET" } }],
+    });
+    assert_eq!((status, &body), (201, &expected));
+    server.token(code).await
+}
+
+/// Sends the documented request for a join code, at the documented base, and answers the code.
+async fn draw(server: &Server, token: &str) -> String {
+    let path = "/api/classes/22222222-2222-2222-2222-222222222222/join-code";
+    let (status, body) = heard(server.post(path).header(AUTHORIZATION, format!("Bearer {token}"))).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!((&body["success"], &body["code"]), (&Value::Bool(true), &200.into()));
+    assert_eq!(body["message"], "Join code generated successfully");
+    assert!(body["data"]["expiresAt"].is_string(), "{body}");
+    body["data"]["joinCode"].as_str().unwrap().to_owned()
+}
+
+both! {
+    async fn the_documented_requests_run_as_they_stand_on_the_demo_and_once_more_on_the_same_data(kind: Kind) {
+        let site = Site::new(kind).await;
+        let mut listings = Vec::new();
+        for _ in 0..2 {
+            let server = site.listen("demo").await;
+            let token = sign_in(&server).await;
+            assert_ne!(draw(&server, &token).await, draw(&server, &token).await);
+            let mut listing = String::new();
+            for subject in ["app", "user", "class"] {
+                listing += &site.run(&[subject, "list"]).await.success();
+            }
+            listings.push(listing);
+        }
+        assert_eq!(listings[0], listings[1], "the second time makes nothing anew");
+        assert_eq!(listings[0].matches("@example.com\tactive").count(), 3, "{}", listings[0]);
+    }
+}
+
+#[tokio::test]
+async fn the_demo_needs_nothing_beforehand_and_shows_requests_to_its_public_url() {
+    let site = Site::bare();
+    let server = site.listen("demo").await;
+    sign_in(&server).await;
+    let story = server.program.out();
+    for path in [
+        "/api/v1/codes",
+        "/api/v1/tokens",
+        "/classes/22222222-2222-2222-2222-222222222222/join-code",
+        "/classes/join/",
+    ] {
+        assert!(story.contains(&format!("{PUBLIC_URL}{path}")), "{path} is not in {story}");
+    }
+    // The documented body, but for the address that it signs in.
+    let (before, after) = SIGN_IN.split_once("user@example.com").unwrap();
+    assert!(story.contains(before) && story.contains(after), "{story}");
+}

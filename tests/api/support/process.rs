@@ -1,0 +1,258 @@
+//! The program itself: its command line, and its server over a socket.
+
+use std::{
+    cell::Cell,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use homeroom::store::Location;
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+use tempfile::TempDir;
+use url::Url;
+
+use super::{Kind, OWN_CLASS, PUBLIC_URL, code_in, exchange_body, sign_in_body};
+
+/// How long a program may take for what it does at once. It is a bound for one that hangs, not a measure.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A place to run the program in: a data directory and a database of its own.
+pub struct Site {
+    pub location: Location,
+    data: PathBuf,
+    environment: Vec<(String, String)>,
+    programs: Cell<u32>,
+    directory: TempDir,
+}
+
+/// How a program ended, and what it said.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ended {
+    /// What it printed. It must have succeeded.
+    pub fn success(self) -> String {
+        assert_eq!(self.status.code(), Some(0), "{self:?}");
+        self.out
+    }
+
+    /// The one line with which it refused what it was given.
+    pub fn refusal(self) -> String {
+        assert_eq!(self.status.code(), Some(2), "{self:?}");
+        assert_eq!((self.out.as_str(), self.err.lines().count()), ("", 1), "{self:?}");
+        self.err
+    }
+}
+
+impl Site {
+    /// A fresh database and a data directory in which there is a signing key, as making one takes long.
+    pub async fn new(kind: Kind) -> Self {
+        let mut site = Self::bare();
+        fs::create_dir(&site.data).unwrap();
+        super::keys_in(&site.data);
+        site.location = kind.location(&site.data).await;
+        if let Location::Postgres(url) = site.location.clone() {
+            site = site.with("HOMEROOM_DATABASE_URL", &url);
+        }
+        site
+    }
+
+    /// A data directory that is not there yet, and SQLite in it.
+    pub fn bare() -> Self {
+        let directory = TempDir::new().unwrap();
+        let data = directory.path().join("data");
+        let environment = vec![("HOMEROOM_DATA_DIR".to_owned(), data.to_str().unwrap().to_owned())];
+        let location = Location::in_directory(&data);
+        Self { location, data, environment, programs: Cell::new(0), directory }
+    }
+
+    /// The same with one more environment variable.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Starts the program, with `input` to read and with no environment but the site's.
+    pub fn start(&self, arguments: &[&str], input: &str) -> Program {
+        let number = self.programs.replace(self.programs.get() + 1);
+        let file = |stream: &str| self.directory.path().join(format!("{number}.{stream}"));
+        let (out, err) = (file("out"), file("err"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_homeroom"))
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(File::create(&out).unwrap())
+            .stderr(File::create(&err).unwrap())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A program that reads nothing may be gone already.
+        _ = stdin.write_all(input.as_bytes());
+        Program { child, out, err }
+    }
+
+    /// Runs the program to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments, "").end().await
+    }
+
+    /// Runs `user add`.
+    pub async fn add_user(&self, email: &str, password: &str) -> Ended {
+        self.start(&["user", "add", "--email", email], password).end().await
+    }
+
+    /// Starts `serve` or `demo` on a free port, and waits until it listens. Its name stays the same when its port
+    /// changes, so that tokens outlive it.
+    pub async fn listen(&self, command: &str) -> Server {
+        let arguments = [command, "--listen", "127.0.0.1:0", "--public-url", PUBLIC_URL];
+        let mut program = self.start(&arguments, "");
+        let until = Instant::now() + PATIENCE;
+        let url = loop {
+            let out = program.out();
+            if let Some((line, _)) = out.split_once('\n') {
+                break line.strip_prefix("listening on ").unwrap().to_owned();
+            }
+            assert!(program.child.try_wait().unwrap().is_none(), "{}", program.err());
+            assert!(Instant::now() < until, "it does not listen");
+            pause().await;
+        };
+        let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        Server { program, url, client }
+    }
+}
+
+/// A running program. It does not outlive the test.
+pub struct Program {
+    child: Child,
+    out: PathBuf,
+    err: PathBuf,
+}
+
+impl Program {
+    /// What it has printed so far.
+    pub fn out(&self) -> String {
+        fs::read_to_string(&self.out).unwrap()
+    }
+
+    /// What it has logged so far.
+    pub fn err(&self) -> String {
+        fs::read_to_string(&self.err).unwrap()
+    }
+
+    /// Waits for its end.
+    pub async fn end(mut self) -> Ended {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Ended { status, out: self.out(), err: self.err() };
+            }
+            assert!(Instant::now() < until, "it does not end: {}", self.err());
+            pause().await;
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+/// A running server.
+pub struct Server {
+    pub program: Program,
+    pub url: String,
+    pub client: Client,
+}
+
+/// An answer over a socket: its status, and its body as JSON or `null`.
+pub type Heard = (u16, Value);
+
+impl Server {
+    /// Ends it with `kill -9`, and starts it again.
+    pub async fn crash(self, site: &Site) -> Self {
+        drop(self.program);
+        site.listen("serve").await
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.program.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}{path}", self.url))
+    }
+
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.url))
+    }
+
+    /// Tries to sign in.
+    pub async fn try_sign_in(&self, email: &str, password: &str, accept: bool) -> Heard {
+        let mut body = sign_in_body(email);
+        body["password"] = password.into();
+        body["acceptPrivacyPolicy"] = accept.into();
+        heard(self.post("/api/v1/codes").json(&body)).await
+    }
+
+    /// Signs in and answers the code.
+    pub async fn code(&self, email: &str, password: &str, accept: bool) -> String {
+        let (status, body) = self.try_sign_in(email, password, accept).await;
+        assert_eq!(status, 201, "{body}");
+        code_in(&Url::parse(body["items"][0]["nextAction"]["url"].as_str().unwrap()).unwrap())
+    }
+
+    /// Tries to swap a code.
+    pub async fn exchange(&self, code: &str) -> Heard {
+        heard(self.post("/api/v1/tokens").json(&exchange_body(code))).await
+    }
+
+    /// Swaps a code for an access token.
+    pub async fn token(&self, code: &str) -> String {
+        let (status, body) = self.exchange(code).await;
+        assert_eq!(status, 201, "{body}");
+        body["items"][0]["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// Draws a join code for the sample teacher's class.
+    pub async fn draw(&self, token: &str) -> String {
+        let draw = self.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(token);
+        let (status, body) = heard(draw).await;
+        assert_eq!(status, 200, "{body}");
+        body["data"]["joinCode"].as_str().unwrap().to_owned()
+    }
+
+    /// Tries to join.
+    pub async fn join(&self, token: &str, code: &str) -> u16 {
+        heard(self.post(&format!("/classes/join/{code}")).bearer_auth(token)).await.0
+    }
+}
+
+/// Sends a request and takes the whole answer.
+pub async fn heard(request: RequestBuilder) -> Heard {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default())
+}
