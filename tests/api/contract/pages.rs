@@ -160,7 +160,8 @@ fn describe(document: &Value, schema: &Value, name: &str, all: &mut BTreeSet<Fou
     let format = whole["format"].as_str().map_or_else(String::new, |format| format!("({format})"));
     let kind = format!("{}{format}", whole["type"].as_str().unwrap_or("anything"));
     let values = whole["enum"].as_array().into_iter().flatten();
-    let values = values.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
+    let values =
+        values.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned)).collect();
     all.insert((name.to_owned(), kind, values));
     all.extend(properties(document, &whole, name));
     if let Some(items) = whole.get("items") {
