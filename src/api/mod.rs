@@ -6,6 +6,7 @@
 
 pub mod boundary;
 pub mod classes;
+pub mod constants;
 pub mod failure;
 pub mod identity;
 pub mod json;

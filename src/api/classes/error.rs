@@ -4,12 +4,10 @@ use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
 
-use super::{
-    constants::{Always, FailureStatus},
-    schema::Instant,
-};
+use super::schema::Instant;
 use crate::{
     api::{
+        constants::{Always, FailureStatus},
         failure::{Challenge, Envelope, Failure},
         operation::Documented,
     },

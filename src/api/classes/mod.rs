@@ -1,6 +1,5 @@
 //! The classroom family: `/classes/...`, answered with `{success, code, message, data}`.
 
-pub mod constants;
 pub mod error;
 pub mod operations;
 pub mod schema;

@@ -10,9 +10,8 @@ use poem_openapi::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::constants::Always;
 use crate::{
-    api::text::text,
+    api::{constants::Always, text::text},
     classroom::join_codes::Drawn,
     domain::{self, class_name::ClassName},
     entity::{class, enrolment},

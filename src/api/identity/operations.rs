@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     error::{CODE_REFUSED, CREDENTIALS_REFUSED, Code as ErrorCode},
-    schema::{Code, CreateCode, CreateToken, Items, Kind, Token},
+    schema::{Code, CreateCode, CreateToken, Items, Token},
 };
 use crate::{
     api::{
@@ -101,7 +101,7 @@ impl SignInOperations {
             address: request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip),
         };
         let url = self.identity.sign_in(sign_in, at.0).await.map_err(Failure::from)?;
-        Ok(Answer(Items::one(Kind::Codes, Code::at(url))))
+        Ok(Answer(Items::one(Code::at(url))))
     }
 
     /// Swap an authorization code for tokens
@@ -136,7 +136,7 @@ impl SignInOperations {
             scope: scope.map(|scope| scope.0),
         };
         let tokens = self.identity.exchange(exchange, at.0).await.map_err(Failure::from)?;
-        Ok(Answer(Items::one(Kind::Tokens, tokens)))
+        Ok(Answer(Items::one(tokens)))
     }
 }
 

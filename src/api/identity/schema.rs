@@ -8,7 +8,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    api::{form::Form, text::text},
+    api::{
+        constants::{Item, KindOf},
+        form::Form,
+        text::text,
+    },
     domain::{
         authorization_code::AuthorizationCode,
         email::Email,
@@ -23,9 +27,9 @@ use crate::{
 /// A success of the sign-in family: a list, of one here.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
-pub struct Items<T: Type + ParseFromJSON + ToJSON + Send + Sync> {
+pub struct Items<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> {
     /// What the items are.
-    kind: Kind,
+    kind: KindOf<T>,
     /// How many items there are in all.
     #[oai(validator(minimum(value = "1"), maximum(value = "1")))]
     total_items: i32,
@@ -37,21 +41,11 @@ pub struct Items<T: Type + ParseFromJSON + ToJSON + Send + Sync> {
     items: Vec<T>,
 }
 
-impl<T: Type + ParseFromJSON + ToJSON + Send + Sync> Items<T> {
+impl<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> Items<T> {
     /// A list of one.
-    pub fn one(kind: Kind, item: impl Into<T>) -> Self {
-        Self { kind, total_items: 1, items_length: 1, items: vec![item.into()] }
+    pub fn one(item: impl Into<T>) -> Self {
+        Self { kind: KindOf::default(), total_items: 1, items_length: 1, items: vec![item.into()] }
     }
-}
-
-/// What the items of an answer are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "camelCase")]
-pub enum Kind {
-    /// Authorization codes.
-    Codes,
-    /// Tokens.
-    Tokens,
 }
 
 /// A request to sign in.
@@ -122,6 +116,14 @@ impl std::fmt::Debug for NextAction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("NextAction(..)")
     }
+}
+
+impl Item for Code {
+    const KIND: &'static str = "codes";
+}
+
+impl Item for Token {
+    const KIND: &'static str = "tokens";
 }
 
 impl Code {

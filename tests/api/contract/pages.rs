@@ -98,7 +98,7 @@ const CREATE_CODE: Page = Page {
         "The code, inside the URL to send the user to",
         &[
             // The family's other operation shares this list.
-            ("kind", "string", &["codes", "tokens"]),
+            ("kind", "string", &["codes"]),
             ("totalItems", "integer(int32)", &[]),
             ("itemsLength", "integer(int32)", &[]),
             ("items", "array", &[]),

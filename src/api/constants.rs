@@ -1,6 +1,6 @@
 //! Values that are narrower than their JSON type, as the document knows them.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, marker::PhantomData};
 
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
@@ -16,10 +16,26 @@ pub struct Always<const VALUE: bool>;
 #[derive(Debug, Clone, Copy)]
 pub struct FailureStatus(pub u16);
 
+/// What kind of item a list is of.
+pub trait Item {
+    /// The word for it.
+    const KIND: &'static str;
+}
+
+/// The word for the items of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct KindOf<T>(PhantomData<fn() -> T>);
+
+impl<T> Default for KindOf<T> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
 /// Gives a value its place in the document and its two ways through JSON.
 macro_rules! constant {
-    ($value:ty $(, const $parameter:ident)?, $name:literal, $schema:expr, $read:expr, $write:expr) => {
-        impl$(<const $parameter: bool>)? Type for $value {
+    ([$($parameters:tt)*] $value:ty, $name:literal, $schema:expr, $read:expr, $write:expr) => {
+        impl<$($parameters)*> Type for $value {
             const IS_REQUIRED: bool = true;
             type RawValueType = Self;
             type RawElementValueType = Self;
@@ -41,14 +57,14 @@ macro_rules! constant {
             }
         }
 
-        impl$(<const $parameter: bool>)? ParseFromJSON for $value {
+        impl<$($parameters)*> ParseFromJSON for $value {
             fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
                 let read: fn(&Value) -> Option<Self> = $read;
                 value.as_ref().and_then(read).ok_or_else(|| ParseError::expected_type(value.unwrap_or_default()))
             }
         }
 
-        impl$(<const $parameter: bool>)? ToJSON for $value {
+        impl<$($parameters)*> ToJSON for $value {
             fn to_json(&self) -> Option<Value> {
                 let write: fn(&Self) -> Value = $write;
                 Some(write(self))
@@ -58,7 +74,7 @@ macro_rules! constant {
 }
 
 constant!(
-    Always<VALUE>, const VALUE,
+    [const VALUE: bool] Always<VALUE>,
     "Always",
     MetaSchema { enum_items: vec![VALUE.into()], ..MetaSchema::new("boolean") },
     |value| (value.as_bool() == Some(VALUE)).then_some(Self),
@@ -66,9 +82,17 @@ constant!(
 );
 
 constant!(
-    FailureStatus,
+    [] FailureStatus,
     "FailureStatus",
     MetaSchema { minimum: Some(400.0), maximum: Some(599.0), ..MetaSchema::new("integer") },
     |value| value.as_u64().and_then(|status| status.try_into().ok()).map(Self),
     |status| status.0.into()
+);
+
+constant!(
+    [T: Item] KindOf<T>,
+    "Kind",
+    MetaSchema { enum_items: vec![T::KIND.into()], ..MetaSchema::new("string") },
+    |value| (value.as_str() == Some(T::KIND)).then(Self::default),
+    |_| T::KIND.into()
 );
