@@ -38,7 +38,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Rotate(data) => {
             let directory = data.keys();
             SigningKeys::open(&directory, now, &OsEntropy)
-                .and_then(|_| signing_keys::rotate(&directory, now, &OsEntropy))
+                // Later than a first key that was made just now: of keys of one instant, either might be the older.
+                .and_then(|_| signing_keys::rotate(&directory, SystemClock.now(), &OsEntropy))
                 .map(|kid| say(&format!("{kid}")))
                 .map_err(|error| Failure::of("rotating", &error))
         }
