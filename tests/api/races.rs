@@ -90,6 +90,20 @@ async fn draw(school: &School, class: Uuid, token: &str) -> (u16, String) {
 }
 
 /// How many places a student has in the teacher's class.
+/// A place in the teacher's class, as a row.
+fn place(school: &School, student: Uuid) -> enrolment::Model {
+    let now = school.clock.now();
+    enrolment::Model {
+        id: Uuid::from_u128(1),
+        class_id: OWN_CLASS,
+        student_id: student,
+        enrolled_at: now.date_naive(),
+        status: Status::Active,
+        created_at: now,
+        updated_at: now,
+    }
+}
+
 async fn places(school: &School, student: Uuid) -> u64 {
     enrolment::Entity::find()
         .filter(enrolment::Column::ClassId.eq(OWN_CLASS))
@@ -235,19 +249,20 @@ both! {
         for (student, _) in &students {
             assert_eq!(places(&school, *student).await, 1);
             // Not even who writes past the room makes a second one.
-            let now = school.clock.now();
-            let second = enrolment::Model {
-                id: Uuid::from_u128(1),
-                class_id: OWN_CLASS,
-                student_id: *student,
-                enrolled_at: now.date_naive(),
-                status: Status::Dropped,
-                created_at: now,
-                updated_at: now,
-            };
-            let insert = enrolment::Entity::insert(second.into_active_model());
+            let insert = enrolment::Entity::insert(place(&school, *student).into_active_model());
             let refused = insert.exec_without_returning(school.store.writer()).await.unwrap_err();
             assert_eq!(store::kind(&refused), store::Kind::Taken, "{refused}");
+        }
+    }
+
+    async fn a_join_that_a_new_code_overtakes_after_its_lookup_enrols_nobody(kind: Kind) {
+        let school = School::found(kind).await;
+        let teacher = school.token(TEACHER).await;
+        let (old, new) = (school.draw(&teacher).await, school.draw(&teacher).await);
+        let student = user(&school, STUDENT).await;
+        for (code, admitted) in [(old, false), (new, true)] {
+            let admit = enrolment::Entity::admit(school.store.writer(), &place(&school, student), &code).await;
+            assert_eq!((admit.unwrap(), places(&school, student).await), (admitted, u64::from(admitted)));
         }
     }
 }
