@@ -129,7 +129,7 @@ impl Asked {
     }
 }
 
-/// How long an operation may take. A database that has stopped answering must not hold its callers.
+/// How long an answer may take. A database that has stopped answering must not hold its callers.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// The outermost endpoint.
@@ -172,10 +172,9 @@ impl<E: Endpoint> Boundary<E> {
         if !path.reads_body() {
             drain(&mut request).await;
         }
-        match tokio::time::timeout(TIME_LIMIT, self.inner.call(request)).await {
-            Ok(Ok(response)) => response.into_response(),
-            Ok(Err(error)) => asked.refuse(error),
-            Err(_) => asked.give_up(),
+        match self.inner.call(request).await {
+            Ok(response) => response.into_response(),
+            Err(error) => asked.refuse(error),
         }
     }
 }
@@ -194,10 +193,14 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
         let span = tracing::info_span!("request", method = %request.method(), route);
         let answered = async {
             let answer = AssertUnwindSafe(self.answer(path, asked, request)).catch_unwind();
-            // What a panic said may hold anything, and stays out of the log.
-            answer.await.unwrap_or_else(|_| {
-                asked.refuse(poem::Error::from_string("a panic", StatusCode::INTERNAL_SERVER_ERROR))
-            })
+            match tokio::time::timeout(TIME_LIMIT, answer).await {
+                Ok(Ok(answer)) => answer,
+                // What a panic said may hold anything, and stays out of the log.
+                Ok(Err(_)) => {
+                    asked.refuse(poem::Error::from_string("a panic", StatusCode::INTERNAL_SERVER_ERROR))
+                }
+                Err(_) => asked.give_up(),
+            }
         };
         Ok(answered.instrument(span).await)
     }

@@ -1,0 +1,175 @@
+//! The accept loop: HTTP/1.1 on TCP, with limits on what a caller can hold on to before its request is
+//! read, and an orderly end.
+//!
+//! It hands every request to a poem endpoint, as poem's own server would, which has none of these limits.
+
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+};
+use poem::{
+    Addr, Endpoint, Request,
+    http::uri::Scheme,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{
+    net::{TcpListener, TcpStream, ToSocketAddrs},
+    task::{JoinError, JoinSet},
+    time,
+};
+
+/// The least buffer that hyper works with, in bytes.
+const MIN_BUFFER: usize = 8 * 1024;
+
+/// How long to wait for a connection to end when the system has no room for another one.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What callers can hold on to. Whoever exceeds a limit on the head of a request is answered 431 where
+/// possible, and the connection is closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How long the head of a request may take, from the connection or the end of the previous request on;
+    /// and so how long a connection may idle.
+    pub header_timeout: Duration,
+    /// How many header fields a request may have.
+    pub max_headers: usize,
+    /// How many bytes the head of a request may have.
+    pub max_head_bytes: usize,
+    /// How many connections there may be at once. More wait in the system's queue.
+    pub max_connections: usize,
+    /// How long requests that are running at the shutdown may take to finish.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            max_headers: 64,
+            max_head_bytes: 32 * 1024,
+            max_connections: 8192,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// How many connections were cut off because they outlasted [`Limits::drain`].
+    pub cut: usize,
+}
+
+/// A socket that connections arrive at.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Begins to listen. Connections queue up from here on, and are answered by [`serve`](Self::serve).
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(Self)
+    }
+
+    /// Where it listens: the port that the system has chosen if it was asked for port 0.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Has `endpoint` answer every request until `shutdown` is ready. From then on nothing is accepted, idle
+    /// connections are closed, and running requests have [`Limits::drain`] to finish.
+    ///
+    /// A panic in the endpoint ends its connection and nothing else.
+    pub async fn serve<E: Endpoint + 'static>(
+        self,
+        endpoint: E,
+        limits: Limits,
+        shutdown: impl Future<Output = ()>,
+    ) -> Drained {
+        let endpoint = Arc::new(endpoint);
+        let http = http(&limits);
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(ended) = connections.join_next() => report_panic(ended),
+                (stream, remote) = self.accept(), if connections.len() < limits.max_connections => {
+                    connections.spawn(answer(stream, remote, http.clone(), graceful.watcher(), Arc::clone(&endpoint)));
+                }
+            }
+        }
+        drop(self);
+
+        let ended = async {
+            while let Some(ended) = connections.join_next().await {
+                report_panic(ended);
+            }
+        };
+        // Running out of time is not an error: what is left over then is cut off.
+        _ = time::timeout(limits.drain, async { tokio::join!(graceful.shutdown(), ended) }).await;
+        let cut = connections.len();
+        connections.shutdown().await;
+        Drained { cut }
+    }
+
+    /// The next connection. Being dropped in between loses none.
+    async fn accept(&self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.0.accept().await {
+                Ok(connection) => return connection,
+                // The caller was gone before its turn came; the next one may be there.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Most likely there are no file descriptors left, and asking again at once would only spin.
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be accepted");
+                    time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn http(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_headers(limits.max_headers)
+        // The one bounds a head that has arrived, the other what is kept of one that does not end.
+        .max_header_size(limits.max_head_bytes)
+        .max_buf_size(limits.max_head_bytes.max(MIN_BUFFER));
+    http
+}
+
+/// Answers the requests of one connection until it ends.
+async fn answer<E: Endpoint + 'static>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    http: http1::Builder,
+    shutdown: Watcher,
+    endpoint: Arc<E>,
+) {
+    // Neither fails unless the caller is gone already, which reading will tell.
+    _ = stream.set_nodelay(true);
+    let local = LocalAddr(stream.local_addr().map(Addr::from).unwrap_or_default());
+    let service = service_fn(|request| {
+        let endpoint = Arc::clone(&endpoint);
+        let request = Request::from((request, local.clone(), RemoteAddr(remote.into()), Scheme::HTTP));
+        async move { Ok::<_, Infallible>(hyper::Response::from(endpoint.get_response(request).await)) }
+    });
+    if let Err(error) = shutdown.watch(http.serve_connection(TokioIo::new(stream), service)).await {
+        tracing::debug!(%remote, %error, "a connection ended early");
+    }
+}
+
+fn report_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection ended in a panic");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! Connections, as raw sockets make them.
+
+use std::net::Ipv4Addr;
+
+use poem::{Response, endpoint::make, http::StatusCode};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+};
+
+use super::*;
+
+/// A server on a port of its own. `/` answers the caller's address, `/panic` panics, and `/slow` says
+/// that it has begun and answers once it is told to.
+struct Server {
+    address: SocketAddr,
+    begun: Arc<Notify>,
+    go_on: Arc<Notify>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Drained>,
+}
+
+impl Server {
+    async fn start(limits: Limits) -> Self {
+        let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (stop, stopped) = oneshot::channel();
+        let endpoint = make({
+            let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+            move |request| respond(request, Arc::clone(&begun), Arc::clone(&go_on))
+        });
+        let serving = tokio::spawn(listener.serve(endpoint, limits, async { _ = stopped.await }));
+        Self { address, begun, go_on, stop, serving }
+    }
+
+    async fn connect(&self) -> Client {
+        Client(BufReader::new(TcpStream::connect(self.address).await.unwrap()))
+    }
+
+    async fn is_alive(&self) -> bool {
+        self.connect().await.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200 ")
+    }
+
+    /// Begins the shutdown, and waits until it has begun.
+    async fn stop(self) -> JoinHandle<Drained> {
+        self.stop.send(()).unwrap();
+        while TcpStream::connect(self.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        self.serving
+    }
+}
+
+async fn respond(request: Request, begun: Arc<Notify>, go_on: Arc<Notify>) -> poem::Result<Response> {
+    match request.uri().path() {
+        "/" => Ok(request.remote_addr().to_string().into()),
+        "/panic" => panic!("as asked"),
+        "/slow" => {
+            begun.notify_one();
+            go_on.notified().await;
+            Ok("slow".into())
+        }
+        _ => Err(StatusCode::NOT_FOUND.into()),
+    }
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// One response: its head, and a body as long as the head says.
+    async fn receive(&mut self) -> String {
+        let (mut response, length) = self.receive_head().await;
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).await.unwrap();
+        response.push_str(&String::from_utf8(body).unwrap());
+        response
+    }
+
+    async fn receive_head(&mut self) -> (String, usize) {
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let mut line = String::new();
+            assert_ne!(self.0.read_line(&mut line).await.unwrap(), 0, "closed after {head:?}");
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+            head.push_str(&line);
+        }
+        (head, length)
+    }
+
+    async fn ask(&mut self, text: &str) -> String {
+        self.send(text).await;
+        self.receive().await
+    }
+
+    /// What still comes until the connection is closed, in whichever way.
+    async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        _ = self.0.read_to_end(&mut rest).await;
+        String::from_utf8(rest).unwrap()
+    }
+}
+
+fn impatient() -> Limits {
+    Limits { header_timeout: Duration::from_millis(50), ..Limits::default() }
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_the_next_request() {
+    let server = Server::start(Limits::default()).await;
+    let mut client = server.connect().await;
+    let own = client.0.get_ref().local_addr().unwrap();
+    for _ in 0..2 {
+        let response = client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+        assert!(response.ends_with(&format!("socket://{own}")), "{response}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_endpoint_is_a_response() {
+    let server = Server::start(Limits::default()).await;
+    let response = server.connect().await.ask("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
+}
+
+#[tokio::test]
+async fn head_is_answered_without_a_body() {
+    let server = Server::start(Limits::default()).await;
+    let mut client = server.connect().await;
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let (_, length) = client.receive_head().await;
+    assert_ne!(length, 0);
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_caller_that_says_nothing_is_dropped() {
+    let server = Server::start(impatient()).await;
+    assert_eq!(server.connect().await.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_caller_that_does_not_finish_its_head_is_dropped() {
+    let server = Server::start(impatient()).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n").await;
+    client.rest().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_idles_after_a_request_is_dropped() {
+    let server = Server::start(impatient()).await;
+    let mut client = server.connect().await;
+    client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn too_many_header_fields_are_refused() {
+    let server = Server::start(Limits::default()).await;
+    let mut client = server.connect().await;
+    client.send(&format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65))).await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 431 "));
+    let mut client = server.connect().await;
+    let response = client.ask(&format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(64))).await;
+    assert!(response.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let server = Server::start(Limits { max_head_bytes: 1000, ..Limits::default() }).await;
+    let mut client = server.connect().await;
+    client.send(&format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(1000))).await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 431 "));
+    assert!(server.is_alive().await);
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_not_read_on() {
+    let server = Server::start(Limits::default()).await;
+    let mut client = server.connect().await;
+    client.send("GET / HTTP/1.1\r\na: ").await;
+    while client.0.write_all(&[b'b'; 4096]).await.is_ok() {}
+    assert!(server.is_alive().await);
+}
+
+#[tokio::test]
+async fn what_is_not_http_closes_the_connection_only() {
+    let server = Server::start(Limits::default()).await;
+    for greeting in ["\x16\x03\x01 hello", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut client = server.connect().await;
+        client.send(greeting).await;
+        client.rest().await;
+    }
+    assert!(server.is_alive().await);
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_connection_only() {
+    let server = Server::start(Limits::default()).await;
+    let mut client = server.connect().await;
+    client.send("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(client.rest().await, "");
+    assert!(server.is_alive().await);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_for_their_turn() {
+    let server = Server::start(Limits { max_connections: 1, ..Limits::default() }).await;
+    let mut first = server.connect().await;
+    first.send("GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    server.begun.notified().await;
+    let mut second = server.connect().await;
+    second.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(time::timeout(Duration::from_millis(50), server.begun.notified()).await.is_err());
+    server.go_on.notify_one();
+    assert!(first.receive().await.ends_with("slow"));
+    server.begun.notified().await;
+    server.go_on.notify_one();
+    assert!(second.receive().await.ends_with("slow"));
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_a_running_request_finish_and_refuses_others() {
+    let server = Server::start(Limits::default()).await;
+    let go_on = Arc::clone(&server.go_on);
+    let mut idle = server.connect().await;
+    idle.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let mut silent = server.connect().await;
+    let mut running = server.connect().await;
+    running.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.begun.notified().await;
+
+    let serving = server.stop().await;
+    assert_eq!(idle.rest().await, "");
+    assert_eq!(silent.rest().await, "");
+    assert!(!serving.is_finished());
+
+    go_on.notify_one();
+    assert!(running.receive().await.ends_with("slow"));
+    assert_eq!(running.rest().await, "");
+    assert_eq!(serving.await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_request_that_outlasts_the_shutdown_is_cut_off() {
+    let server = Server::start(Limits { drain: Duration::from_millis(50), ..Limits::default() }).await;
+    let mut running = server.connect().await;
+    running.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.begun.notified().await;
+    let serving = server.stop().await;
+    assert_eq!(running.rest().await, "");
+    assert_eq!(serving.await.unwrap(), Drained { cut: 1 });
+}
