@@ -135,7 +135,7 @@ fn request() -> impl Strategy<Value = Generated> {
 }
 
 /// Drops the tables that both operations need.
-async fn sabotage(school: &School) {
+pub async fn sabotage(school: &School) {
     for table in ["users", "classes"] {
         let rename = format!("ALTER TABLE {table} RENAME TO gone_{table}");
         school.store.writer().execute_unprepared(&rename).await.unwrap();
@@ -143,7 +143,7 @@ async fn sabotage(school: &School) {
 }
 
 /// The connections are gone, as after the server's.
-async fn lose_the_database(school: &School) {
+pub async fn lose_the_database(school: &School) {
     school.store.writer().close_by_ref().await.unwrap();
     school.store.reader().close_by_ref().await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! The document: what is served is what lies in the repository, what lies there is what the two pages say, and it is
 //! sound in itself.
 
+mod headers;
 mod pages;
 mod soundness;
 

@@ -1,0 +1,147 @@
+//! What an answer has beside its body is what the document says of it: nothing is missing, and nothing is there that it
+//! does not know.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jsonschema::Draft;
+use serde_json::{Value, json};
+
+use super::{document, operations, resolved};
+use crate::{
+    boundary::{lose_the_database, sabotage},
+    support::{
+        Answer, COLLEAGUE, Call, Kind, OTHER_CLASS, OWN_CLASS, School, TEACHER, both, exchange_body,
+        sign_in_body,
+    },
+};
+
+/// The paths of the document that its operations are asked on.
+const CODES: &str = "/api/v1/codes";
+const TOKENS: &str = "/api/v1/tokens";
+const DRAW: &str = "/classes/{classId}/join-code";
+const CLASS: &str = "/classes/{classId}";
+const JOIN: &str = "/classes/join/{joinCode}";
+
+/// The one operation of a path.
+fn operation<'a>(document: &'a Value, path: &str) -> &'a Value {
+    let item = document["paths"][path].as_object().unwrap();
+    assert_eq!(item.len(), 1, "{path}");
+    item.values().next().unwrap()
+}
+
+/// Holds an answer of the operation of `path` to the headers that the document has for its status.
+#[track_caller]
+fn assert_documented(document: &Value, path: &str, answer: &Answer) {
+    let context = format!("{path}: {} {:?}", answer.status, answer.headers);
+    let response = &operation(document, path)["responses"][answer.status.to_string()];
+    assert!(response.is_object(), "{context}");
+    let headers = response["headers"].as_object().into_iter().flatten();
+    let documented: BTreeMap<String, Value> =
+        headers.map(|(name, header)| (name.to_lowercase(), resolved(document, header))).collect();
+    for name in answer.headers.keys().filter(|name| *name != "content-type") {
+        assert!(documented.contains_key(name.as_str()), "{name} is not documented, {context}");
+    }
+    for (name, header) in &documented {
+        let values: Vec<&str> =
+            answer.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
+        let least = usize::from(header["required"] == true);
+        assert!((least..=1).contains(&values.len()), "{name} is there {} times, {context}", values.len());
+        assert!(values.iter().all(|value| admits(&header["schema"], value)), "{name}, {context}");
+    }
+    // The document has this one as the key of the body.
+    let media_types = response["content"].as_object().into_iter().flatten();
+    let media_types: Vec<&str> = media_types.map(|(media_type, _)| media_type.as_str()).collect();
+    assert_eq!(answer.header("content-type").into_iter().collect::<Vec<_>>(), media_types, "{context}");
+}
+
+fn admits(schema: &Value, text: &str) -> bool {
+    let value = if schema["type"] == "integer" { text.parse::<i64>().unwrap().into() } else { json!(text) };
+    jsonschema::options().with_draft(Draft::Draft4).build(schema).unwrap().is_valid(&value)
+}
+
+/// Asks every operation for every status, as a page of `origin` if there is one, and holds each answer to the document.
+async fn ask_for_everything(kind: Kind, origin: Option<&str>) {
+    let document = document();
+    let school = School::found(kind).await;
+    let teacher = school.token(TEACHER).await;
+    let colleague = school.token(COLLEAGUE).await;
+    let mut unseen: BTreeSet<(String, String)> = operations(&document)
+        .into_iter()
+        .flat_map(|(path, _, operation)| {
+            let statuses = operation["responses"].as_object().unwrap().keys();
+            statuses.map(move |status| (path.clone(), status.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    let mut ask = async |path: &str, call: Call<'_>| {
+        let call = if let Some(origin) = origin { call.header("Origin", origin) } else { call };
+        let answer = call.send().await;
+        assert_documented(&document, path, &answer);
+        unseen.remove(&(path.to_owned(), answer.status.to_string()));
+        answer
+    };
+
+    let sign_in = || school.post(CODES).json(&sign_in_body(TEACHER));
+    let swap = |code: &str| school.post(TOKENS).json(&exchange_body(code));
+    let draw = |class: &str| school.post(&format!("/classes/{class}/join-code"));
+    let read = |class: &str| school.get(&format!("/classes/{class}"));
+    let join = |code: &str| school.post(&format!("/classes/join/{code}"));
+    let (own, others) = (OWN_CLASS.to_string(), OTHER_CLASS.to_string());
+
+    ask(CODES, sign_in()).await;
+    ask(CODES, school.post(CODES)).await;
+    let code = school.code(TEACHER).await;
+    ask(TOKENS, swap(&code)).await;
+    ask(TOKENS, swap(&code)).await;
+    ask(DRAW, draw(&own)).await;
+    ask(DRAW, draw(&own).bearer("x")).await;
+    ask(DRAW, draw(&others).bearer(&teacher)).await;
+    ask(DRAW, draw("10A1").bearer(&teacher)).await;
+    let drawn = ask(DRAW, draw(&own).bearer(&teacher)).await.json();
+    let join_code = drawn["data"]["joinCode"].as_str().unwrap();
+    ask(JOIN, join(join_code)).await;
+    ask(JOIN, join("1").bearer(&colleague)).await;
+    ask(JOIN, join(join_code).bearer(&colleague)).await;
+    ask(JOIN, join(join_code).bearer(&colleague)).await;
+    ask(CLASS, read(&own)).await;
+    ask(CLASS, read(&own).bearer(&teacher)).await;
+    ask(CLASS, read(&others).bearer(&teacher)).await;
+    ask(CLASS, read("10A1").bearer(&teacher)).await;
+    for path in ["/.well-known/jwks.json", "/health/live", "/health/ready"] {
+        ask(path, school.get(path)).await;
+    }
+    for path in ["/openapi.yaml", "/openapi.json", "/docs"] {
+        let text = ask(path, school.get(path)).await;
+        ask(path, school.get(path).header("If-None-Match", text.header("etag").unwrap())).await;
+    }
+
+    let code = school.code(TEACHER).await;
+    let everything = || {
+        [
+            (CODES, sign_in()),
+            (TOKENS, swap(&code)),
+            (DRAW, draw(&own).bearer(&teacher)),
+            (JOIN, join(join_code).bearer(&colleague)),
+            (CLASS, read(&own).bearer(&teacher)),
+            ("/health/ready", school.get("/health/ready")),
+        ]
+    };
+    sabotage(&school).await;
+    for (path, call) in everything() {
+        ask(path, call).await;
+    }
+    lose_the_database(&school).await;
+    for (path, call) in everything() {
+        ask(path, call).await;
+    }
+
+    // Too many requests are a subject of their own.
+    unseen.retain(|(_, status)| status != "429");
+    assert!(unseen.is_empty(), "nothing was answered with {unseen:?}");
+}
+
+both! {
+    async fn an_answer_has_the_headers_that_are_documented_and_no_others(kind: Kind) {
+        ask_for_everything(kind, None).await;
+        ask_for_everything(kind, Some("https://app.example.com")).await;
+    }
+}
