@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value, json};
 
-use super::Text;
 use crate::{
     api::{classes::operations::Classes, identity::operations::SignInOperations, operation::Examples},
     domain::{join_code::JoinCode, redirect_uri::RedirectUri},
@@ -68,7 +67,6 @@ fn bound_parameters(operation: &mut Value) {
         let length = match parameter["name"].as_str() {
             Some("joinCode") => JoinCode::MAX_TYPED,
             Some("Origin") => RedirectUri::MAX,
-            Some("If-None-Match") => Text::MAX_TAGS,
             _ => continue,
         };
         parameter["schema"]["maxLength"] = length.into();
