@@ -4,7 +4,7 @@
 //! two pools over one file: the writer's has one connection, so that concurrent writes queue for it instead of failing
 //! with "database is locked", and the readers' see every commit that was answered. On PostgreSQL both are one pool.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -101,7 +101,10 @@ impl Store {
     pub async fn connect(location: &Location) -> Result<Self, DbErr> {
         match location {
             Location::Sqlite(path) => {
-                // The writer comes first: it makes the file, and turns it to write-ahead logging.
+                make_private(path).map_err(|error| {
+                    DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", path.display())))
+                })?;
+                // The writer comes first: it turns the file to write-ahead logging.
                 let writer = Database::connect(sqlite(path, 1, false)).await?;
                 let reader = Database::connect(sqlite(path, SQLITE_READERS, true)).await?;
                 Ok(Self { reader, writer })
@@ -169,6 +172,12 @@ impl Store {
     fn is_sqlite(&self) -> bool {
         self.writer.get_database_backend() == sea_orm::DbBackend::Sqlite
     }
+}
+
+/// Makes the file, if there is none, for the server's own user alone: password hashes are kept in it. SQLite gives the
+/// files that it makes beside it the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }
 
 fn sqlite(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
@@ -254,6 +263,20 @@ fn is_passing(code: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn nobody_else_may_read_the_file_or_what_is_beside_it() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::TempDir::new().unwrap();
+        let store = Store::connect(&Location::in_directory(directory.path())).await.unwrap();
+        store.migrate().await.unwrap();
+        let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
+        assert_eq!(files.len(), 3, "the database, its log and its index: {files:?}");
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        }
+    }
 
     #[test]
     fn a_location_is_a_file_or_a_server_and_shows_no_password() {
