@@ -57,20 +57,26 @@ pub async fn register(store: &Store, registration: &Registration) -> Result<(), 
     if app.policy_demanded && app.policy_version.is_none() {
         return Err(RegisterError::NoPolicyToDemand);
     }
-    let transaction = store.begin().await?;
-    if app::Entity::find_by_id(app.id).one(&transaction).await?.is_some() {
-        app.clone().into_active_model().reset_all().update(&transaction).await?;
-    } else {
-        app::Entity::insert(app.clone().into_active_model()).exec_without_returning(&transaction).await?;
-    }
-    app_redirect_uri::Entity::replace(&transaction, app.id, redirect_uris).await?;
-    app_login_domain::Entity::replace(&transaction, app.id, login_domains).await.map_err(|error| {
-        match store::kind(&error) {
-            store::Kind::Taken => RegisterError::DomainTaken,
-            _ => error.into(),
-        }
-    })?;
-    Ok(transaction.commit().await?)
+    store
+        .writer()
+        .transaction(|transaction| async move {
+            if app::Entity::find_by_id(app.id).one(&transaction).await?.is_some() {
+                app.clone().into_active_model().reset_all().update(&transaction).await?;
+            } else {
+                app::Entity::insert(app.clone().into_active_model())
+                    .exec_without_returning(&transaction)
+                    .await?;
+            }
+            app_redirect_uri::Entity::replace(&transaction, app.id, redirect_uris).await?;
+            app_login_domain::Entity::replace(&transaction, app.id, login_domains).await.map_err(
+                |error| match store::kind(&error) {
+                    store::Kind::Taken => RegisterError::DomainTaken,
+                    _ => error.into(),
+                },
+            )?;
+            Ok((transaction, ()))
+        })
+        .await
 }
 
 /// The app of a client id, enabled or not, with all that is registered for it.

@@ -144,8 +144,7 @@ pub async fn sabotage(school: &School) {
 
 /// The connections are gone, as after the server's.
 pub async fn lose_the_database(school: &School) {
-    school.store.writer().close_by_ref().await.unwrap();
-    school.store.reader().close_by_ref().await.unwrap();
+    school.store.close().await.unwrap();
 }
 
 fn internal_server_error(family: &str) -> Value {

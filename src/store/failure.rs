@@ -1,0 +1,143 @@
+//! Telling the failures of a database apart: what a room needs to know of one, and whether to try again.
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
+
+/// What kind of failure a statement met, as far as rooms need to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The database cannot be reached, is going down, is too busy or too slow, or has no room: the same call may succeed
+    /// later.
+    Unavailable,
+    /// A value that must be unique is taken.
+    Taken,
+    /// A row that this one points to is gone.
+    Dangling,
+    /// Our statement or our data is wrong.
+    Broken,
+}
+
+/// Tells a passing failure from a clash and from a fault of ours.
+pub fn kind(error: &DbErr) -> Kind {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => Kind::Taken,
+        Some(SqlErr::ForeignKeyConstraintViolation(_)) => Kind::Dangling,
+        _ => Failure::of(error).map_or(Kind::Broken, |_| Kind::Unavailable),
+    }
+}
+
+/// A failure that passes, and what became of the statement that met it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It never began, or was rolled back, and may succeed in a moment.
+    Undone,
+    /// The connection broke under it: it may have been done, and a new connection may be had in a moment.
+    Unknown,
+    /// It was not done, and will not be for a while.
+    Lasting,
+}
+
+impl Failure {
+    /// How the statement failed, unless our statement or our data is wrong.
+    pub(super) fn of(error: &DbErr) -> Option<Self> {
+        match error {
+            // No connection could be made, so that nothing was sent over it.
+            DbErr::Conn(_) => Some(Self::Undone),
+            // Whoever waits for a connection of the pool has waited for long.
+            DbErr::ConnectionAcquire(_) => Some(Self::Lasting),
+            DbErr::Exec(RuntimeErr::SqlxError(driver)) | DbErr::Query(RuntimeErr::SqlxError(driver)) => {
+                match driver.as_ref() {
+                    sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => {
+                        Some(Self::Unknown)
+                    }
+                    sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Some(Self::Lasting),
+                    sqlx::Error::Database(database) => {
+                        let code = database.code()?;
+                        if database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+                            Self::of_postgres(&code)
+                        } else {
+                            Self::of_sqlite(code.parse().ok()?)
+                        }
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// PostgreSQL's codes, by their classes (its manual, appendix A).
+    fn of_postgres(code: &str) -> Option<Self> {
+        match code {
+            // serialization_failure, deadlock_detected
+            "40001" | "40P01" => Some(Self::Undone),
+            // statement_completion_unknown; idle_in_transaction_session_timeout, which ends the connection
+            "40003" | "25P03" => Some(Self::Unknown),
+            // query_canceled (a statement took too long), lock_not_available, and read_only_sql_transaction: a server
+            // that another one takes the place of
+            "57014" | "55P03" | "25006" => Some(Self::Lasting),
+            _ => match code.get(..2) {
+                // connection_exception; operator_intervention: the server is going down, or is not up yet
+                Some("08" | "57") => Some(Self::Unknown),
+                // transaction_rollback; insufficient_resources; system_error
+                Some("40" | "53" | "58") => Some(Self::Lasting),
+                _ => None,
+            },
+        }
+    }
+
+    /// SQLite's result codes, whose lowest byte is the primary one.
+    fn of_sqlite(code: u32) -> Option<Self> {
+        match code & 0xff {
+            // BUSY, LOCKED, PROTOCOL: another process was in the way
+            5 | 6 | 15 => Some(Self::Undone),
+            // NOMEM, READONLY, IOERR, FULL, CANTOPEN
+            7 | 8 | 10 | 13 | 14 => Some(Self::Lasting),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_is_wrong() {
+        for (code, failure) in [
+            ("40001", Some(Failure::Undone)),
+            ("40P01", Some(Failure::Undone)),
+            ("40003", Some(Failure::Unknown)),
+            ("08006", Some(Failure::Unknown)),
+            ("08P01", Some(Failure::Unknown)),
+            ("57P01", Some(Failure::Unknown)),
+            ("57P02", Some(Failure::Unknown)),
+            ("57P03", Some(Failure::Unknown)),
+            ("25P03", Some(Failure::Unknown)),
+            ("57014", Some(Failure::Lasting)),
+            ("55P03", Some(Failure::Lasting)),
+            ("53100", Some(Failure::Lasting)),
+            ("58030", Some(Failure::Lasting)),
+            ("25006", Some(Failure::Lasting)),
+            ("42703", None),
+            ("22001", None),
+            ("XX001", None),
+        ] {
+            assert_eq!(Failure::of_postgres(code), failure, "{code}");
+        }
+        for (code, failure) in [
+            (5, Some(Failure::Undone)),
+            (517, Some(Failure::Undone)),
+            (8, Some(Failure::Lasting)),
+            (1032, Some(Failure::Lasting)),
+            (10, Some(Failure::Lasting)),
+            (778, Some(Failure::Lasting)),
+            (13, Some(Failure::Lasting)),
+            (14, Some(Failure::Lasting)),
+            (11, None),
+            (26, None),
+            (1, None),
+        ] {
+            assert_eq!(Failure::of_sqlite(code), failure, "{code}");
+        }
+    }
+}

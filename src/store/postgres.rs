@@ -1,0 +1,61 @@
+//! Connecting to PostgreSQL: one pool of connections for each node.
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
+use sqlx::{
+    Connection, Executor, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::timeout;
+
+use super::{ACQUIRE, leftovers::Leftovers};
+
+/// After how long a resting connection is tried before it is used.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long a connection that is tried may take to answer.
+const PING: Duration = Duration::from_secs(1);
+/// What every connection is told first. A statement may take 5 s, and 3 of them waiting for a lock; a transaction that
+/// its node has forgotten keeps others waiting for no longer than 10 s.
+///
+/// It is told by a statement, for PgBouncer refuses to be told at connecting.
+const LIMITS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '3s'; \
+                      SET idle_in_transaction_session_timeout = '10s'";
+
+/// The pool of a server. Nobody is connected yet when it cannot be reached, but that is found out.
+pub(super) async fn connect(
+    url: &str,
+    connections: u32,
+    leftovers: Arc<Leftovers>,
+) -> Result<DatabaseConnection, DbErr> {
+    let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
+    // PgBouncer knows no `extra_float_digits`, and we have no floats.
+    let options = url.parse::<PgConnectOptions>().map_err(failed)?.extra_float_digits(None);
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(LIMITS).await.map(drop) }))
+        // A connection is tried only if it has rested: a restart of the server costs no request, and the way of a busy
+        // connection stays free of pings.
+        .before_acquire(|connection, resting| {
+            Box::pin(
+                async move { if resting.idle_for < IDLE { Ok(true) } else { answers(connection).await } },
+            )
+        })
+        .after_release(move |connection, _| {
+            let tried = leftovers.are_there();
+            Box::pin(async move { if tried { answers(connection).await } else { Ok(true) } })
+        })
+        .connect_with(sqlx::ConnectOptions::disable_statement_logging(options))
+        .await
+        .map_err(failed)?;
+    Ok(pool.into())
+}
+
+/// Tries a connection. One that fails, or takes too long, is broken, and the pool closes it without a word.
+async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    timeout(PING, connection.ping()).await.map_err(late)??;
+    Ok(true)
+}

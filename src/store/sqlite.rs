@@ -1,0 +1,79 @@
+//! Connecting to SQLite: one file, written to by one connection and read by several.
+
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+use super::ACQUIRE;
+
+/// How long SQLite waits for another process's write.
+const BUSY: Duration = Duration::from_secs(5);
+/// Readers: more than cores, since each holds its connection only while it reads.
+const READERS: u32 = 4;
+
+/// The reader and the writer of a file, which is made if there is none.
+pub(super) async fn connect(path: &Path) -> Result<(DatabaseConnection, DatabaseConnection), DbErr> {
+    make_private(path)
+        .map_err(|error| DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", path.display()))))?;
+    // The writer comes first: it turns the file to write-ahead logging.
+    let writer = Database::connect(options(path, 1, false)).await?;
+    let reader = Database::connect(options(path, READERS, true)).await?;
+    Ok((reader, writer))
+}
+
+/// Makes the file, if there is none, for the server's own user alone: password hashes are kept in it. SQLite gives the
+/// files that it makes beside it the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
+}
+
+fn options(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
+    let path = path.to_owned();
+    let mut options = ConnectOptions::new("sqlite::memory:");
+    options
+        .min_connections(1)
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| {
+            let options = options
+                .in_memory(false)
+                .shared_cache(false)
+                .filename(&path)
+                .foreign_keys(true)
+                .busy_timeout(BUSY);
+            if read_only {
+                options.pragma("query_only", "on")
+            } else {
+                // FULL: what was answered is on disk, whatever happens next.
+                options
+                    .create_if_missing(true)
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+            }
+        });
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{Location, Store};
+
+    #[tokio::test]
+    async fn nobody_else_may_read_the_file_or_what_is_beside_it() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let directory = tempfile::TempDir::new().unwrap();
+        let store = Store::connect(&Location::in_directory(directory.path())).await.unwrap();
+        store.migrate().await.unwrap();
+        let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
+        assert_eq!(files.len(), 3, "the database, its log and its index: {files:?}");
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        }
+    }
+}
