@@ -59,17 +59,22 @@ impl Classroom {
             created_at: now,
             updated_at: now,
         };
-        match enrolment::Entity::admit(self.store.writer(), &enrolment, code).await {
+        match enrolment::Entity::admit(self.store.idempotent(), &enrolment, code).await {
             Ok(true) => Ok(enrolment),
-            Ok(false) => Err(self.why_not_admitted(class.id, student).await?),
+            Ok(false) => self.why_not_admitted(enrolment).await,
             Err(error) if store::kind(&error) == store::Kind::Dangling => Err(JoinError::NoSuchUser),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The class was there a moment ago; either somebody was quicker to enrol this student, or its code was replaced.
-    async fn why_not_admitted(&self, class: Uuid, student: Uuid) -> Result<JoinError, DbErr> {
-        let enrolled = enrolment::Entity::exists(self.store.writer(), class, student).await?;
-        Ok(if enrolled { JoinError::AlreadyEnrolled } else { JoinError::NoSuchCode })
+    /// The class was there a moment ago; either somebody was quicker to enrol this student, or its code was replaced. Or
+    /// it was this very enrolment that was quicker: made by an attempt whose answer was lost.
+    async fn why_not_admitted(&self, enrolment: enrolment::Model) -> Result<enrolment::Model, JoinError> {
+        let db = self.store.reader();
+        match enrolment::Entity::find_place(db, enrolment.class_id, enrolment.student_id).await? {
+            Some(place) if place.id == enrolment.id => Ok(enrolment),
+            Some(_) => Err(JoinError::AlreadyEnrolled),
+            None => Err(JoinError::NoSuchCode),
+        }
     }
 }

@@ -52,7 +52,8 @@ impl Classroom {
         for _ in 0..DRAWS {
             let code = JoinCode::draw(&*self.entropy);
             let replaced =
-                class::Entity::replace_join_code(self.store.writer(), class, owner, &code, expires_at).await;
+                class::Entity::replace_join_code(self.store.idempotent(), class, owner, &code, expires_at)
+                    .await;
             match replaced {
                 Ok(true) => return Ok(Drawn { code, expires_at }),
                 Ok(false) => return Err(self.why_not(class).await?),

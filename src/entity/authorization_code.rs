@@ -1,6 +1,6 @@
 //! Authorization codes: what each was issued for, and whether it still can be redeemed.
 
-use sea_orm::{QuerySelect, entity::prelude::*};
+use sea_orm::{IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
 
 use crate::domain::{
     authorization_code::CodeDigest, pkce::CodeChallenge, redirect_uri::RedirectUri, state::State,
@@ -38,6 +38,17 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// Stores an issued code. Its digest is of 256 random bits: one that is there already is this same code, stored by an
+    /// attempt whose answer was lost.
+    pub async fn issue(db: &impl ConnectionTrait, issued: Model) -> Result<(), DbErr> {
+        Self::insert(issued.into_active_model())
+            .on_conflict(OnConflict::column(Column::Digest).do_nothing().to_owned())
+            .try_insert()
+            .exec_without_returning(db)
+            .await?;
+        Ok(())
+    }
+
     /// Redeems a code, if it still can be. Of any number of calls at once, one alone is told `true`: the guards are in
     /// the statement, and the number of rows it changed decides.
     pub async fn redeem(

@@ -49,10 +49,18 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// A student's place in a class, however it stands.
+    pub async fn find_place(
+        db: &impl ConnectionTrait,
+        class: Uuid,
+        student: Uuid,
+    ) -> Result<Option<Model>, DbErr> {
+        Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student)).one(db).await
+    }
+
     /// Whether a student has a place in a class, however it stands.
     pub async fn exists(db: &impl ConnectionTrait, class: Uuid, student: Uuid) -> Result<bool, DbErr> {
-        let place = Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student));
-        Ok(place.one(db).await?.is_some())
+        Ok(Self::find_place(db, class, student).await?.is_some())
     }
 
     /// Enrols a student, if `code` still admits to the class `now` and the student has no place in it, and says

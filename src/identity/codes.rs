@@ -1,7 +1,7 @@
 //! Authorization codes: issued when a password was right, redeemed once.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{DbErr, EntityTrait};
 
 use super::Identity;
 use crate::{
@@ -16,15 +16,18 @@ impl Identity {
         issued: authorization_code::Model,
         acceptance: Option<policy_acceptance::Model>,
     ) -> Result<(), DbErr> {
-        let issue = authorization_code::Entity::insert(issued.into_active_model());
         let Some(acceptance) = acceptance else {
-            issue.exec_without_returning(self.store.writer()).await?;
-            return Ok(());
+            return authorization_code::Entity::issue(self.store.idempotent(), issued).await;
         };
-        let transaction = self.store.begin().await?;
-        policy_acceptance::Entity::record(&transaction, acceptance).await?;
-        issue.exec_without_returning(&transaction).await?;
-        transaction.commit().await
+        let (issued, acceptance) = (&issued, &acceptance);
+        self.store
+            .idempotent()
+            .transaction(|transaction| async move {
+                policy_acceptance::Entity::record(&transaction, acceptance.clone()).await?;
+                authorization_code::Entity::issue(&transaction, issued.clone()).await?;
+                Ok((transaction, ()))
+            })
+            .await
     }
 
     /// What a presented code was issued for, if it was issued at all.
@@ -37,6 +40,7 @@ impl Identity {
 
     /// Redeems a code, once for all: of any number of calls one alone is told `true`.
     pub(super) async fn redeem(&self, code: &AuthorizationCode, now: DateTime<Utc>) -> Result<bool, DbErr> {
+        // Not made again when its answer is lost: the second attempt would find the code redeemed, and not say by whom.
         authorization_code::Entity::redeem(self.store.writer(), code.digest(), now).await
     }
 }

@@ -56,7 +56,7 @@ impl Identity {
     /// Clears away what time has made worthless, a small batch at a time, so that nobody waits behind it.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
         const BATCH: u64 = 500;
-        while authorization_code::Entity::sweep(self.store.writer(), now, BATCH).await? == BATCH {
+        while authorization_code::Entity::sweep(self.store.idempotent(), now, BATCH).await? == BATCH {
             tokio::task::yield_now().await;
         }
         Ok(())
