@@ -10,12 +10,14 @@ pub mod sign_in;
 pub mod signing_keys;
 pub mod tokens;
 
+mod verified_tokens;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 
-use self::{password_hashing::PasswordHashing, signing_keys::SigningKeys};
+use self::{password_hashing::PasswordHashing, signing_keys::SigningKeys, verified_tokens::VerifiedTokens};
 use crate::{entity::authorization_code, entropy::Entropy, store::Store};
 
 /// The room, with what it works on.
@@ -24,6 +26,7 @@ pub struct Identity {
     entropy: Arc<dyn Entropy>,
     hashing: PasswordHashing,
     keys: SigningKeys,
+    verified: VerifiedTokens,
     settings: Settings,
 }
 
@@ -45,7 +48,7 @@ impl Identity {
         keys: SigningKeys,
         settings: Settings,
     ) -> Self {
-        Self { store, entropy, hashing, keys, settings }
+        Self { store, entropy, hashing, keys, verified: VerifiedTokens::new(), settings }
     }
 
     /// The keys that tokens are signed with and checked by.

@@ -1,8 +1,11 @@
 //! The tokens themselves: what they say, who can check them, and which ones open `/classes`.
 
+use std::fs;
+
+use aws_lc_rs::{rand::SystemRandom, rsa, signature::RSA_PKCS1_SHA256};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta};
-use homeroom::clock::Clock;
+use homeroom::{clock::Clock, entropy::OsEntropy, identity::signing_keys};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::JwkSet};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -247,6 +250,85 @@ both! {
             };
             let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(secret)).unwrap();
             assert_refused(&school, &token, "HS256").await;
+        }
+    }
+
+    async fn a_token_that_was_seen_before_is_judged_by_the_clock_each_time(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        for _ in 0..2 {
+            assert_eq!(draw(&school, &token).await.status, 200);
+        }
+        school.clock.advance(TimeDelta::minutes(60));
+        assert_refused(&school, &token, "expired").await;
+        assert_refused(&school, &token, "expired, and seen so before").await;
+        // A clock that is set back makes it what it was.
+        school.clock.advance(TimeDelta::minutes(-1));
+        assert_eq!(draw(&school, &token).await.status, 200);
+    }
+
+    async fn a_token_that_was_seen_before_is_worth_nothing_once_its_key_is_retired(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        assert_eq!(draw(&school, &token).await.status, 200);
+        let old = school.app.identity.keys().signing(school.clock.now()).kid();
+        signing_keys::rotate(&school.keys(), school.clock.now(), &OsEntropy).unwrap();
+        school.clock.advance(TimeDelta::minutes(10));
+        signing_keys::retire(&school.keys(), old, school.clock.now()).unwrap();
+        // As the server does each minute.
+        school.app.identity.keys().reload();
+        assert_refused(&school, &token, "its key is gone").await;
+        assert_eq!(draw(&school, &school.token(TEACHER).await).await.status, 200);
+    }
+
+    async fn a_token_has_one_spelling_before_and_after_it_was_seen(kind: Kind) {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        // Of the last character's six bits the signature takes two.
+        let last = ALPHABET.iter().position(|byte| token.ends_with(char::from(*byte))).unwrap();
+        let other = format!("{}{}", &token[..token.len() - 1], char::from(ALPHABET[last + 1]));
+        for _ in 0..2 {
+            assert_refused(&school, &other, "other bits").await;
+            assert_refused(&school, &format!("{token}="), "padding").await;
+            assert_refused(&school, &token.to_uppercase(), "another case").await;
+            assert_eq!(draw(&school, &token).await.status, 200);
+        }
+    }
+
+    async fn a_true_signature_under_another_header_opens_nothing(kind: Kind) {
+        let school = School::found(kind).await;
+        let claims = accepted_claims(&school).await;
+        let kid = school.app.identity.keys().signing(school.clock.now()).kid();
+        let accepted = format!(r#""typ":"at+jwt","alg":"RS256","kid":"{kid}""#);
+        let sign = |header: &str| {
+            let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+            let signed = format!("{}.{}", part(header), part(&claims.to_string()));
+            let pem = pem::parse(fs::read(school.keys().join(format!("{kid}.pem"))).unwrap()).unwrap();
+            let pair = rsa::KeyPair::from_pkcs8(pem.contents()).unwrap();
+            let mut signature = vec![0; pair.public_modulus_len()];
+            pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+            format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+        };
+        for header in [
+            // RFC 7515 section 4.1.11: what is critical must be known.
+            format!(r#"{{{accepted},"crit":["exp"],"exp":1}}"#),
+            format!(r#"{{{accepted},"crit":["b64"],"b64":true}}"#),
+            format!(r#"{{{accepted},"crit":[]}}"#),
+            format!(r#"{{{accepted},"crit":null}}"#),
+            format!(r#"{{{accepted},"alg":"RS256"}}"#),
+            format!(r#"{{{accepted},"typ":"at+jwt"}}"#),
+            accepted.replace("RS256", "rs256").replace(r#""typ"#, r#"{"typ"#) + "}",
+            accepted.replace("RS256", "RS384").replace(r#""typ"#, r#"{"typ"#) + "}",
+            accepted.replace("at+jwt", "jwt").replace(r#""typ"#, r#"{"typ"#) + "}",
+            format!("{{{accepted}}} {{}}"),
+            "null".to_owned(),
+        ] {
+            assert_refused(&school, &sign(&header), &header).await;
+        }
+        // What else a header says is ignored (RFC 7515 section 4).
+        for header in [format!("{{{accepted}}}"), format!(r#"{{"x":[1],{accepted},"cty":"x"}}"#)] {
+            assert_eq!(draw(&school, &sign(&header)).await.status, 200, "{header}");
         }
     }
 }

@@ -2,35 +2,27 @@
 
 use std::{
     fmt::{self, Debug, Formatter},
-    sync::{Arc, LazyLock},
+    sync::Arc,
 };
 
 use aws_lc_rs::{
     error::Unspecified,
     rand::SystemRandom,
     rsa,
-    signature::{KeyPair, RSA_PKCS1_SHA256},
+    signature::{KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error},
+};
 use thiserror::Error;
 use uuid::{Uuid, Version};
 use zeroize::Zeroizing;
 
 /// The label of a PKCS#8 private key in PEM (RFC 7468 section 10).
 pub(super) const PEM_TAG: &str = "PRIVATE KEY";
-
-/// Signatures and nothing else: when a token runs out is judged by the caller, on the caller's clock,
-/// and so are its audience and issuer.
-static SIGNATURE_ONLY: LazyLock<Validation> = LazyLock::new(|| {
-    let mut validation = Validation::new(Algorithm::RS256);
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    validation
-});
 
 /// A private key, ready to sign.
 pub struct SigningKey {
@@ -48,7 +40,7 @@ impl SigningKey {
         let pair = rsa::KeyPair::from_pkcs8(&der).ok()?;
         let components = rsa::PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
         let verifying = Arc::new(VerifyingKey {
-            checking: DecodingKey::from_rsa_raw_components(&components.n, &components.e),
+            checking: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key()).ok()?,
             public: PublicKey {
                 kid,
                 n: URL_SAFE_NO_PAD.encode(components.n),
@@ -78,14 +70,10 @@ impl SigningKey {
 
     /// `claims` as a JWT of the type `typ`, signed with RS256 (RFC 7515 section 3.1, RFC 7518 section 3.3).
     ///
-    /// `jsonwebtoken` parses and checks the private key again at every signature, which takes longer
-    /// than signing does, so the signature itself is made here, by the key pair that is at hand.
+    /// This and [`VerifyingKey::verify`] are here, and not a library's, because the libraries parse the key again at
+    /// every token, which takes longer than the signature does.
     pub fn sign<C: Serialize>(&self, typ: &str, claims: &C) -> Result<String, SignError> {
-        let header = Header {
-            typ: Some(typ.to_owned()),
-            kid: Some(self.kid().to_string()),
-            ..Header::new(Algorithm::RS256)
-        };
+        let header = Header { typ, alg: Algorithm::Rs256, kid: self.kid() };
         let mut token = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims)?, &mut token);
@@ -106,7 +94,7 @@ impl Debug for SigningKey {
 
 /// A public key, ready to check signatures.
 pub struct VerifyingKey {
-    checking: DecodingKey,
+    checking: ParsedPublicKey,
     public: PublicKey,
 }
 
@@ -125,10 +113,15 @@ impl VerifyingKey {
 
     /// The claims of a token that this key signed.
     ///
-    /// Only the signature has been checked then, and that its algorithm is RS256 (RFC 8725 section 3.1):
-    /// `typ`, `exp`, `iss` and `aud` are the caller's to check.
+    /// Only the signature has been checked then, as one of RS256 (RFC 8725 section 3.1), which the key decides and not
+    /// the token: what the [`header`] says, `exp`, `iss` and `aud` are the caller's to check.
     pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<C, VerifyError> {
-        Ok(jsonwebtoken::decode(token, &self.checking, &SIGNATURE_ONLY)?.claims)
+        let (signed, signature) = token.rsplit_once('.').ok_or(VerifyError::Form)?;
+        let (_, claims) = signed.split_once('.').ok_or(VerifyError::Form)?;
+        let signature = decode(signature).ok_or(VerifyError::Form)?;
+        self.checking.verify_sig(signed.as_bytes(), &signature)?;
+        let claims = decode(claims).ok_or(VerifyError::Form)?;
+        Ok(serde_json::from_slice(&claims)?)
     }
 }
 
@@ -159,12 +152,50 @@ pub struct TokenHeader {
     pub typ: String,
 }
 
-/// The header of a token, to find the key to check it with; nothing if it is no JWT or lacks either field,
-/// as no token made here does.
+/// The one algorithm (RFC 7518 section 3.3).
+#[derive(Serialize, Deserialize)]
+enum Algorithm {
+    #[serde(rename = "RS256")]
+    Rs256,
+}
+
+/// A header as it is written (RFC 7515 section 4.1).
+#[derive(Serialize)]
+struct Header<'a> {
+    typ: &'a str,
+    alg: Algorithm,
+    kid: Uuid,
+}
+
+/// A header as it is read. None of these may be said twice.
+#[derive(Deserialize)]
+struct UncheckedHeader {
+    typ: String,
+    #[serde(rename = "alg")]
+    _rs256: Algorithm,
+    kid: String,
+    #[serde(default, rename = "crit", deserialize_with = "refuse")]
+    _nothing_critical: (),
+}
+
+/// Whatever a token makes critical is an extension, and we know none (RFC 7515 section 4.1.11).
+fn refuse<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(D::Error::custom("no extension is known here"))
+}
+
+/// The header of a token, to find the key to check it with; nothing if it is no JWT signed with RS256 (RFC 7515 section
+/// 3.1), lacks either field, as no token made here does, or asks for more than we know.
 #[must_use]
 pub fn header(token: &str) -> Option<TokenHeader> {
-    let header = jsonwebtoken::decode_header(token).ok()?;
-    Some(TokenHeader { kid: header.kid?, typ: header.typ? })
+    let (header, rest) = token.split_once('.')?;
+    let parts = 1 + rest.split('.').count();
+    let UncheckedHeader { typ, kid, .. } = serde_json::from_slice(&decode(header)?).ok()?;
+    (parts == 3).then_some(TokenHeader { kid, typ })
+}
+
+/// What a part of a token says: base64url without padding, in its one spelling (RFC 4648 section 3.5).
+fn decode(part: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(part).ok()
 }
 
 /// Why a token could not be made.
@@ -180,8 +211,17 @@ pub enum SignError {
 
 /// Why a token is not one of this key's, or its claims are not the expected ones.
 #[derive(Debug, Error)]
-#[error("the token does not verify: {0}")]
-pub struct VerifyError(#[from] jsonwebtoken::errors::Error);
+pub enum VerifyError {
+    /// It is not three parts in base64url.
+    #[error("the token is no JWT")]
+    Form,
+    /// This key did not sign it.
+    #[error("the signature is not this key's")]
+    Signature(#[from] Unspecified),
+    /// The claims are others.
+    #[error("the claims are not the expected ones")]
+    Claims(#[from] serde_json::Error),
+}
 
 /// The instant inside a `UUIDv7` (RFC 9562 section 5.7); nothing if it is another version.
 fn birth(kid: Uuid) -> Option<DateTime<Utc>> {

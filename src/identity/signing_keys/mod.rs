@@ -133,6 +133,11 @@ impl SigningKeys {
         })
     }
 
+    /// Whether what this key has signed is accepted still.
+    pub fn holds(&self, kid: Uuid) -> bool {
+        self.current().keys().contains_key(&kid)
+    }
+
     /// All public keys, from the oldest to the youngest.
     pub fn published(&self) -> Arc<[PublicKey]> {
         Arc::clone(self.current().published())

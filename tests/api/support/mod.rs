@@ -86,7 +86,7 @@ pub struct School {
     pub app: App,
     door: Door,
     // Dropped last: everything else may still have files open in it.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl School {
@@ -125,7 +125,12 @@ impl School {
             public_url,
         });
         let door: Door = Box::new(poem::endpoint::ToDynEndpoint(app.endpoint()));
-        Self { clock, chance, store, app, door, _directory: directory }
+        Self { clock, chance, store, app, door, directory }
+    }
+
+    /// The directory of the signing keys.
+    pub fn keys(&self) -> std::path::PathBuf {
+        self.directory.path().join("keys")
     }
 
     /// A request, to be sent with [`Call::send`].
