@@ -2,6 +2,7 @@
 
 use sea_orm::{IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
 
+use super::{app, user};
 use crate::domain::{
     authorization_code::CodeDigest, pkce::CodeChallenge, redirect_uri::RedirectUri, state::State,
 };
@@ -31,9 +32,28 @@ pub struct Model {
     pub redeemed_at: Option<DateTimeUtc>,
 }
 
-/// Nothing is read from a code's side.
+/// What a code is between.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The app it was issued to.
+    #[sea_orm(belongs_to = "super::app::Entity", from = "Column::AppId", to = "super::app::Column::Id")]
+    App,
+    /// The user who signed in.
+    #[sea_orm(belongs_to = "super::user::Entity", from = "Column::UserId", to = "super::user::Column::Id")]
+    User,
+}
+
+impl Related<app::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::App.def()
+    }
+}
+
+impl Related<user::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::User.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 
@@ -47,6 +67,16 @@ impl Entity {
             .exec_without_returning(db)
             .await?;
         Ok(())
+    }
+
+    /// What a code was issued for, with its app and its user, whatever their standing.
+    pub async fn find_issued(
+        db: &impl ConnectionTrait,
+        digest: CodeDigest,
+    ) -> Result<Option<(Model, app::Model, user::Model)>, DbErr> {
+        let issued = Self::find_by_id(digest).find_also_related(app::Entity).find_also_related(user::Entity);
+        // Both are there as long as the code is: it points to them.
+        Ok(issued.one(db).await?.and_then(|(issued, app, user)| Some((issued, app?, user?))))
     }
 
     /// Redeems a code, if it still can be. Of any number of calls at once, one alone is told `true`: the guards are in

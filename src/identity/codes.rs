@@ -1,12 +1,12 @@
 //! Authorization codes: issued when a password was right, redeemed once.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DbErr, EntityTrait};
+use sea_orm::DbErr;
 
 use super::Identity;
 use crate::{
     domain::authorization_code::AuthorizationCode,
-    entity::{authorization_code, policy_acceptance},
+    entity::{app, authorization_code, policy_acceptance, user},
 };
 
 impl Identity {
@@ -30,12 +30,12 @@ impl Identity {
             .await
     }
 
-    /// What a presented code was issued for, if it was issued at all.
+    /// What a presented code was issued for, and to whom, if it was issued at all.
     pub(super) async fn issued(
         &self,
         code: &AuthorizationCode,
-    ) -> Result<Option<authorization_code::Model>, DbErr> {
-        authorization_code::Entity::find_by_id(code.digest()).one(self.store.reader()).await
+    ) -> Result<Option<(authorization_code::Model, app::Model, user::Model)>, DbErr> {
+        authorization_code::Entity::find_issued(self.store.reader(), code.digest()).await
     }
 
     /// Redeems a code, once for all: of any number of calls one alone is told `true`.

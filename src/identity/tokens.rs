@@ -1,7 +1,7 @@
 //! Tokens: a code is swapped for them, and `/classes` is opened with them.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{DbErr, EntityTrait};
+use sea_orm::DbErr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -116,15 +116,10 @@ struct IdClaims<'a> {
 impl Identity {
     /// Swaps a code for tokens. The redemption is the one commit; what follows it is arithmetic.
     pub async fn exchange(&self, request: Exchange, now: DateTime<Utc>) -> Result<Tokens, ExchangeError> {
-        let issued = self.issued(&request.code).await?.ok_or(ExchangeError::Refused)?;
-        if !matches(&request, &issued) {
+        let (issued, app, user) = self.issued(&request.code).await?.ok_or(ExchangeError::Refused)?;
+        if !matches(&request, &issued) || !app.enabled || !user.may_sign_in() {
             return Err(ExchangeError::Refused);
         }
-        let app = app::Entity::find_enabled(self.store.reader(), issued.app_id).await?;
-        let user = user::Entity::find_by_id(issued.user_id).one(self.store.reader()).await?;
-        let (Some(app), Some(user)) = (app, user.filter(user::Model::may_sign_in)) else {
-            return Err(ExchangeError::Refused);
-        };
         if !self.redeem(&request.code, now).await? {
             return Err(ExchangeError::Refused);
         }
