@@ -5,6 +5,7 @@
 //! for it instead of failing with "database is locked", and the readers' see every commit that was answered. On PostgreSQL
 //! all are one pool. Either way, what fails in passing is done again where that is safe: see [`retry`].
 
+pub mod batch;
 mod failure;
 mod leftovers;
 mod location;
