@@ -121,6 +121,10 @@ pub struct Config {
           value_parser = clap::value_parser!(i64).range(1..=527_040))]
     pub join_code_life: i64,
 
+    /// How many join codes may be drawn for one class in a minute; 0 is no limit
+    #[arg(long, env = "HOMEROOM_JOIN_CODE_RATE", value_name = "COUNT", default_value_t = 60)]
+    pub join_code_rate: u32,
+
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
     pub hashing: Hashing,
@@ -148,7 +152,11 @@ impl Config {
 
     /// The classroom's part.
     pub fn classroom(&self) -> classroom::Settings {
-        classroom::Settings { join_code_life: TimeDelta::minutes(self.join_code_life) }
+        classroom::Settings {
+            join_code_life: TimeDelta::minutes(self.join_code_life),
+            join_code_rate: self.join_code_rate,
+            ..classroom::Settings::default()
+        }
     }
 }
 

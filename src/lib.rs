@@ -12,7 +12,7 @@
 //! | | [`classroom`] | classes, join codes, enrolments |
 //! | ground | [`domain`] | values with rules: no HTTP, no statement, no clock |
 //! | | [`entity`] | one file per table: row, relations, and queries named after their intent |
-//! | | [`store`] | connecting to SQLite or PostgreSQL, and telling their failures apart |
+//! | | [`store`] | connecting to SQLite or PostgreSQL, telling their failures apart, and writing in batches |
 //! | | [`clock`], [`entropy`] | the only places that ask the machine for time and chance |
 //!
 //! Beside them stand [`app`], where rooms and doors are put together; [`config`], what an operator decides; and

@@ -7,6 +7,7 @@ pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
 
 mod m20261121_000001_identity;
 mod m20261121_000002_classroom;
+mod m20261121_000004_join_code_draws;
 
 /// Applies the steps, in this order, each once.
 pub struct Migrator;
@@ -14,6 +15,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_identity::Migration), Box::new(m20261121_000002_classroom::Migration)]
+        vec![
+            Box::new(m20261121_000001_identity::Migration),
+            Box::new(m20261121_000002_classroom::Migration),
+            Box::new(m20261121_000004_join_code_draws::Migration),
+        ]
     }
 }

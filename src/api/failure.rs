@@ -16,7 +16,7 @@ use poem_openapi::{
 use sea_orm::DbErr;
 
 use super::{boundary::BadBody, json::Json, operation::Documented};
-use crate::store;
+use crate::store::{self, batch::BatchError};
 
 /// The codes of a family, and the body in which they are told.
 pub trait Envelope: fmt::Debug + Copy + Send + Sync + 'static {
@@ -189,6 +189,18 @@ impl<C: Envelope> From<DbErr> for Failure<C> {
         match store::kind(&error) {
             store::Kind::Unavailable => Self::unavailable(STORE_RETRY, Some(error.into())),
             store::Kind::Taken | store::Kind::Dangling | store::Kind::Broken => Self::internal(error),
+        }
+    }
+}
+
+impl<C: Envelope> From<BatchError> for Failure<C> {
+    fn from(error: BatchError) -> Self {
+        match error {
+            BatchError::Busy { retry_after_seconds } => {
+                Self::unavailable(retry_after_seconds, Some(error.into()))
+            }
+            BatchError::Ended => Self::unavailable(STORE_RETRY, Some(error.into())),
+            BatchError::Failed(error) => error.into(),
         }
     }
 }

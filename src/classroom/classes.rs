@@ -42,6 +42,8 @@ impl Classroom {
             is_active: true,
             join_code: None,
             join_code_expires_at: None,
+            join_code_draws: 0,
+            join_code_draws_since: 0,
             created_at: now,
             updated_at: now,
         };

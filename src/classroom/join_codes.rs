@@ -1,11 +1,20 @@
 //! Drawing join codes.
 
+use std::collections::{BTreeMap, HashMap};
+
 use chrono::{DateTime, SubsecRound, Utc};
-use sea_orm::{DbErr, EntityTrait};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::Classroom;
-use crate::{domain::join_code::JoinCode, entity::class, store};
+use crate::{
+    domain::join_code::JoinCode,
+    entity::class::{self, Replacement},
+    store::{
+        self, Store,
+        batch::{BatchError, Statement},
+    },
+};
 
 /// How often a code that another class has is drawn again. With 2^40 codes and a million classes, one draw in a
 /// million clashes: this many in a row are a broken random source.
@@ -29,19 +38,25 @@ pub enum DrawError {
     /// The class is somebody else's.
     #[error("the class belongs to somebody else")]
     NotOwner,
+    /// The class has had its draws of this minute.
+    #[error("join codes are drawn for the class too often")]
+    TooOften {
+        /// When the minute is over, in whole seconds, at least one.
+        retry_after_seconds: u64,
+    },
     /// Every code that was drawn is another class's.
     #[error("no join code was free in {DRAWS} draws")]
     Exhausted,
-    /// The database failed.
-    #[error("the database failed")]
-    Store(#[from] DbErr),
+    /// Nothing was written.
+    #[error("the code was not written")]
+    Unwritten(#[from] BatchError),
 }
 
 impl Classroom {
     /// Draws a class's join code in the place of the one before, for its owner.
     ///
-    /// One statement checks the owner and replaces the code, and the database alone decides that no two classes share
-    /// one. Only when it changed nothing is the class looked up, to say why.
+    /// It is written together with what others draw at the same time. The statement checks the owner, counts the draw
+    /// and replaces the code, and the database alone decides that no two classes share one.
     pub async fn draw_join_code(
         &self,
         class: Uuid,
@@ -51,21 +66,112 @@ impl Classroom {
         let expires_at = (now + self.settings.join_code_life).trunc_subsecs(0);
         for _ in 0..DRAWS {
             let code = JoinCode::draw(&*self.entropy);
-            let replaced =
-                class::Entity::replace_join_code(self.store.idempotent(), class, owner, &code, expires_at)
-                    .await;
-            match replaced {
-                Ok(true) => return Ok(Drawn { code, expires_at }),
-                Ok(false) => return Err(self.why_not(class).await?),
-                Err(error) if store::kind(&error) == store::Kind::Taken => {}
+            let draw =
+                Replacement { id: class, owner_id: owner, code: code.clone(), expires_at, now, draws: 1 };
+            match self.draws.ask(draw).await {
+                Ok(Outcome::Replaced) => return Ok(Drawn { code, expires_at }),
+                Ok(Outcome::NoSuchClass) => return Err(DrawError::NoSuchClass),
+                Ok(Outcome::NotOwner) => return Err(DrawError::NotOwner),
+                Ok(Outcome::TooOften { retry_after_seconds }) => {
+                    return Err(DrawError::TooOften { retry_after_seconds });
+                }
+                Err(BatchError::Failed(error)) if store::kind(&error) == store::Kind::Taken => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(DrawError::Exhausted)
     }
+}
 
-    async fn why_not(&self, class: Uuid) -> Result<DrawError, DbErr> {
-        let class = class::Entity::find_by_id(class).one(self.store.reader()).await?;
-        Ok(if class.is_some() { DrawError::NotOwner } else { DrawError::NoSuchClass })
+/// Draws, as they are written.
+pub(super) struct Draws {
+    store: Store,
+    /// How many a class has in a minute; 0 is no limit.
+    limit: u32,
+}
+
+/// What came of a draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The code was the class's. It is still, unless another one was drawn since.
+    Replaced,
+    NoSuchClass,
+    NotOwner,
+    TooOften {
+        retry_after_seconds: u64,
+    },
+}
+
+impl Draws {
+    pub(super) fn new(store: Store, limit: u32) -> Self {
+        Self { store, limit }
+    }
+
+    /// The classes of these ids, as far as there are any.
+    async fn look_up(&self, ids: Vec<Uuid>) -> Result<HashMap<Uuid, class::Model>, DbErr> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let classes = class::Entity::find_by_ids(self.store.reader(), ids).await?;
+        Ok(classes.into_iter().map(|class| (class.id, class)).collect())
+    }
+
+    /// Why a draw was refused that was written together with `before` of its kind that came first: nothing, if there
+    /// would have been room for it.
+    fn why_not(
+        &self,
+        draw: &Replacement,
+        before: i64,
+        together: i64,
+        class: Option<&class::Model>,
+    ) -> Option<Outcome> {
+        match class {
+            None => Some(Outcome::NoSuchClass),
+            Some(class) if class.owner_id != draw.owner_id => Some(Outcome::NotOwner),
+            Some(class) if together > 1 && before < class.draws_left(self.limit, draw.now) => None,
+            Some(class) => {
+                Some(Outcome::TooOften { retry_after_seconds: class.seconds_to_next_draw(draw.now) })
+            }
+        }
+    }
+}
+
+impl Statement for Draws {
+    type Request = Replacement;
+    type Answer = Outcome;
+
+    /// Of the draws for one class one alone is written, the latest, and stands for all of them: the others were replaced
+    /// at once. Only when something was refused are classes looked up, to say why.
+    async fn write(&self, batch: &[Replacement]) -> Result<Vec<Option<Outcome>>, DbErr> {
+        // Two who say that they own a class do not get into each other's way: one of them does not.
+        let mut latest = BTreeMap::<(Uuid, Uuid), Replacement>::new();
+        let mut places = Vec::with_capacity(batch.len());
+        for draw in batch {
+            let key = (draw.id, draw.owner_id);
+            let before = latest.get(&key).map_or(0, |earlier| earlier.draws);
+            places.push((key, before));
+            latest.insert(key, Replacement { draws: before + draw.draws, ..draw.clone() });
+        }
+        let rows: Vec<_> = latest.values().cloned().collect();
+        // Not made again when its answer is lost: the lost attempt may still be on its way, and take the place of a code that
+        // was drawn after it.
+        let replaced = class::Entity::replace_join_codes(self.store.writer(), &rows, self.limit).await?;
+        let refused = latest.keys().filter(|key| !replaced.contains(key)).map(|(class, _)| *class);
+        let classes = match self.look_up(refused.collect()).await {
+            Ok(classes) => classes,
+            Err(error) if batch.len() == 1 => return Err(error),
+            // What was replaced is written already. The others are tried again, each by itself.
+            Err(_) => {
+                let outcome = |(key, _)| replaced.contains(&key).then_some(Outcome::Replaced);
+                return Ok(places.into_iter().map(outcome).collect());
+            }
+        };
+        let outcome = |(draw, (key, before)): (&Replacement, ((Uuid, Uuid), i64))| {
+            if replaced.contains(&key) {
+                return Some(Outcome::Replaced);
+            }
+            self.why_not(draw, before, latest[&key].draws, classes.get(&key.0))
+        };
+        Ok(batch.iter().zip(places).map(outcome).collect())
     }
 }

@@ -8,12 +8,17 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::{entropy::Entropy, store::Store};
+use self::join_codes::Draws;
+use crate::{
+    entropy::Entropy,
+    store::{Store, batch::Batcher},
+};
 
 /// The room, with what it works on.
 pub struct Classroom {
     store: Store,
     entropy: Arc<dyn Entropy>,
+    draws: Batcher<Draws>,
     settings: Settings,
 }
 
@@ -22,18 +27,23 @@ pub struct Classroom {
 pub struct Settings {
     /// How long a join code admits.
     pub join_code_life: TimeDelta,
+    /// How many join codes may be drawn for one class in a minute; 0 is no limit.
+    pub join_code_rate: u32,
+    /// How many draws may wait to be written.
+    pub draw_queue: usize,
 }
 
 impl Default for Settings {
-    /// A week.
+    /// A week, a draw a second, and a queue that drains in a fraction of one.
     fn default() -> Self {
-        Self { join_code_life: TimeDelta::days(7) }
+        Self { join_code_life: TimeDelta::days(7), join_code_rate: 60, draw_queue: 1024 }
     }
 }
 
 impl Classroom {
-    /// Opens the room.
+    /// Opens the room, on the runtime that this is called on: what is written in batches is written by a task there.
     pub fn new(store: Store, entropy: Arc<dyn Entropy>, settings: Settings) -> Self {
-        Self { store, entropy, settings }
+        let draws = Batcher::start(Draws::new(store.clone(), settings.join_code_rate), settings.draw_queue);
+        Self { store, entropy, draws, settings }
     }
 }

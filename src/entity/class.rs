@@ -1,8 +1,17 @@
 //! Classes, each with at most one join code: a new one takes the old one's place in the same column.
 
-use sea_orm::{QueryOrder, Set, entity::prelude::*};
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
+use sea_orm::{DbBackend, QueryOrder, Statement, entity::prelude::*};
 
 use crate::domain::{class_name::ClassName, join_code::JoinCode};
+
+/// How long draws are counted together, from the first of them on.
+const WINDOW: TimeDelta = TimeDelta::minutes(1);
+/// How far requests overtake one another, and the clocks of nodes differ. What began later than that from now began
+/// before the clock was set back, and counts no more.
+const SKEW: TimeDelta = TimeDelta::seconds(1);
 
 /// A class.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -26,6 +35,10 @@ pub struct Model {
     pub join_code: Option<JoinCode>,
     /// The instant from which the join code admits nobody.
     pub join_code_expires_at: Option<DateTimeUtc>,
+    /// How often a join code was drawn in the window that began last.
+    pub join_code_draws: i64,
+    /// When that window began, in milliseconds since the epoch.
+    pub join_code_draws_since: i64,
     /// When it was made.
     pub created_at: DateTimeUtc,
     /// When its name, description, settings or standing last changed.
@@ -44,29 +57,80 @@ impl Model {
         let live = self.is_active && self.join_code_expires_at.is_some_and(|expires_at| expires_at > now);
         self.join_code.as_ref().filter(|_| live)
     }
+
+    /// How many of `limit` draws are left `now`: the rule of [`Entity::replace_join_codes`].
+    pub fn draws_left(&self, limit: u32, now: DateTimeUtc) -> i64 {
+        let age = now.timestamp_millis().saturating_sub(self.join_code_draws_since);
+        let counts = (-SKEW.num_milliseconds()..WINDOW.num_milliseconds()).contains(&age);
+        i64::from(limit) - if counts { self.join_code_draws } else { 0 }
+    }
+
+    /// After how many seconds the window ends in which draws are counted `now`: at least one.
+    pub fn seconds_to_next_draw(&self, now: DateTimeUtc) -> u64 {
+        let ends = self.join_code_draws_since.saturating_add(WINDOW.num_milliseconds());
+        let rest = u64::try_from(ends.saturating_sub(now.timestamp_millis())).unwrap_or_default();
+        rest.div_ceil(1000).max(1)
+    }
+}
+
+/// A code that is to be its class's.
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// The class.
+    pub id: Uuid,
+    /// Who says they own it.
+    pub owner_id: Uuid,
+    /// The code.
+    pub code: JoinCode,
+    /// The instant from which it admits nobody.
+    pub expires_at: DateTimeUtc,
+    /// When it was asked for.
+    pub now: DateTimeUtc,
+    /// How many draws it stands for: those that it replaced before they were written count too.
+    pub draws: i64,
 }
 
 impl Entity {
-    /// Puts a join code in the place of the one before, if `owner` owns the class, and says whether that was so.
-    /// A code that another class has is a unique-constraint violation.
-    pub async fn replace_join_code(
+    /// Puts each code in the place of its class's one before, if `owner_id` owns the class and may draw so often, and says
+    /// of which classes and owners that was so. `limit` is how many draws a class has in a minute; 0 is no limit. No
+    /// class may be named twice with one owner.
+    ///
+    /// One statement checks, counts and replaces, all or none: a code that another class has is a unique-constraint
+    /// violation. In the order of their ids, rows are not locked crosswise.
+    pub async fn replace_join_codes(
         db: &impl ConnectionTrait,
-        id: Uuid,
-        owner: Uuid,
-        code: &JoinCode,
-        expires_at: DateTimeUtc,
-    ) -> Result<bool, DbErr> {
-        let replaced = Self::update_many()
-            .set(ActiveModel {
-                join_code: Set(Some(code.clone())),
-                join_code_expires_at: Set(Some(expires_at)),
-                ..Default::default()
-            })
-            .filter(Column::Id.eq(id))
-            .filter(Column::OwnerId.eq(owner))
-            .exec(db)
-            .await?;
-        Ok(replaced.rows_affected == 1)
+        replacements: &[Replacement],
+        limit: u32,
+    ) -> Result<HashSet<(Uuid, Uuid)>, DbErr> {
+        let backend = db.get_database_backend();
+        let (drawn, values) =
+            if backend == DbBackend::Postgres { unnested(replacements) } else { listed(replacements) };
+        let (window, skew) = (WINDOW.num_milliseconds(), SKEW.num_milliseconds());
+        let since = "classes.join_code_draws_since";
+        let begun = format!("drawn.asked_at - {window} < {since}");
+        let counted = format!(
+            "CASE WHEN {begun} AND {since} <= drawn.asked_at + {skew} THEN classes.join_code_draws ELSE 0 END"
+        );
+        let sql = format!(
+            "WITH drawn (id, owner_id, code, expires_at, asked_at, draws) AS ({drawn}) \
+             UPDATE classes SET join_code = drawn.code, join_code_expires_at = drawn.expires_at, \
+             join_code_draws = {counted} + drawn.draws, join_code_draws_since = \
+             CASE WHEN {begun} AND {since} <= drawn.asked_at THEN {since} ELSE drawn.asked_at END \
+             FROM drawn WHERE classes.id = drawn.id AND classes.owner_id = drawn.owner_id \
+             AND ({limit} = 0 OR {counted} + drawn.draws <= {limit}) \
+             RETURNING classes.id, classes.owner_id"
+        );
+        let statement = Statement::from_sql_and_values(backend, sql, values);
+        let replaced = db.query_all_raw(statement).await?;
+        replaced.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+    }
+
+    /// The classes of these ids, as far as there are any.
+    pub async fn find_by_ids(
+        db: &impl ConnectionTrait,
+        ids: impl IntoIterator<Item = Uuid>,
+    ) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::Id.is_in(ids)).all(db).await
     }
 
     /// The active class that a join code admits to `now`.
@@ -87,4 +151,36 @@ impl Entity {
     pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
         Self::find().order_by_asc(Column::Id).all(db).await
     }
+}
+
+/// Rows for PostgreSQL: an array for each column, so that the statement is prepared once for any number of them, and
+/// each class is looked up by its id, however many there are.
+fn unnested(replacements: &[Replacement]) -> (String, Vec<Value>) {
+    fn column<T>(of: &[Replacement], value: impl Fn(&Replacement) -> T) -> Value
+    where
+        Vec<T>: Into<Value>,
+    {
+        of.iter().map(value).collect::<Vec<_>>().into()
+    }
+    let columns = vec![
+        column(replacements, |row| row.id),
+        column(replacements, |row| row.owner_id),
+        column(replacements, |row| row.code.expose().to_owned()),
+        column(replacements, |row| row.expires_at),
+        column(replacements, |row| row.now.timestamp_millis()),
+        column(replacements, |row| row.draws),
+    ];
+    ("SELECT * FROM unnest($1, $2, $3, $4, $5, $6)".to_owned(), columns)
+}
+
+/// Rows for SQLite, which has no arrays: their number is rounded up to a power of two by repeating some, so that it
+/// prepares few statements. A row is changed once, however often it is listed.
+fn listed(replacements: &[Replacement]) -> (String, Vec<Value>) {
+    let rows = replacements.len().next_power_of_two();
+    let values = replacements.iter().cycle().take(rows).flat_map(|row| {
+        let Replacement { id, owner_id, code, expires_at, now, draws } = row.clone();
+        let asked_at = now.timestamp_millis();
+        [id.into(), owner_id.into(), code.into(), expires_at.into(), asked_at.into(), draws.into()]
+    });
+    (format!("VALUES {}", vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ")), values.collect())
 }

@@ -96,6 +96,7 @@ async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
         ("database-url", "HOMEROOM_DATABASE_URL", "homeroom.db in the data directory]"),
         ("code-life", "HOMEROOM_CODE_LIFE", "60]"),
         ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
+        ("join-code-rate", "HOMEROOM_JOIN_CODE_RATE", "60]"),
         ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),
         ("hash-workers", "HOMEROOM_HASH_WORKERS", "one per core]"),
         ("hash-queue", "HOMEROOM_HASH_QUEUE", "64 per thread]"),

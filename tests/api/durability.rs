@@ -45,7 +45,7 @@ both! {
     }
 
     async fn an_operator_adds_accounts_while_the_server_writes(kind: Kind) {
-        let site = Site::new(kind).await;
+        let site = Site::new(kind).await.with("HOMEROOM_JOIN_CODE_RATE", "0");
         let server = Arc::new(site.listen("demo").await);
         let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
         let done = Arc::new(AtomicBool::new(false));

@@ -1,9 +1,38 @@
 //! Drawing a join code: every documented answer, whole.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use homeroom::{
+    clock::Clock,
+    domain::{class_name::ClassName, join_code::JoinCode},
+    entity::class::{self, Replacement},
+    store,
+};
+use sea_orm::EntityTrait;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::support::{COLLEAGUE, OTHER_CLASS, OWN_CLASS, School, TEACHER, both};
+use crate::support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both};
+
+/// Draws for the teacher's class.
+async fn draw(school: &School, token: &str) -> Answer {
+    school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(token).send().await
+}
+
+/// Draws for the teacher's class as often as its minute allows.
+async fn draw_60(school: &School, token: &str) {
+    for number in 0..60 {
+        assert_eq!(draw(school, token).await.status, 200, "{number}");
+    }
+}
+
+async fn row(school: &School, id: Uuid) -> class::Model {
+    class::Entity::find_by_id(id).one(school.store.reader()).await.unwrap().unwrap()
+}
+
+fn replacement(id: Uuid, owner_id: Uuid, code: &str, now: DateTime<Utc>) -> Replacement {
+    let code = JoinCode::parse(code).unwrap();
+    Replacement { id, owner_id, code, expires_at: now + TimeDelta::hours(1), now, draws: 1 }
+}
 
 fn failure(code: u16, error_code: &str, message: &str) -> (u16, Value) {
     let body = json!({
@@ -73,5 +102,118 @@ both! {
         }
         school.chance.deal(&[8; 8]);
         assert_eq!(school.draw(&token).await.expose(), "88888888");
+    }
+
+    async fn the_61st_draw_of_a_minute_waits_until_the_minute_is_over(kind: Kind) {
+        let school = School::found(kind).await;
+        let (token, colleague) = (school.token(TEACHER).await, school.token(COLLEAGUE).await);
+        assert_eq!(draw(&school, &token).await.status, 200);
+        school.clock.advance(TimeDelta::milliseconds(10_500));
+        for number in 1..60 {
+            assert_eq!(draw(&school, &token).await.status, 200, "{number}");
+        }
+        let live = row(&school, OWN_CLASS).await;
+        let refused = draw(&school, &token).await;
+        let mut refusal = failure(429, "TOO_MANY_REQUESTS", "Too many requests; try again later");
+        refusal.1["timestamp"] = json!("2026-05-04T09:42:10Z");
+        assert_eq!(refused.whole(), refusal);
+        assert_eq!(refused.header("retry-after"), Some("50"), "49.5 seconds, rounded up");
+        assert_eq!(row(&school, OWN_CLASS).await, live, "a refused draw leaves everything as it was");
+        // Another class has draws of its own.
+        let other = school.post(&format!("/classes/{OTHER_CLASS}/join-code")).bearer(&colleague).send().await;
+        assert_eq!(other.status, 200);
+
+        school.clock.advance(TimeDelta::milliseconds(49_499));
+        let refused = draw(&school, &token).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+        school.clock.advance(TimeDelta::milliseconds(1));
+        // The next minute begins with its first draw.
+        draw_60(&school, &token).await;
+        school.clock.advance(TimeDelta::seconds(1));
+        let refused = draw(&school, &token).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("59")));
+    }
+
+    async fn who_may_not_draw_at_all_is_told_so_first(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        let student = school.token(STUDENT).await;
+        draw_60(&school, &token).await;
+        assert_eq!(draw(&school, "x").await.status, 401);
+        assert_eq!(draw(&school, &student).await.status, 403);
+        assert_eq!(draw(&school, &token).await.status, 429);
+    }
+
+    async fn a_clock_that_was_set_back_keeps_nobody_waiting_but_a_request_that_is_overtaken_counts(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        draw_60(&school, &token).await;
+        school.clock.advance(TimeDelta::milliseconds(-1_000));
+        let refused = draw(&school, &token).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (429, Some("61")));
+        school.clock.advance(TimeDelta::milliseconds(-1));
+        draw_60(&school, &token).await;
+        school.clock.advance(TimeDelta::hours(-1));
+        draw_60(&school, &token).await;
+        assert_eq!(draw(&school, &token).await.status, 429);
+        school.clock.advance(TimeDelta::hours(2));
+        assert_eq!(draw(&school, &token).await.status, 200);
+    }
+
+    async fn codes_that_are_drawn_together_are_replaced_in_one_statement(kind: Kind) {
+        let school = School::found(kind).await;
+        let (owner, now) = (school.account(TEACHER).await.id, school.clock.now());
+        let ids: Vec<_> = (1..=64).map(Uuid::from_u128).collect();
+        for id in &ids {
+            let name = ClassName::parse("10B").unwrap();
+            school.app.classroom.add_class(Some(*id), owner, name, now).await.unwrap();
+        }
+        for (round, count) in [1, 2, 3, 5, 33, 64].into_iter().enumerate() {
+            let code = |id: &Uuid| format!("{round}{:07}", id.as_u128());
+            let rows: Vec<_> = ids[..count].iter().map(|id| replacement(*id, owner, &code(id), now)).collect();
+            let replaced =
+                class::Entity::replace_join_codes(school.store.writer(), &rows, 60).await.unwrap();
+            assert_eq!(replaced, ids[..count].iter().map(|id| (*id, owner)).collect(), "{count}");
+            for id in &ids[..count] {
+                let class = row(&school, *id).await;
+                assert_eq!(class.join_code.unwrap().expose(), code(id));
+                assert_eq!(class.join_code_expires_at, Some(now + TimeDelta::hours(1)));
+                assert_eq!(class.join_code_draws_since, now.timestamp_millis());
+            }
+        }
+        assert_eq!(row(&school, ids[0]).await.join_code_draws, 6, "a row that is repeated counts once");
+        assert_eq!(row(&school, ids[63]).await.join_code_draws, 1);
+    }
+
+    async fn of_codes_that_are_drawn_together_each_has_its_own_owner_and_limit_and_a_clash_leaves_nothing(kind: Kind) {
+        let school = School::found(kind).await;
+        let (teacher, colleague) = (school.account(TEACHER).await.id, school.account(COLLEAGUE).await.id);
+        let now = school.clock.now();
+        let replace = async |rows: &[Replacement]| {
+            class::Entity::replace_join_codes(school.store.writer(), rows, 5).await
+        };
+        // Two say that they own the same class.
+        let rows = [
+            replacement(OWN_CLASS, colleague, "AAAAAAAA", now),
+            replacement(OWN_CLASS, teacher, "BBBBBBBB", now),
+            replacement(OTHER_CLASS, colleague, "CCCCCCCC", now),
+        ];
+        let own = [(OWN_CLASS, teacher), (OTHER_CLASS, colleague)];
+        assert_eq!(replace(&rows).await.unwrap(), own.into_iter().collect());
+        let code = async |id| row(&school, id).await.join_code.unwrap().expose().to_owned();
+        assert_eq!((code(OWN_CLASS).await, code(OTHER_CLASS).await), ("BBBBBBBB".into(), "CCCCCCCC".into()));
+        // One of them has no draws left.
+        let draws = |draws, row| Replacement { draws, ..row };
+        let rows = [
+            draws(5, replacement(OWN_CLASS, teacher, "DDDDDDDD", now)),
+            draws(4, replacement(OTHER_CLASS, colleague, "EEEEEEEE", now)),
+        ];
+        assert_eq!(replace(&rows).await.unwrap(), own.into_iter().skip(1).collect());
+        assert_eq!((code(OWN_CLASS).await, code(OTHER_CLASS).await), ("BBBBBBBB".into(), "EEEEEEEE".into()));
+        // Both draw the same code.
+        let clash = [OWN_CLASS, OTHER_CLASS].map(|id| replacement(id, own[usize::from(id != OWN_CLASS)].1, "FFFFFFFF", now));
+        let clash = clash.map(|row| Replacement { now: now + TimeDelta::minutes(1), ..row });
+        assert_eq!(store::kind(&replace(&clash).await.unwrap_err()), store::Kind::Taken);
+        assert_eq!((code(OWN_CLASS).await, code(OTHER_CLASS).await), ("BBBBBBBB".into(), "EEEEEEEE".into()));
     }
 }

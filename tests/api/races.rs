@@ -9,11 +9,13 @@ use std::{
 };
 
 use chrono::TimeDelta;
+use futures_util::FutureExt;
 use homeroom::{
+    classroom,
     clock::Clock,
     domain::{
-        authorization_code::AuthorizationCode, email::Email, join_code::JoinCode, redirect_uri::RedirectUri,
-        state::State,
+        authorization_code::AuthorizationCode, class_name::ClassName, email::Email, join_code::JoinCode,
+        redirect_uri::RedirectUri, state::State,
     },
     entity::{
         authorization_code, class,
@@ -23,12 +25,12 @@ use homeroom::{
     store,
 };
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
-use tokio::sync::Barrier;
+use tokio::{sync::Barrier, task::JoinSet};
 use uuid::Uuid;
 
 use crate::support::{
-    APP, COLLEAGUE, OTHER_CLASS, OWN_CLASS, REDIRECT_URI, STATE, STUDENT, School, TEACHER, both,
-    exchange_body,
+    APP, COLLEAGUE, OTHER_CLASS, OWN_CLASS, REDIRECT_URI, STATE, STUDENT, School, TEACHER, assert_failure,
+    both, exchange_body,
 };
 
 /// How many requests are made at once.
@@ -140,7 +142,7 @@ both! {
     }
 
     async fn of_64_codes_drawn_at_once_for_one_class_one_is_live_and_the_others_admit_nobody(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let school = Arc::new(School::found_drawing_without_limit(kind).await);
         let teacher = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
         for round in 0..8 {
@@ -160,6 +162,96 @@ both! {
                 assert_eq!(school.join(&student, code).await.status, 400, "{round}: a replaced code");
             }
         }
+    }
+
+    async fn of_64_who_draw_at_once_for_8_classes_each_is_told_what_is_true_of_their_own(kind: Kind) {
+        let school = Arc::new(School::found(kind).await);
+        let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
+        let owners = [user(&school, TEACHER).await, user(&school, COLLEAGUE).await];
+        let student = school.token(STUDENT).await;
+        let classes: Vec<_> = (0..8).map(|number| Uuid::from_u128(1000 + number)).collect();
+        for (number, class) in classes.iter().enumerate() {
+            let name = ClassName::parse("10B").unwrap();
+            let owner = owners[number % 2];
+            school.app.classroom.add_class(Some(*class), owner, name, school.clock.now()).await.unwrap();
+        }
+        for round in 0..8 {
+            // Of eight who ask for a class four own it, one asks for a class that is not there, and three own others.
+            let answers = at_once(&school, AT_ONCE, |school, index| {
+                let (class, eighth) = (index % 8, index / 8);
+                let token = tokens[(class + usize::from(eighth >= 4)) % 2].clone();
+                let class = if eighth == 7 { Uuid::from_u128(1) } else { classes[class] };
+                async move { draw(&school, class, &token).await }
+            })
+            .await;
+            for (number, class) in classes.iter().enumerate() {
+                let of_class: Vec<_> = (0..8).map(|eighth| &answers[eighth * 8 + number]).collect();
+                let statuses: Vec<u16> = of_class.iter().map(|(status, _)| *status).collect();
+                assert_eq!(statuses, [200, 200, 200, 200, 403, 403, 403, 404], "{round}, {number}");
+                let told: HashSet<&str> = of_class[..4].iter().map(|(_, code)| code.as_str()).collect();
+                assert_eq!(told.len(), 4, "{round}, {number}: a code was told twice");
+                let class = class::Entity::find_by_id(*class).one(school.store.reader()).await.unwrap().unwrap();
+                assert_eq!(class.join_code_draws, 4 * (round + 1), "each draw counts once");
+                let live = class.join_code.unwrap();
+                assert!(told.contains(live.expose()), "{round}, {number}: the live code was told to nobody");
+                for code in told.iter().filter(|code| **code != live.expose()) {
+                    assert_eq!(school.join(&student, code).await.status, 400, "{round}: a replaced code");
+                }
+            }
+        }
+    }
+
+    async fn of_64_draws_at_once_for_one_class_60_are_made_and_4_refused(kind: Kind) {
+        let school = Arc::new(School::found(kind).await);
+        let teacher = school.token(TEACHER).await;
+        for round in 0..4 {
+            let answers = at_once(&school, AT_ONCE, |school, _| {
+                let teacher = teacher.clone();
+                async move { draw(&school, OWN_CLASS, &teacher).await }
+            })
+            .await;
+            let statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
+            assert_eq!((count(&statuses, 200), count(&statuses, 429)), (60, 4), "{round}: {statuses:?}");
+            let class = school.get(&format!("/classes/{OWN_CLASS}")).bearer(&teacher).send().await.json();
+            let live = class["data"]["joinCode"].as_str().unwrap();
+            assert!(answers.iter().any(|(_, code)| code == live), "{round}: the live code was told to nobody");
+            school.clock.advance(TimeDelta::minutes(1));
+        }
+    }
+
+    async fn a_draw_that_finds_the_queue_full_is_sent_away_and_who_hangs_up_frees_a_place(kind: Kind) {
+        let settings = classroom::Settings { draw_queue: 1, ..Default::default() };
+        let school = Arc::new(School::found_drawing(kind, settings).await);
+        let teacher = school.token(TEACHER).await;
+        let path = format!("/classes/{OWN_CLASS}/join-code");
+        let ask = || {
+            let (school, path, teacher) = (school.clone(), path.clone(), teacher.clone());
+            async move { school.post(&path).bearer(&teacher).send().await }
+        };
+        // Nothing is written while somebody else holds the class.
+        let holder = school.store.begin().await.unwrap();
+        class::Entity::update_many()
+            .col_expr(class::Column::IsActive, true.into())
+            .exec(&holder)
+            .await
+            .unwrap();
+        let mut asking = JoinSet::new();
+        for _ in 0..8 {
+            asking.spawn(ask());
+        }
+        // One is on its way to the database at most, and one waits for it.
+        for _ in 0..6 {
+            let answer = asking.join_next().await.unwrap().unwrap();
+            assert_eq!(answer.status, 503, "{}", answer.text);
+            assert_eq!(assert_failure(&path, &answer), "SERVICE_UNAVAILABLE");
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+        asking.shutdown().await;
+        // Polled once it has a place, and waits for its answer.
+        let mut late = Box::pin(ask());
+        assert!(late.as_mut().now_or_never().is_none(), "there was no place");
+        holder.rollback().await.unwrap();
+        assert_eq!(late.await.status, 200);
     }
 
     async fn two_classes_that_draw_the_same_code_at_once_get_different_ones(kind: Kind) {
@@ -186,7 +278,7 @@ both! {
     }
 
     async fn no_join_sent_after_a_new_code_was_answered_gets_in_with_the_old_one(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let school = Arc::new(School::found_drawing_without_limit(kind).await);
         let teacher = school.token(TEACHER).await;
         let students = students(&school, 6).await;
         for round in 0..40 {

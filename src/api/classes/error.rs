@@ -174,8 +174,11 @@ impl From<DrawError> for Failure<ErrorCode> {
                 ErrorCode::Forbidden,
                 "Only class owner can generate join code",
             ),
+            DrawError::TooOften { retry_after_seconds } => {
+                Self { retry_after: Some(retry_after_seconds), ..Self::documented(TOO_MANY_REQUESTS) }
+            }
             DrawError::Exhausted => Self::internal(error),
-            DrawError::Store(error) => error.into(),
+            DrawError::Unwritten(error) => error.into(),
         }
     }
 }

@@ -93,6 +93,8 @@ impl From<class::Model> for Class {
             is_active,
             join_code,
             join_code_expires_at: _,
+            join_code_draws: _,
+            join_code_draws_since: _,
             created_at,
             updated_at,
         } = class;

@@ -101,6 +101,25 @@ impl School {
 
     /// Founds a school whose passwords are hashed so.
     pub async fn found_with(kind: Kind, hashing: password_hashing::Settings) -> Self {
+        Self::furnish(kind, hashing, classroom::Settings::default()).await
+    }
+
+    /// Founds a school whose join codes are drawn so.
+    pub async fn found_drawing(kind: Kind, classroom: classroom::Settings) -> Self {
+        let hashing = password_hashing::Settings { workers: NonZeroUsize::MIN, ..Default::default() };
+        Self::furnish(kind, hashing, classroom).await
+    }
+
+    /// Founds a school in which join codes may be drawn as often as one likes.
+    pub async fn found_drawing_without_limit(kind: Kind) -> Self {
+        Self::found_drawing(kind, classroom::Settings { join_code_rate: 0, ..Default::default() }).await
+    }
+
+    async fn furnish(
+        kind: Kind,
+        hashing: password_hashing::Settings,
+        classroom: classroom::Settings,
+    ) -> Self {
         let directory = TempDir::new().unwrap();
         let store = Store::connect(&kind.location(directory.path()).await).await.unwrap();
         store.migrate().await.unwrap();
@@ -121,7 +140,7 @@ impl School {
                 issuer: config::issuer(&public_url),
                 code_life: TimeDelta::seconds(60),
             },
-            classroom: classroom::Settings::default(),
+            classroom,
             public_url,
         });
         let door: Door = Box::new(poem::endpoint::ToDynEndpoint(app.endpoint()));
