@@ -114,9 +114,10 @@ impl Identity {
 
     /// The account whose password this is, if it may sign in. Every address, known or not, costs one hash.
     async fn authenticate(&self, email: Email, password: Password) -> Result<user::Model, SignInError> {
+        let place = self.hashing.reserve()?;
         let account = user::Entity::find_by_address(self.store.reader(), email).await?;
         let stored = account.as_ref().map(|account| account.password_hash.clone());
-        let right = self.hashing.verify(stored, password).await?;
+        let right = self.hashing.verify(place, stored, password).await?;
         account.filter(|account| right && account.may_sign_in()).ok_or(SignInError::Credentials)
     }
 }

@@ -28,6 +28,7 @@ use self::{
 pub use self::{
     engine::{FillError, HashEngine},
     phc::PhcError,
+    queue::Place,
     self_test::SelfTestError,
 };
 use crate::{
@@ -117,27 +118,38 @@ impl PasswordHashing {
         self.engine
     }
 
+    /// Holds a place for one password, or tells when to come again: whoever has a place is not sent away later, when
+    /// more has been done for them.
+    pub fn reserve(&self) -> Result<Place<'_>, HashError> {
+        self.workers.reserve()
+    }
+
     /// Whether `password` is the one that `stored` was made of.
     ///
     /// Without a `stored` the answer is no, but takes as long: how long an answer takes does not tell which accounts
     /// there are.
-    pub async fn verify(&self, stored: Option<PasswordHash>, password: Password) -> Result<bool, HashError> {
+    pub async fn verify(
+        &self,
+        place: Place<'_>,
+        stored: Option<PasswordHash>,
+        password: Password,
+    ) -> Result<bool, HashError> {
         let stored = stored.map(|stored| Phc::parse(stored.expose())).transpose()?;
         let expected = stored.as_ref().unwrap_or(&self.decoy);
-        let tag = self.fill(expected.params.clone(), expected.salt.clone(), password).await?;
+        let tag = fill(place, expected.params.clone(), expected.salt.clone(), password).await?;
         let equal = constant_time::verify_slices_are_equal(&tag, &expected.tag).is_ok();
         Ok(equal & stored.is_some())
     }
 
     /// What to store of `password`, with a salt that nothing else was hashed with.
     pub async fn hash(&self, password: Password, salt: [u8; 16]) -> Result<PasswordHash, HashError> {
-        let tag = self.fill(phc::PARAMS, salt.into(), password).await?;
+        let tag = fill(self.reserve()?, phc::PARAMS, salt.into(), password).await?;
         Ok(Phc { params: phc::PARAMS, salt: salt.into(), tag: tag.to_vec() }.format()?)
     }
+}
 
-    async fn fill(&self, params: Params, salt: Vec<u8>, password: Password) -> Result<Tag, HashError> {
-        let (answer, answered) = oneshot::channel();
-        self.workers.submit(Job { password, params, salt, answer })?;
-        answered.await.map_err(|_| HashError::Stopped)?
-    }
+async fn fill(place: Place<'_>, params: Params, salt: Vec<u8>, password: Password) -> Result<Tag, HashError> {
+    let (answer, answered) = oneshot::channel();
+    place.push(Job { password, params, salt, answer });
+    answered.await.map_err(|_| HashError::Stopped)?
 }

@@ -1,4 +1,4 @@
-//! Passwords that wait for a thread: a bounded queue that knows how long it is.
+//! Passwords that wait for a thread: a bounded queue that knows how long it is, and holds places in it.
 
 use std::{
     collections::VecDeque,
@@ -43,6 +43,8 @@ pub(super) struct Queue {
 
 struct State {
     jobs: VecDeque<Job>,
+    /// Places that are held for jobs to come.
+    reserved: usize,
     /// How long a hash takes of late.
     hash_time: Duration,
     closed: bool,
@@ -51,24 +53,22 @@ struct State {
 impl Queue {
     /// An empty queue before as many `workers`, a hash of which takes `hash_time` as far as is known yet.
     pub(super) fn new(capacity: usize, workers: NonZeroUsize, hash_time: Duration) -> Self {
-        let state = State { jobs: VecDeque::new(), hash_time, closed: false };
+        let state = State { jobs: VecDeque::new(), reserved: 0, hash_time, closed: false };
         Self { capacity, workers, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Takes a job in, or tells when to come again.
-    pub(super) fn push(&self, job: Job) -> Result<(), HashError> {
+    /// Holds a place for a job to come, or tells when to come again.
+    pub(super) fn reserve(&self) -> Result<Place<'_>, HashError> {
         let mut state = self.lock();
-        if state.jobs.len() >= self.capacity {
+        if state.waiting() >= self.capacity {
             // Whoever hung up leaves a place.
             state.jobs.retain(|job| !job.answer.is_closed());
         }
-        if state.jobs.len() >= self.capacity {
+        if state.waiting() >= self.capacity {
             return Err(HashError::Busy { retry_after_seconds: state.seconds_to_drain(self.workers) });
         }
-        state.jobs.push_back(job);
-        drop(state);
-        self.changed.notify_one();
-        Ok(())
+        state.reserved += 1;
+        Ok(Place(self))
     }
 
     /// The next job that somebody waits for. Without one it waits, for no longer than `patience` if there is one.
@@ -115,9 +115,32 @@ impl Queue {
     }
 }
 
+/// A place for one password in the queue. Dropping it gives it back.
+#[derive(Debug)]
+#[must_use]
+pub struct Place<'a>(&'a Queue);
+
+impl Place<'_> {
+    /// Puts the job in. It stands behind those that are there by now.
+    pub(super) fn push(self, job: Job) {
+        self.0.lock().jobs.push_back(job);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.lock().reserved -= 1;
+    }
+}
+
 impl State {
+    fn waiting(&self) -> usize {
+        self.jobs.len() + self.reserved
+    }
+
     fn seconds_to_drain(&self, workers: NonZeroUsize) -> u64 {
-        let jobs = u32::try_from(self.jobs.len()).unwrap_or(u32::MAX);
+        let jobs = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
         let wait = self.hash_time.saturating_mul(jobs) / workers;
         (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
@@ -126,7 +149,10 @@ impl State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("jobs", &self.jobs.len()).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("jobs", &self.jobs.len())
+            .field("reserved", &self.reserved)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,11 +181,11 @@ mod tests {
         let _answers: Vec<_> = (0..10)
             .map(|_| {
                 let (job, answer) = job("a");
-                queue.push(job).unwrap();
+                queue.reserve().unwrap().push(job);
                 answer
             })
             .collect();
-        let refused = || match queue.push(job("b").0) {
+        let refused = || match queue.reserve() {
             Err(HashError::Busy { retry_after_seconds }) => retry_after_seconds,
             other => panic!("{other:?}"),
         };
@@ -168,18 +194,32 @@ mod tests {
         (0..100).for_each(|_| queue.took(Duration::from_millis(500)));
         assert!((2..=3).contains(&refused()));
         assert_eq!(popped(&queue).as_deref(), Some("a"));
-        queue.push(job("b").0).unwrap();
+        queue.reserve().unwrap().push(job("b").0);
+    }
+
+    #[test]
+    fn a_place_that_is_held_counts_like_a_password_until_it_is_given_back() {
+        let queue = Queue::new(2, NonZeroUsize::MIN, Duration::from_millis(800));
+        let (first, second) = (queue.reserve().unwrap(), queue.reserve().unwrap());
+        assert!(matches!(queue.reserve(), Err(HashError::Busy { retry_after_seconds: 2 })));
+        drop(first);
+        let _third = queue.reserve().unwrap();
+        let (job, _answer) = job("second");
+        second.push(job);
+        assert!(matches!(queue.reserve(), Err(HashError::Busy { .. })));
+        assert_eq!(popped(&queue).as_deref(), Some("second"));
+        let _fourth = queue.reserve().unwrap();
     }
 
     #[test]
     fn an_asker_that_hung_up_loses_its_place_in_the_queue_of_passwords() {
         let queue = Queue::new(2, NonZeroUsize::MIN, Duration::ZERO);
         let ((first, _waits), (second, hangs_up)) = (job("first"), job("second"));
-        queue.push(first).unwrap();
-        queue.push(second).unwrap();
+        queue.reserve().unwrap().push(first);
+        queue.reserve().unwrap().push(second);
         drop(hangs_up);
         let (third, hangs_up) = job("third");
-        queue.push(third).unwrap();
+        queue.reserve().unwrap().push(third);
         drop(hangs_up);
         assert_eq!(popped(&queue).as_deref(), Some("first"));
         assert_eq!(popped(&queue), None);

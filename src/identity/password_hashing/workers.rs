@@ -12,7 +12,7 @@ use std::{
 use super::{
     HashError,
     engine::Fill,
-    queue::{Job, Next, Queue},
+    queue::{Job, Next, Place, Queue},
 };
 
 /// Threads on one queue. Dropping them waits until each has finished what it does.
@@ -40,9 +40,9 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Has the job done, or tells when to come again.
-    pub(super) fn submit(&self, job: Job) -> Result<(), HashError> {
-        self.queue.push(job)
+    /// Holds a place before the threads, or tells when to come again.
+    pub(super) fn reserve(&self) -> Result<Place<'_>, HashError> {
+        self.queue.reserve()
     }
 }
 
@@ -168,7 +168,8 @@ mod tests {
     fn submit(workers: &Workers, password: &str) -> Result<Answer, HashError> {
         let (answer, answered) = oneshot::channel();
         let password = Password::parse(password).unwrap();
-        workers.submit(Job { password, params: Params::DEFAULT, salt: b"somesalt".to_vec(), answer })?;
+        let place = workers.reserve()?;
+        place.push(Job { password, params: Params::DEFAULT, salt: b"somesalt".to_vec(), answer });
         Ok(answered)
     }
 
