@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use poem::{Endpoint, IntoEndpoint, Response};
+use ipnet::IpNet;
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
 use poem_openapi::OpenApiService;
 use url::Url;
 
 use crate::{
     api::{
-        boundary::Boundary, classes::operations::Classes, identity::operations::SignInOperations, openapi,
-        service::operations::Service,
+        address::TrustedProxies, boundary::Boundary, classes::operations::Classes,
+        identity::operations::SignInOperations, openapi, service::operations::Service,
     },
     classroom::{self, Classroom},
     clock::Clock,
@@ -36,6 +37,8 @@ pub struct Parts {
     pub identity: identity::Settings,
     /// What an operator decides of classes.
     pub classroom: classroom::Settings,
+    /// The proxies that are believed when they say where a request comes from.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// The rooms of a server, without its doors.
@@ -48,18 +51,21 @@ pub struct App {
     store: Store,
     clock: Arc<dyn Clock>,
     public_url: Url,
+    trusted_proxies: TrustedProxies,
 }
 
 impl App {
     /// Furnishes the rooms.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, entropy, hashing, keys, public_url, identity, classroom } = parts;
+        let Parts { store, clock, entropy, hashing, keys, public_url, identity, classroom, trusted_proxies } =
+            parts;
         Self {
             identity: Arc::new(Identity::new(store.clone(), entropy.clone(), hashing, keys, identity)),
             classroom: Arc::new(Classroom::new(store.clone(), entropy, classroom)),
             store,
             clock,
             public_url,
+            trusted_proxies: TrustedProxies::new(trusted_proxies),
         }
     }
 
@@ -73,6 +79,7 @@ impl App {
         // The document is written now: a fault in it stops the server here, not its first request.
         openapi::document();
         let service = OpenApiService::new(operations, "Homeroom", openapi::VERSION).into_endpoint();
+        let service = service.data(self.trusted_proxies.clone());
         Boundary::new(service, self.identity.clone(), self.clock.clone())
     }
 }

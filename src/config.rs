@@ -1,13 +1,14 @@
 //! What an operator decides, each by a flag or by its environment variable. Rooms get their own part of it.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
 use chrono::TimeDelta;
 use clap::Args;
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
@@ -15,6 +16,7 @@ use crate::{
     classroom, identity,
     identity::password_hashing::{self, HashEngine},
     store::{InvalidLocation, Location},
+    throttle::{joins, passwords},
 };
 
 /// Where data is kept.
@@ -91,6 +93,57 @@ impl Hashing {
     }
 }
 
+/// How guessing is throttled. Only failures count; windows have five minutes.
+#[derive(Debug, Clone, Args)]
+pub struct Throttling {
+    /// How often in a row a password may be wrong, for one account from one address, before the next attempt has to wait:
+    /// 1 s at first, twice as long each time, at most 15 min; 0 is for ever
+    #[arg(long, env = "HOMEROOM_PASSWORD_FREE_FAILURES", value_name = "COUNT",
+          default_value_t = passwords::Limits::DEFAULT.free)]
+    pub password_free_failures: u32,
+
+    /// How often in a row a password may be wrong: for one account from one address, until `homeroom user unlock`; and for
+    /// one account over all addresses, until then or a success, during which only addresses are let in from which
+    /// it signed in within 90 days; 0 is no limit
+    #[arg(long, env = "HOMEROOM_PASSWORD_ACCOUNT_FAILURES", value_name = "COUNT",
+          default_value_t = passwords::Limits::DEFAULT.account)]
+    pub password_account_failures: u32,
+
+    /// How many wrong passwords may come from one address (IPv6: /64) in a window, before accounts are refused that have
+    /// failed from there; 0 is no limit
+    #[arg(long, env = "HOMEROOM_PASSWORD_ADDRESS_FAILURES", value_name = "COUNT",
+          default_value_t = passwords::Limits::DEFAULT.network)]
+    pub password_address_failures: u32,
+
+    /// How many wrong passwords may come from one address (IPv6: /64) in a window, before every account is refused that has
+    /// not signed in from there within 90 days; 0 is no limit
+    #[arg(long, env = "HOMEROOM_PASSWORD_ADDRESS_SPRAY", value_name = "COUNT",
+          default_value_t = passwords::Limits::DEFAULT.network_spray)]
+    pub password_address_spray: u32,
+
+    /// The same for all addresses together; a sixteenth of it counts for a sixteenth of the accounts; 0 is no limit
+    #[arg(long, env = "HOMEROOM_PASSWORD_SERVER_SPRAY", value_name = "COUNT",
+          default_value_t = passwords::Limits::DEFAULT.server_spray)]
+    pub password_server_spray: u32,
+
+    /// How many join codes that admit nobody one user may try in a window; 0 is no limit
+    #[arg(long, env = "HOMEROOM_JOIN_USER_FAILURES", value_name = "COUNT",
+          default_value_t = joins::Limits::DEFAULT.user)]
+    pub join_user_failures: u32,
+
+    /// How many join codes that admit nobody may come from one address (IPv6: /64) in a window, before users are refused
+    /// who have tried one; 0 is no limit
+    #[arg(long, env = "HOMEROOM_JOIN_ADDRESS_FAILURES", value_name = "COUNT",
+          default_value_t = joins::Limits::DEFAULT.network)]
+    pub join_address_failures: u32,
+
+    /// The reverse proxies, as addresses or networks, whose `Forwarded` or `X-Forwarded-For` says where a request comes
+    /// from; comma-separated [default: none]
+    #[arg(long, env = "HOMEROOM_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',',
+          value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+}
+
 /// What `serve` and `demo` take.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -128,6 +181,10 @@ pub struct Config {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
     pub hashing: Hashing,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub throttling: Throttling,
 }
 
 /// The server listens on every address, and nobody said by which of them it is known.
@@ -147,7 +204,18 @@ impl Config {
 
     /// The sign-in room's part.
     pub fn identity(&self, public_url: &Url) -> identity::Settings {
-        identity::Settings { issuer: issuer(public_url), code_life: TimeDelta::seconds(self.code_life) }
+        let throttling = &self.throttling;
+        identity::Settings {
+            issuer: issuer(public_url),
+            code_life: TimeDelta::seconds(self.code_life),
+            throttle: passwords::Limits {
+                free: throttling.password_free_failures,
+                account: throttling.password_account_failures,
+                network: throttling.password_address_failures,
+                network_spray: throttling.password_address_spray,
+                server_spray: throttling.password_server_spray,
+            },
+        }
     }
 
     /// The classroom's part.
@@ -155,6 +223,10 @@ impl Config {
         classroom::Settings {
             join_code_life: TimeDelta::minutes(self.join_code_life),
             join_code_rate: self.join_code_rate,
+            throttle: joins::Limits {
+                user: self.throttling.join_user_failures,
+                network: self.throttling.join_address_failures,
+            },
             ..classroom::Settings::default()
         }
     }
@@ -163,6 +235,12 @@ impl Config {
 /// A URL as an issuer is written: without the slash that the standard puts behind a bare host.
 pub fn issuer(public_url: &Url) -> String {
     public_url.as_str().trim_end_matches('/').to_owned()
+}
+
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    const RULE: &str = "must be an address or a network, such as 10.0.0.0/8";
+    let address = || text.parse().map(|address: IpAddr| address.to_canonical().into());
+    text.parse().or_else(|_| address()).map_err(|_| RULE)
 }
 
 fn log_filter(text: &str) -> Result<String, String> {

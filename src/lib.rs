@@ -13,6 +13,7 @@
 //! | ground | [`domain`] | values with rules: no HTTP, no statement, no clock |
 //! | | [`entity`] | one file per table: row, relations, and queries named after their intent |
 //! | | [`store`] | connecting to SQLite or PostgreSQL, telling their failures apart, and writing in batches |
+//! | | [`throttle`] | the limits on guessing, counted in the database for every node |
 //! | | [`clock`], [`entropy`] | the only places that ask the machine for time and chance |
 //!
 //! Beside them stand [`app`], where rooms and doors are put together; [`config`], what an operator decides; and
@@ -21,7 +22,7 @@
 //! # Who may import whom
 //!
 //! `cli -> app, config, rooms, ground`; `app -> api, rooms, ground`; `api -> rooms, ground`; rooms know neither each
-//! other nor HTTP; `entity -> domain`; `domain -> entropy`; `store` and `migration` import nothing of ours but the
+//! other nor HTTP; `throttle -> entity, domain, store`; `entity -> domain`; `domain -> entropy`; `store` and `migration` import nothing of ours but the
 //! schema. A test holds the house to this.
 //!
 //! # Where a thing is said
@@ -44,3 +45,4 @@ pub mod entropy;
 pub mod identity;
 pub mod listener;
 pub mod store;
+pub mod throttle;

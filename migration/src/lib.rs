@@ -7,6 +7,7 @@ pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
 
 mod m20261121_000001_identity;
 mod m20261121_000002_classroom;
+mod m20261121_000003_throttle;
 mod m20261121_000004_join_code_draws;
 
 /// Applies the steps, in this order, each once.
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_identity::Migration),
             Box::new(m20261121_000002_classroom::Migration),
+            Box::new(m20261121_000003_throttle::Migration),
             Box::new(m20261121_000004_join_code_draws::Migration),
         ]
     }

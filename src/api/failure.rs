@@ -107,6 +107,11 @@ impl<C: Envelope> Failure<C> {
         Self { retry_after: Some(retry_after), source, ..Self::standard(StatusCode::SERVICE_UNAVAILABLE) }
     }
 
+    /// Too many of these requests.
+    pub fn too_many_requests(retry_after: u64) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::standard(StatusCode::TOO_MANY_REQUESTS) }
+    }
+
     /// The request bears no token that is accepted.
     pub fn unauthorized(challenge: Challenge) -> Self {
         Self { challenge: Some(challenge), ..Self::standard(StatusCode::UNAUTHORIZED) }

@@ -4,6 +4,7 @@
 //! calls a room, and converts what comes back. Whatever fails, wherever, becomes one [`failure::Failure`], and the
 //! boundary alone writes it down in the envelope of the path's family.
 
+pub mod address;
 pub mod boundary;
 pub mod classes;
 pub mod constants;

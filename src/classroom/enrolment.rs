@@ -1,17 +1,23 @@
 //! Joining a class.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
 use super::Classroom;
 use crate::{
-    domain::{id, join_code::JoinCode},
+    domain::{
+        id,
+        join_code::{InvalidJoinCode, JoinCode},
+    },
     entity::{
         class,
         enrolment::{self, Status},
     },
     store,
+    throttle::Refusal,
 };
 
 /// Why nobody was enrolled.
@@ -20,6 +26,12 @@ pub enum JoinError {
     /// The code is unknown, expired or replaced: nobody is told which.
     #[error("the join code admits to no class")]
     NoSuchCode,
+    /// The student, or others from the same network, tried too many codes that admit nobody.
+    #[error("too many failures")]
+    Throttled {
+        /// In how many seconds to come again. At least 1.
+        retry_after_seconds: u64,
+    },
     /// The class is the bearer's own.
     #[error("the owner of a class cannot join it")]
     OwnClass,
@@ -34,9 +46,37 @@ pub enum JoinError {
     Store(#[from] DbErr),
 }
 
+impl From<Refusal> for JoinError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Throttled { retry_after_seconds } => Self::Throttled { retry_after_seconds },
+            Refusal::Store(error) => error.into(),
+        }
+    }
+}
+
 impl Classroom {
-    /// Enrols `student` in the class that `code` admits to.
+    /// Enrols `student` in the class that the code admits to which they `typed`, at an address. What can be no code
+    /// is a guess like any other.
     pub async fn join(
+        &self,
+        typed: &str,
+        student: Uuid,
+        address: Option<IpAddr>,
+        now: DateTime<Utc>,
+    ) -> Result<enrolment::Model, JoinError> {
+        let attempt = self.settings.throttle.admit(&self.store, student, address, now).await?;
+        let joined = match JoinCode::parse(typed) {
+            Ok(code) => self.enrol(&code, student, now).await,
+            Err(InvalidJoinCode) => Err(JoinError::NoSuchCode),
+        };
+        if let Err(JoinError::NoSuchCode) = joined {
+            attempt.fail(&self.store).await?;
+        }
+        joined
+    }
+
+    async fn enrol(
         &self,
         code: &JoinCode,
         student: Uuid,

@@ -12,6 +12,7 @@ use self::join_codes::Draws;
 use crate::{
     entropy::Entropy,
     store::{Store, batch::Batcher},
+    throttle::joins,
 };
 
 /// The room, with what it works on.
@@ -31,12 +32,19 @@ pub struct Settings {
     pub join_code_rate: u32,
     /// How many draws may wait to be written.
     pub draw_queue: usize,
+    /// How many join codes may be guessed.
+    pub throttle: joins::Limits,
 }
 
 impl Default for Settings {
-    /// A week, a draw a second, and a queue that drains in a fraction of one.
+    /// A week, a draw a second, a queue that drains in a fraction of one, and what the flags have.
     fn default() -> Self {
-        Self { join_code_life: TimeDelta::days(7), join_code_rate: 60, draw_queue: 1024 }
+        Self {
+            join_code_life: TimeDelta::days(7),
+            join_code_rate: 60,
+            draw_queue: 1024,
+            throttle: joins::Limits::DEFAULT,
+        }
     }
 }
 

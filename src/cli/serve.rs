@@ -72,6 +72,7 @@ pub async fn listen(
         identity: config.identity(&public_url),
         classroom: config.classroom(),
         public_url,
+        trusted_proxies: config.throttling.trusted_proxies.clone(),
     });
     let stop = stop().map_err(|error| Failure::of("listening for signals", &error))?;
     let upkeep = tokio::spawn(keep_up(app.clone()));

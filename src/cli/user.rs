@@ -15,6 +15,7 @@ use crate::{
         accounts::{self, AccountError},
         password_hashing::PasswordHashing,
     },
+    throttle,
 };
 
 /// Fewest characters of a password that is chosen here (NIST SP 800-63B section 3.1.1.2).
@@ -30,6 +31,14 @@ pub struct Arguments {
 enum Command {
     /// Make an account with a confirmed address; its password is read from standard input, or asked for
     Add(Box<Add>),
+    /// Forget the failed attempts on an account, wherever they came from
+    Unlock {
+        /// The e-mail address
+        #[arg(long, value_name = "EMAIL")]
+        email: String,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Print every account: id, address, standing
     List(Data),
 }
@@ -48,8 +57,7 @@ struct Add {
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Add(add) => {
-            let email = Email::parse(&add.email)
-                .map_err(|error| Failure::Usage(format!("--email '{}' {error}", add.email)))?;
+            let email = email(&add.email)?;
             let password = read_password()?;
             let store = open(&add.data).await?;
             let hashing = PasswordHashing::start(add.hashing.settings(), &OsEntropy)
@@ -60,6 +68,15 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Err(AccountError::Taken) => return Err(Failure::Usage(AccountError::Taken.to_string())),
                 Err(error) => return Err(Failure::of("making the account", &error)),
             }
+        }
+        Command::Unlock { email: text, data } => {
+            let email = email(&text)?;
+            let store = open(&data).await?;
+            let account = accounts::find(&store, email.clone()).await;
+            if account.map_err(|error| Failure::of("looking up", &error))?.is_none() {
+                return Err(Failure::Usage("--email has no account".to_owned()));
+            }
+            throttle::unlock(&store, &email).await.map_err(|error| Failure::of("unlocking", &error))?;
         }
         Command::List(data) => {
             let store = open(&data).await?;
@@ -74,6 +91,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn email(text: &str) -> Result<Email, Failure> {
+    Email::parse(text).map_err(|error| Failure::Usage(format!("--email '{text}' {error}")))
 }
 
 /// A password: the first line of standard input, or, at a terminal, what is typed twice alike.

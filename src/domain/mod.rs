@@ -25,3 +25,4 @@ pub mod password;
 pub mod pkce;
 pub mod redirect_uri;
 pub mod state;
+pub mod throttle_key;

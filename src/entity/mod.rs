@@ -7,4 +7,5 @@ pub mod authorization_code;
 pub mod class;
 pub mod enrolment;
 pub mod policy_acceptance;
+pub mod throttle;
 pub mod user;

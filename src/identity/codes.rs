@@ -7,24 +7,31 @@ use super::Identity;
 use crate::{
     domain::authorization_code::AuthorizationCode,
     entity::{app, authorization_code, policy_acceptance, user},
+    throttle::passwords::Charge,
 };
 
 impl Identity {
-    /// Stores a code, together with the acceptance that came with it, if any: both or neither.
+    /// Stores a code, together with the acceptance that came with it, if any, and with the success of the attempt: all of
+    /// them or none.
     pub(super) async fn issue(
         &self,
         issued: authorization_code::Model,
         acceptance: Option<policy_acceptance::Model>,
+        charge: &Charge,
     ) -> Result<(), DbErr> {
-        let Some(acceptance) = acceptance else {
+        if acceptance.is_none() && charge.is_empty() {
             return authorization_code::Entity::issue(self.store.idempotent(), issued).await;
-        };
+        }
         let (issued, acceptance) = (&issued, &acceptance);
         self.store
             .idempotent()
             .transaction(|transaction| async move {
-                policy_acceptance::Entity::record(&transaction, acceptance.clone()).await?;
+                if let Some(acceptance) = acceptance {
+                    policy_acceptance::Entity::record(&transaction, acceptance.clone()).await?;
+                }
                 authorization_code::Entity::issue(&transaction, issued.clone()).await?;
+                // Last, since others may wait for these rows.
+                charge.succeed(&transaction, issued.issued_at).await?;
                 Ok((transaction, ()))
             })
             .await

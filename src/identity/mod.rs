@@ -18,7 +18,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 
 use self::{password_hashing::PasswordHashing, signing_keys::SigningKeys, verified_tokens::VerifiedTokens};
-use crate::{entity::authorization_code, entropy::Entropy, store::Store};
+use crate::{
+    entity::authorization_code,
+    entropy::Entropy,
+    store::Store,
+    throttle::{self, passwords},
+};
 
 /// The room, with what it works on.
 pub struct Identity {
@@ -37,6 +42,8 @@ pub struct Settings {
     pub issuer: String,
     /// How long an authorization code can be redeemed.
     pub code_life: TimeDelta,
+    /// How many passwords may be guessed.
+    pub throttle: passwords::Limits,
 }
 
 impl Identity {
@@ -60,6 +67,9 @@ impl Identity {
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
         const BATCH: u64 = 500;
         while authorization_code::Entity::sweep(self.store.idempotent(), now, BATCH).await? == BATCH {
+            tokio::task::yield_now().await;
+        }
+        while throttle::sweep(&self.store, now, BATCH).await? == BATCH {
             tokio::task::yield_now().await;
         }
         Ok(())

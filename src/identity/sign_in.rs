@@ -6,14 +6,20 @@ use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{Identity, apps::Page, consent::Acceptance, password_hashing::HashError};
+use super::{
+    Identity,
+    apps::Page,
+    consent::Acceptance,
+    password_hashing::{HashError, Place},
+};
 use crate::{
     domain::{
         authorization_code::AuthorizationCode, email::Email, password::Password, pkce::CodeChallenge,
-        state::State,
+        redirect_uri::RedirectUri, state::State,
     },
-    entity::{app_redirect_uri, authorization_code, user},
+    entity::{app, app_redirect_uri, authorization_code, user},
     store,
+    throttle::{Refusal, passwords::Charge},
 };
 
 /// A request to sign in. Its form is right; whether it may succeed is another matter.
@@ -60,6 +66,12 @@ pub enum SignInError {
     /// Unknown address, wrong password, unconfirmed or disabled account: nobody is told which.
     #[error("the credentials were refused")]
     Credentials,
+    /// There were too many failures before, on this account or from this network: nobody is told which.
+    #[error("too many failures")]
+    Throttled {
+        /// In how many seconds to come again. At least 1.
+        retry_after_seconds: u64,
+    },
     /// The app demands an acceptance of its privacy policy.
     #[error("the privacy policy was not accepted")]
     ConsentMissing,
@@ -71,11 +83,22 @@ pub enum SignInError {
     Store(#[from] DbErr),
 }
 
+impl From<Refusal> for SignInError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Throttled { retry_after_seconds } => Self::Throttled { retry_after_seconds },
+            Refusal::Store(error) => error.into(),
+        }
+    }
+}
+
 impl Identity {
     /// Signs somebody in and answers the URL that takes them back to their app.
     ///
-    /// The order is part of the contract: app, page, redirect URI, hash, account, consent. From the hash on, every
-    /// refusal costs the same and reads the same, but for consent, which is only spoken of to who proved the password.
+    /// The order is part of the contract: app, page, redirect URI, throttle, hash, account, consent. From the hash on,
+    /// every refusal costs the same and reads the same, but for consent, which is only spoken of to who proved the
+    /// password. A place before the hash comes first of all that costs something: who is sent away there has spent no
+    /// attempt.
     pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<String, SignInError> {
         let app = self.resolve_app(request.app, &request.page).await?;
         if app.pkce_required && request.code_challenge.is_none() {
@@ -87,9 +110,32 @@ impl Identity {
             .find_map(|registered| registered.answer(&request.redirect_uri))
             .ok_or(SignInError::RedirectUriUnregistered)?;
 
-        let user = self.authenticate(request.email, request.password).await?;
+        let place = self.hashing.reserve()?;
+        let throttle = &self.settings.throttle;
+        let charge = throttle.charge(&self.store, &request.email, request.address, now).await?;
+        let admitted = self.admit(place, request, &app, redirect_uri, &charge, now).await;
+        if let Err(error) = &admitted
+            && !matches!(error, SignInError::Credentials)
+        {
+            // It was no guess. If not even this is heard of, the attempt stays charged.
+            let _ = charge.give_back(self.store.writer()).await;
+        }
+        admitted
+    }
+
+    /// Judges an attempt that was charged, and issues the code.
+    async fn admit(
+        &self,
+        place: Place<'_>,
+        request: SignIn,
+        app: &app::Model,
+        redirect_uri: RedirectUri,
+        charge: &Charge,
+        now: DateTime<Utc>,
+    ) -> Result<String, SignInError> {
+        let user = self.authenticate(place, request.email, request.password).await?;
         let accepts = request.accept_privacy_policy.then_some(Acceptance { at: now, from: request.address });
-        let acceptance = self.consent(accepts, &app, &user).await?;
+        let acceptance = self.consent(accepts, app, &user).await?;
 
         let code = AuthorizationCode::draw(&*self.entropy);
         let url = redirect_uri.url_with(&code, &request.state, app.id);
@@ -104,7 +150,7 @@ impl Identity {
             expires_at: now + self.settings.code_life,
             redeemed_at: None,
         };
-        self.issue(issued, acceptance).await.map_err(|error| match store::kind(&error) {
+        self.issue(issued, acceptance, charge).await.map_err(|error| match store::kind(&error) {
             // The account or the app has gone since it was looked up: there is nobody to sign in.
             store::Kind::Dangling => SignInError::Credentials,
             _ => error.into(),
@@ -113,8 +159,12 @@ impl Identity {
     }
 
     /// The account whose password this is, if it may sign in. Every address, known or not, costs one hash.
-    async fn authenticate(&self, email: Email, password: Password) -> Result<user::Model, SignInError> {
-        let place = self.hashing.reserve()?;
+    async fn authenticate(
+        &self,
+        place: Place<'_>,
+        email: Email,
+        password: Password,
+    ) -> Result<user::Model, SignInError> {
         let account = user::Entity::find_by_address(self.store.reader(), email).await?;
         let stored = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hashing.verify(place, stored, password).await?;

@@ -22,13 +22,13 @@ const PLAN: &[(&str, &[&[&str]])] = &[
     ("ops", &[ROOMS, GROUND, &["poem"]]),
     // What puts the house together, and what it stands behind.
     ("app", &[&["api", "ops", "poem"], ROOMS, GROUND]),
-    ("config", &[ROOMS, &["store"]]),
+    ("config", &[ROOMS, &["store", "throttle"]]),
     ("listener", &[&["poem"]]),
     // Rooms. Neither knows the other, and none knows HTTP.
     ("identity", &[GROUND]),
     ("classroom", &[GROUND]),
     // The ground. It knows no room.
-    ("throttle", &[&["entity", "store"]]),
+    ("throttle", &[&["entity", "store", "domain"]]),
     ("entity", &[&["domain"]]),
     ("store", &[&["migration"]]),
     ("domain", &[&["entropy"]]),

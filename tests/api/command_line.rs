@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
-    PASSWORD, both,
+    PASSWORD, TEACHER, both,
     process::{Site, heard},
 };
 
@@ -29,6 +29,9 @@ async fn a_value_that_makes_no_sense_is_one_line_and_exit_2_and_leaves_nothing_b
         ("serve --log homeroom=loud", "--log"),
         ("serve --hash-engine md5", "--hash-engine"),
         ("serve --hash-workers 0", "--hash-workers"),
+        ("serve --password-account-failures many", "--password-account-failures"),
+        ("serve --join-user-failures 4294967296", "--join-user-failures"),
+        ("serve --trusted-proxies 10.0.0.0/8,proxy.example", "--trusted-proxies"),
         ("serve --database-url mysql://x", "--database-url"),
         ("serve --colour", "--colour"),
         ("teach", "teach"),
@@ -40,6 +43,8 @@ async fn a_value_that_makes_no_sense_is_one_line_and_exit_2_and_leaves_nothing_b
         ("app add --name A --login-domain https://example.com", "--login-domain"),
         ("app add --name A --access-token-minutes 1441", "--access-token-minutes"),
         ("app set 1", "<UUID>"),
+        ("user unlock", "--email"),
+        ("user unlock --email nobody", "--email"),
         ("user add", "--email"),
         ("user add --email nobody", "--email"),
         ("user add --email a@example.com --password VeryStrongPass123!", "--password"),
@@ -100,6 +105,14 @@ async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
         ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),
         ("hash-workers", "HOMEROOM_HASH_WORKERS", "one per core]"),
         ("hash-queue", "HOMEROOM_HASH_QUEUE", "64 per thread]"),
+        ("password-free-failures", "HOMEROOM_PASSWORD_FREE_FAILURES", "4]"),
+        ("password-account-failures", "HOMEROOM_PASSWORD_ACCOUNT_FAILURES", "100]"),
+        ("password-address-failures", "HOMEROOM_PASSWORD_ADDRESS_FAILURES", "100]"),
+        ("password-address-spray", "HOMEROOM_PASSWORD_ADDRESS_SPRAY", "1000]"),
+        ("password-server-spray", "HOMEROOM_PASSWORD_SERVER_SPRAY", "10000]"),
+        ("join-user-failures", "HOMEROOM_JOIN_USER_FAILURES", "10]"),
+        ("join-address-failures", "HOMEROOM_JOIN_ADDRESS_FAILURES", "300]"),
+        ("trusted-proxies", "HOMEROOM_TRUSTED_PROXIES", "none]"),
     ];
     for flag in &flags {
         let name = flag.split(' ').next().unwrap();
@@ -170,6 +183,22 @@ both! {
             assert!(input.is_empty() || !line.contains(input), "{line}");
         }
         assert_eq!(site.run(&["user", "list"]).await.success().lines().count(), 3 + 3);
+    }
+
+    async fn an_account_that_was_guessed_at_too_often_is_unlocked_while_the_server_runs(kind: Kind) {
+        let site = Site::new(kind).await.with("HOMEROOM_PASSWORD_ACCOUNT_FAILURES", "3");
+        let mut server = site.listen("demo").await;
+        for _ in 0..3 {
+            assert_eq!(server.try_sign_in(TEACHER, "wrong", false).await.0, 400);
+        }
+        for _ in 0..2 {
+            assert_eq!(server.try_sign_in(TEACHER, PASSWORD, false).await.0, 429);
+            server = server.crash(&site).await;
+        }
+        assert_eq!(site.run(&["user", "unlock", "--email", TEACHER]).await.success(), "");
+        assert_eq!(server.try_sign_in(TEACHER, PASSWORD, false).await.0, 201);
+        let unknown = site.run(&["user", "unlock", "--email", "nobody@example.com"]).await.refusal();
+        assert_eq!(unknown, "error: --email has no account\n");
     }
 
     async fn a_class_is_made_for_a_teacher_with_an_account(kind: Kind) {

@@ -9,7 +9,7 @@ use sea_orm::EntityTrait;
 use serde_json::json;
 
 use crate::support::{
-    APP, Answer, Kind, School, TEACHER, both,
+    APP, Answer, Kind, School, TEACHER, both, sign_in_body,
     signing_in::{CREDENTIALS, refused},
 };
 
@@ -54,6 +54,17 @@ both! {
         school.clock.advance(TimeDelta::days(1));
         assert_eq!(sign_in(&school, true).await.status, 201);
         assert_eq!(acceptances(&school).await, recorded);
+    }
+
+    async fn an_acceptance_is_recorded_with_the_address_that_a_trusted_proxy_names(kind: Kind) {
+        let mut school = with_policy(kind, false).await;
+        school.restart(|parts| parts.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()]);
+        let mut body = sign_in_body(TEACHER);
+        body["acceptPrivacyPolicy"] = json!(true);
+        let forwarded = "for=203.0.113.1, for=\"[2001:db8::1]:4711\", for=192.0.2.8";
+        let call = school.post("/api/v1/codes").header("Forwarded", forwarded).json(&body);
+        assert_eq!(call.send().await.status, 201);
+        assert_eq!(acceptances(&school).await[0].address, "2001:db8::1");
     }
 
     async fn nothing_is_recorded_of_who_does_not_accept_or_is_not_let_in(kind: Kind) {

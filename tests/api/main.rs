@@ -20,4 +20,5 @@ mod races;
 mod sign_in;
 mod sign_in_form;
 mod support;
+mod throttle;
 mod tokens;

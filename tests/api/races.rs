@@ -142,7 +142,7 @@ both! {
     }
 
     async fn of_64_codes_drawn_at_once_for_one_class_one_is_live_and_the_others_admit_nobody(kind: Kind) {
-        let school = Arc::new(School::found_drawing_without_limit(kind).await);
+        let school = Arc::new(School::found_unthrottled(kind).await);
         let teacher = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
         for round in 0..8 {
@@ -278,7 +278,7 @@ both! {
     }
 
     async fn no_join_sent_after_a_new_code_was_answered_gets_in_with_the_old_one(kind: Kind) {
-        let school = Arc::new(School::found_drawing_without_limit(kind).await);
+        let school = Arc::new(School::found_unthrottled(kind).await);
         let teacher = school.token(TEACHER).await;
         let students = students(&school, 6).await;
         for round in 0..40 {

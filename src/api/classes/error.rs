@@ -70,6 +70,7 @@ impl Envelope for ErrorCode {
             StatusCode::UNAUTHORIZED => (UNAUTHORIZED.code, UNAUTHORIZED.message),
             StatusCode::NOT_FOUND => (Self::NotFound, "There is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => (Self::MethodNotAllowed, "This path does not know the method"),
+            StatusCode::TOO_MANY_REQUESTS => (TOO_MANY_REQUESTS.code, TOO_MANY_REQUESTS.message),
             StatusCode::SERVICE_UNAVAILABLE => (SERVICE_UNAVAILABLE.code, SERVICE_UNAVAILABLE.message),
             StatusCode::INTERNAL_SERVER_ERROR => (INTERNAL_SERVER_ERROR.code, INTERNAL_SERVER_ERROR.message),
             _ => (Self::BadRequest, "The request cannot be read"),
@@ -197,6 +198,7 @@ impl From<JoinError> for Failure<ErrorCode> {
     fn from(error: JoinError) -> Self {
         match error {
             JoinError::NoSuchCode => Self::documented(INVALID_JOIN_CODE),
+            JoinError::Throttled { retry_after_seconds } => Self::too_many_requests(retry_after_seconds),
             JoinError::OwnClass => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::OwnClass, "The owner of a class cannot join it")
             }

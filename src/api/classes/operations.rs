@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     api::{
+        address::ClientAddress,
         boundary::ReceivedAt,
         failure::Failure,
         openapi::{AccessToken, Tag},
         operation::{Answer, Documented, Examples, Operation, Refused},
     },
     classroom::Classroom,
-    domain,
     identity::{Identity, tokens::Bearer},
 };
 
@@ -83,12 +83,12 @@ impl Classes {
         /// The join code, as a person types it
         #[oai(name = "joinCode", example = "example_join_code")]
         join_code: Path<String>,
+        address: ClientAddress,
         at: ReceivedAt,
     ) -> Result<Answer<JoinClassByCode>, Refused<JoinClassByCode>> {
         let bearer = self.bearer(&token, at)?;
-        let code = domain::join_code::JoinCode::parse(&join_code)
-            .map_err(|_| Failure::documented(error::INVALID_JOIN_CODE))?;
-        let enrolment = self.classroom.join(&code, bearer.user, at.0).await.map_err(Failure::from)?;
+        let joined = self.classroom.join(&join_code, bearer.user, address.0, at.0).await;
+        let enrolment = joined.map_err(Failure::from)?;
         Ok(Answer(Success::new(JoinClassByCode::SUCCESS, enrolment)))
     }
 

@@ -70,6 +70,7 @@ impl Envelope for Code {
         match status {
             StatusCode::NOT_FOUND => (Self::NotFound, "There is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => (Self::MethodNotAllowed, "This path does not know the method"),
+            StatusCode::TOO_MANY_REQUESTS => (Self::TooManyRequests, "Too many requests; try again later"),
             StatusCode::SERVICE_UNAVAILABLE => {
                 (Self::ServiceUnavailable, "The service is busy; try again later")
             }
@@ -122,6 +123,7 @@ impl From<SignInError> for Failure<Code> {
                 Self::bad_request("redirectUri is not registered for the app")
             }
             SignInError::Credentials => Self::bad_request(CREDENTIALS_REFUSED),
+            SignInError::Throttled { retry_after_seconds } => Self::too_many_requests(retry_after_seconds),
             SignInError::ConsentMissing => Self::bad_request(
                 "acceptPrivacyPolicy must be true: the app demands its current privacy policy",
             ),

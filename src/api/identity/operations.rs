@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     api::{
+        address::ClientAddress,
         boundary::ReceivedAt,
         failure::Failure,
         json::Json,
@@ -77,6 +78,7 @@ impl SignInOperations {
         _origin: Header<Option<String>>,
         body: Json<CreateCode>,
         request: &Request,
+        address: ClientAddress,
         at: ReceivedAt,
     ) -> Result<Answer<CreateCodeOperation>, Refused<CreateCodeOperation>> {
         let CreateCode {
@@ -98,7 +100,7 @@ impl SignInOperations {
             redirect_uri: redirect_uri.0,
             code_challenge,
             accept_privacy_policy,
-            address: request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip),
+            address: address.0,
         };
         let url = self.identity.sign_in(sign_in, at.0).await.map_err(Failure::from)?;
         Ok(Answer(Items::one(Code::at(url))))

@@ -1,6 +1,6 @@
 //! Requests and answers, in process: what the listener would hand over, and what it would send.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use poem::{
     Body, Request, Response,
@@ -18,7 +18,11 @@ pub struct Call<'a> {
     path: String,
     headers: HeaderMap,
     body: Body,
+    from: IpAddr,
 }
+
+/// Where requests come from unless they say otherwise.
+pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 /// An answer, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +35,20 @@ pub struct Answer {
 impl<'a> Call<'a> {
     pub(super) fn new(school: &'a School, method: &str, path: &str) -> Self {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        Self { school, method, path: path.to_owned(), headers: HeaderMap::new(), body: Body::empty() }
+        Self {
+            school,
+            method,
+            path: path.to_owned(),
+            headers: HeaderMap::new(),
+            body: Body::empty(),
+            from: ADDRESS,
+        }
+    }
+
+    /// The request comes from there.
+    pub fn from(mut self, address: IpAddr) -> Self {
+        self.from = address;
+        self
     }
 
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
@@ -71,8 +88,7 @@ impl<'a> Call<'a> {
             poem::http::Request::builder().method(self.method).uri(self.path.parse::<Uri>().unwrap());
         *head.headers_mut().unwrap() = self.headers;
         let (parts, ()) = head.body(()).unwrap().into_parts();
-        let address: SocketAddr = ([192, 0, 2, 7], 40_000).into();
-        let remote = RemoteAddr(address.into());
+        let remote = RemoteAddr(SocketAddr::from((self.from, 40_000)).into());
         let local = LocalAddr(SocketAddr::from(([127, 0, 0, 1], 8080)).into());
         let parts = (parts, local, remote, poem::http::uri::Scheme::HTTP).into();
         Request::from_parts(parts, self.body)

@@ -33,6 +33,7 @@ use homeroom::{
         signing_keys::SigningKeys,
     },
     store::Store,
+    throttle::{joins, passwords},
 };
 use poem::{Endpoint, Response};
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ use uuid::Uuid;
 
 pub(crate) use self::databases::both;
 pub use self::{
-    answer::{Answer, Call},
+    answer::{ADDRESS, Answer, Call},
     chance::Chance,
     databases::Kind,
     envelope::{CLASSROOM_CODES, SIGN_IN_CODES, assert_envelope, assert_failure},
@@ -99,27 +100,26 @@ impl School {
         .await
     }
 
-    /// Founds a school whose passwords are hashed so.
-    pub async fn found_with(kind: Kind, hashing: password_hashing::Settings) -> Self {
-        Self::furnish(kind, hashing, classroom::Settings::default()).await
+    /// Founds a school where anybody may guess, and draw join codes, as often as they like.
+    pub async fn found_unthrottled(kind: Kind) -> Self {
+        let mut school = Self::found(kind).await;
+        school.restart(|parts| {
+            parts.identity.throttle = passwords::Limits::NONE;
+            parts.classroom.throttle = joins::Limits::NONE;
+            parts.classroom.join_code_rate = 0;
+        });
+        school
     }
 
     /// Founds a school whose join codes are drawn so.
     pub async fn found_drawing(kind: Kind, classroom: classroom::Settings) -> Self {
-        let hashing = password_hashing::Settings { workers: NonZeroUsize::MIN, ..Default::default() };
-        Self::furnish(kind, hashing, classroom).await
+        let mut school = Self::found(kind).await;
+        school.restart(|parts| parts.classroom = classroom);
+        school
     }
 
-    /// Founds a school in which join codes may be drawn as often as one likes.
-    pub async fn found_drawing_without_limit(kind: Kind) -> Self {
-        Self::found_drawing(kind, classroom::Settings { join_code_rate: 0, ..Default::default() }).await
-    }
-
-    async fn furnish(
-        kind: Kind,
-        hashing: password_hashing::Settings,
-        classroom: classroom::Settings,
-    ) -> Self {
+    /// Founds a school whose passwords are hashed so.
+    pub async fn found_with(kind: Kind, hashing: password_hashing::Settings) -> Self {
         let directory = TempDir::new().unwrap();
         let store = Store::connect(&kind.location(directory.path()).await).await.unwrap();
         store.migrate().await.unwrap();
@@ -128,21 +128,8 @@ impl School {
         let chance = Arc::new(Chance::default());
         let hashing = PasswordHashing::start(hashing, &OsEntropy).unwrap();
         populate(&store, &hashing, &chance, now).await;
-        let keys = SigningKeys::open(&keys_in(directory.path()), now, &OsEntropy).unwrap();
-        let public_url = Url::parse(PUBLIC_URL).unwrap();
-        let app = App::new(Parts {
-            store: store.clone(),
-            clock: clock.clone(),
-            entropy: chance.clone(),
-            hashing,
-            keys,
-            identity: identity::Settings {
-                issuer: config::issuer(&public_url),
-                code_life: TimeDelta::seconds(60),
-            },
-            classroom,
-            public_url,
-        });
+        keys_in(directory.path());
+        let app = App::new(parts(&store, &clock, &chance, hashing, directory.path()));
         let door: Door = Box::new(poem::endpoint::ToDynEndpoint(app.endpoint()));
         Self { clock, chance, store, app, door, directory }
     }
@@ -150,6 +137,16 @@ impl School {
     /// The directory of the signing keys.
     pub fn keys(&self) -> std::path::PathBuf {
         self.directory.path().join("keys")
+    }
+
+    /// Puts another server in the place of this one, over the same database and made of other parts.
+    pub fn restart(&mut self, change: impl FnOnce(&mut Parts)) {
+        let hashing = password_hashing::Settings { workers: NonZeroUsize::MIN, ..Default::default() };
+        let hashing = PasswordHashing::start(hashing, &OsEntropy).unwrap();
+        let mut parts = parts(&self.store, &self.clock, &self.chance, hashing, self.directory.path());
+        change(&mut parts);
+        self.app = App::new(parts);
+        self.door = Box::new(poem::endpoint::ToDynEndpoint(self.app.endpoint()));
     }
 
     /// A request, to be sent with [`Call::send`].
@@ -290,6 +287,32 @@ async fn account(
 ) -> Uuid {
     let (email, password) = (Email::parse(email).unwrap(), Password::parse(PASSWORD).unwrap());
     accounts::add(store, hashing, chance, email, password, now).await.unwrap()
+}
+
+/// What the server of a school is made of. Its keys are in `directory`.
+fn parts(
+    store: &Store,
+    clock: &Arc<StoppedClock>,
+    chance: &Arc<Chance>,
+    hashing: PasswordHashing,
+    directory: &Path,
+) -> Parts {
+    let public_url = Url::parse(PUBLIC_URL).unwrap();
+    Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        entropy: chance.clone(),
+        hashing,
+        keys: SigningKeys::open(&directory.join("keys"), clock.now(), &OsEntropy).unwrap(),
+        identity: identity::Settings {
+            issuer: config::issuer(&public_url),
+            code_life: TimeDelta::seconds(60),
+            throttle: passwords::Limits::DEFAULT,
+        },
+        classroom: classroom::Settings::default(),
+        public_url,
+        trusted_proxies: Vec::new(),
+    }
 }
 
 /// A key directory in `directory`. Making a key takes long, so that all schools share one.

@@ -1,0 +1,175 @@
+//! Where a request comes from.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use ipnet::IpNet;
+use poem::{
+    FromRequest, Request, RequestBody, Result,
+    http::{HeaderMap, HeaderName},
+};
+
+/// The proxies that are believed when they say for whom they ask.
+#[derive(Debug, Clone)]
+pub struct TrustedProxies(Arc<[IpNet]>);
+
+/// The address of the client that made a request, if the connection had one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub Option<IpAddr>);
+
+impl<'a> FromRequest<'a> for ClientAddress {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        let peer = request.remote_addr().as_socket_addr().map(SocketAddr::ip);
+        let client = |peer| match request.data::<TrustedProxies>() {
+            Some(proxies) => proxies.client(peer, request.headers()),
+            None => peer,
+        };
+        Ok(Self(peer.map(client)))
+    }
+}
+
+impl TrustedProxies {
+    /// Believes these.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks.into())
+    }
+
+    /// The client, if `peer` is at the other end of the connection and sent these headers.
+    ///
+    /// Only what a trusted proxy has written counts: each appends the address that it was asked from, so that the list is
+    /// read from its end, past the trusted ones. What stands before that anybody may have made up, and it is never
+    /// looked at. If what counts cannot be read, the peer is all that is known. `Forwarded` (RFC 7239) is asked before
+    /// `X-Forwarded-For`.
+    fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let peer = peer.to_canonical();
+        if !self.trusts(peer) {
+            return peer;
+        }
+        let named = if headers.contains_key("forwarded") {
+            let forwarded = |value| rfc7239::parse(value).next_back()?.ok()?.forwarded_for?.ip().copied();
+            self.first_untrusted(elements(headers, "forwarded").map(forwarded))
+        } else {
+            self.first_untrusted(elements(headers, "x-forwarded-for").map(address))
+        };
+        named.unwrap_or(peer)
+    }
+
+    /// The first of these that is no trusted proxy, or the last if all of them are. None if one cannot be read.
+    fn first_untrusted(&self, hops: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
+        let mut farthest = None;
+        for hop in hops {
+            let hop = hop?.to_canonical();
+            farthest = Some(hop);
+            if !self.trusts(hop) {
+                break;
+            }
+        }
+        farthest
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// The elements of a header that is a list (RFC 9110 section 5.6.1), from the last to the first.
+fn elements<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
+    let lines: Vec<_> = headers.get_all(HeaderName::from_static(name)).iter().collect();
+    // What is no text is an element that nobody can read.
+    lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(','))
+}
+
+/// An address of `X-Forwarded-For`, to which some proxies add the port.
+fn address(element: &str) -> Option<IpAddr> {
+    let element = element.trim();
+    let socket = || element.parse().ok().map(|socket: SocketAddr| socket.ip());
+    let bracketed = || element.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    element.parse().ok().or_else(socket).or_else(bracketed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORWARDED: HeaderName = poem::http::header::FORWARDED;
+    const X: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+    fn seen(peer: &str, headers: &[(&HeaderName, &str)]) -> String {
+        let networks = ["10.0.0.0/8", "2001:db8:f::/48"].map(|network| network.parse().unwrap());
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        TrustedProxies::new(networks.to_vec()).client(peer.parse().unwrap(), &map).to_string()
+    }
+
+    #[test]
+    fn a_stranger_is_not_believed_and_a_trusted_proxy_is() {
+        for header in [(&FORWARDED, "for=192.0.2.9"), (&X, "192.0.2.9")] {
+            assert_eq!(seen("192.0.2.1", &[header]), "192.0.2.1");
+            assert_eq!(seen("::ffff:192.0.2.1", &[header]), "192.0.2.1");
+            assert_eq!(seen("10.0.0.1", &[header]), "192.0.2.9");
+            assert_eq!(seen("::ffff:10.0.0.1", &[header]), "192.0.2.9");
+        }
+        assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn addresses_are_read_in_every_form_that_proxies_write() {
+        for (header, client) in [
+            ((&FORWARDED, "For=\"[2001:db8::1]:4711\""), "2001:db8::1"),
+            ((&FORWARDED, "proto=https;by=10.0.0.1;for=\"192.0.2.9:80\";host=a"), "192.0.2.9"),
+            ((&X, "2001:db8::1"), "2001:db8::1"),
+            ((&X, "[2001:db8::1]"), "2001:db8::1"),
+            ((&X, " [2001:db8::1]:80 "), "2001:db8::1"),
+            ((&X, "192.0.2.9:80"), "192.0.2.9"),
+            ((&X, "::ffff:192.0.2.9"), "192.0.2.9"),
+        ] {
+            assert_eq!(seen("10.0.0.1", &[header]), client, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn the_list_is_read_from_its_end_past_the_trusted_proxies_and_no_farther() {
+        for (headers, client) in [
+            (vec![(&X, "1.2.3.4, 192.0.2.9")], "192.0.2.9"),
+            (vec![(&X, "1.2.3.4, 192.0.2.9, 10.9.9.9")], "192.0.2.9"),
+            (vec![(&X, "192.0.2.9, 2001:db8:f::1,10.9.9.9")], "192.0.2.9"),
+            (vec![(&X, "1.2.3.4"), (&X, "192.0.2.9"), (&X, "10.9.9.9")], "192.0.2.9"),
+            (vec![(&X, "10.9.9.8, 10.9.9.9")], "10.9.9.8"),
+            (vec![(&FORWARDED, "for=1.2.3.4, for=192.0.2.9;proto=https, for=10.9.9.9")], "192.0.2.9"),
+            (vec![(&FORWARDED, "for=1.2.3.4"), (&FORWARDED, "for=192.0.2.9")], "192.0.2.9"),
+            // What a client made up, to break the list or to be taken for a proxy's word.
+            (vec![(&X, "\"\\, nonsense, 192.0.2.9")], "192.0.2.9"),
+            (vec![(&FORWARDED, "for=\", for=192.0.2.9")], "192.0.2.9"),
+            (vec![(&FORWARDED, "for=1.2.3.4;x=\", for=192.0.2.9")], "192.0.2.9"),
+            // `Forwarded` is asked first, even if what it says is not to be read.
+            (vec![(&X, "1.2.3.4"), (&FORWARDED, "for=192.0.2.9")], "192.0.2.9"),
+            (vec![(&X, "1.2.3.4"), (&FORWARDED, "for=unknown")], "10.0.0.1"),
+        ] {
+            assert_eq!(seen("10.0.0.1", &headers), client, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_leaves_the_peer() {
+        for header in [
+            (&FORWARDED, ""),
+            (&FORWARDED, "for=_hidden"),
+            (&FORWARDED, "for=\"_hidden:_port\""),
+            (&FORWARDED, "proto=https"),
+            (&FORWARDED, "192.0.2.9"),
+            (&FORWARDED, "for=192.0.2.9,"),
+            (&FORWARDED, "for=192.0.2.9, for=nonsense, for=10.9.9.9"),
+            (&X, ""),
+            (&X, "unknown"),
+            (&X, "192.0.2.9,"),
+            (&X, "192.0.2.999"),
+            (&X, "192.0.2.9, nonsense, 10.9.9.9"),
+        ] {
+            assert_eq!(seen("10.0.0.1", &[header]), "10.0.0.1", "{header:?}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Counts of failures, and the statements that hold an attempt against them.
+//!
+//! A count is *in a row*, until something succeeds, or *in a window* of time, with which it ends. An attempt is charged to
+//! all the counts that it is held against by one statement, before anybody knows whether it fails, so that attempts at
+//! the same time cannot outrun a count: the limits are in the statement, and PostgreSQL judges them by each row as it
+//! is when it is changed. Rows are changed in one order everywhere, by which no two statements wait for each other.
+//!
+//! Times are milliseconds since 1970, so that both databases do the same sums with them.
+
+use std::{fmt::Write, ops::RangeInclusive};
+
+use sea_orm::{
+    ExprTrait, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    entity::prelude::*,
+    sea_query::{LockBehavior, LockType},
+};
+
+use crate::domain::throttle_key::ThrottleKey;
+
+/// The longest delay after a failure in a row, in milliseconds.
+pub const LONGEST_DELAY: i64 = 900_000;
+/// How long a count in a row is remembered for each failure in it, in milliseconds: what a spray over many accounts leaves
+/// behind goes soon, and a count that comes near its limit stays.
+const MEMORY: i64 = 7 * 24 * 3_600_000;
+
+/// A count.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "throttles")]
+pub struct Model {
+    /// What is counted.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: ThrottleKey,
+    /// Failures, and attempts that may become some.
+    pub failures: i64,
+    /// How many there may be, by the limit that the last one was held against.
+    pub allowed: i64,
+    /// In a row: until when the next attempt has to wait. In a window: when the window ends.
+    pub resumes_at: i64,
+    /// For an account from a network: until when a success from there speaks for it.
+    pub known_until: i64,
+    /// From when on this row means nothing.
+    pub forgotten_at: i64,
+}
+
+/// Nothing is read from a count's side.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// One count that an attempt is held against.
+#[derive(Debug)]
+pub struct Limit {
+    /// Which.
+    pub key: ThrottleKey,
+    /// How many failures there may be.
+    pub allowed: i64,
+    /// How many there may be if the attempt's first count has a failure already.
+    pub allowed_again: i64,
+    /// When a window that begins now ends; 0 of a count in a row.
+    pub window_ends: i64,
+}
+
+/// What an attempt is held against.
+///
+/// Of the first count more is asked: whether it has failures decides between [`Limit::allowed`] and
+/// [`Limit::allowed_again`]; only it makes the next attempt wait; and while [`Model::known_until`] speaks for it, the others do
+/// not count.
+#[derive(Debug)]
+pub struct Attempt {
+    /// When it is made.
+    pub at: i64,
+    /// The counts, at least one, in the order in which they are changed everywhere.
+    pub limits: Vec<Limit>,
+    /// How many failures in a row nobody waits for.
+    pub free: i64,
+}
+
+/// A count that an attempt was charged to, as it was left.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub struct Charged {
+    /// Which.
+    pub key: ThrottleKey,
+    /// The delay or the window that the charge falls in.
+    pub resumes_at: i64,
+    /// See [`Model::known_until`].
+    pub known_until: i64,
+}
+
+impl Attempt {
+    /// A statement on the counts that this attempt is held against, which it knows as `asked`.
+    fn statement(&self, db: &impl ConnectionTrait, then: &str) -> Statement {
+        let mut given = String::new();
+        let mut values: Vec<Value> = vec![self.at.into()];
+        for (place, Limit { key, allowed, allowed_again, window_ends }) in self.limits.iter().enumerate() {
+            let separator = if place == 0 { "" } else { ", " };
+            let next = values.len() + 1;
+            // Writing to a text cannot fail.
+            let _ =
+                write!(given, "{separator}({place}, ${next}, ${}, ${}, ${})", next + 1, next + 2, next + 3);
+            values.extend([
+                key.clone().into(),
+                (*allowed).into(),
+                (*allowed_again).into(),
+                (*window_ends).into(),
+            ]);
+        }
+        let sql = format!(
+            "WITH given (place, key, allowed, allowed_again, resumes_at) AS (VALUES {given}), \
+             asked AS ( \
+               SELECT place, key, resumes_at, CASE WHEN EXISTS ( \
+                   SELECT 1 FROM throttles WHERE key = $2 AND failures > 0 AND forgotten_at > $1 \
+                 ) THEN allowed_again ELSE allowed END AS allowed \
+               FROM given \
+               WHERE place = 0 OR NOT EXISTS (SELECT 1 FROM throttles WHERE key = $2 AND known_until > $1) \
+             ) {then}"
+        );
+        Statement::from_sql_and_values(db.get_database_backend(), sql, values)
+    }
+}
+
+/// Whether the count `row` refuses what it is asked. A time further ahead than the rule can have set it is of a clock
+/// that was wrong, and means nothing.
+fn refuses(row: &str, asked: &str) -> String {
+    format!(
+        "CASE WHEN {asked}.resumes_at > 0 \
+         THEN {row}.failures >= {asked}.allowed AND {row}.resumes_at > $1 AND {row}.resumes_at <= {asked}.resumes_at \
+         ELSE {row}.failures >= {asked}.allowed \
+           OR ({row}.resumes_at > $1 AND {row}.resumes_at <= $1 + {LONGEST_DELAY}) END"
+    )
+}
+
+impl Entity {
+    /// Charges an attempt to every count that it is held against, if all of them allow it.
+    ///
+    /// If one does not, nothing is written. If one was filled in the same moment, it is missing from the answer, and
+    /// whoever asked gives the others [back](Self::give_back). A count that is known answers alone.
+    pub async fn charge(db: &impl ConnectionTrait, attempt: &Attempt) -> Result<Vec<Charged>, DbErr> {
+        const FOREVER: i64 = i64::MAX;
+        let free = attempt.free;
+        let refused = refuses("held", "other");
+        let overtaken = refuses("throttles", "excluded");
+        let ended = "excluded.resumes_at > 0 \
+                     AND (throttles.resumes_at <= $1 OR throttles.resumes_at > excluded.resumes_at)";
+        let charge = attempt.statement(
+            db,
+            &format!(
+                "INSERT INTO throttles (key, failures, allowed, resumes_at, known_until, forgotten_at) \
+                 SELECT key, 1, allowed, resumes_at, 0, \
+                   CASE WHEN resumes_at > 0 THEN resumes_at ELSE $1 + {MEMORY} END \
+                 FROM asked \
+                 WHERE NOT EXISTS ( \
+                   SELECT 1 FROM asked AS other JOIN throttles AS held ON held.key = other.key WHERE {refused}) \
+                 ORDER BY place \
+                 ON CONFLICT (key) DO UPDATE SET \
+                   failures = CASE WHEN {ended} THEN 1 ELSE throttles.failures + 1 END, \
+                   allowed = excluded.allowed, \
+                   resumes_at = CASE \
+                     WHEN {ended} THEN excluded.resumes_at \
+                     WHEN excluded.resumes_at > 0 THEN throttles.resumes_at \
+                     WHEN throttles.key <> $2 OR throttles.failures < {free} THEN 0 \
+                     WHEN throttles.failures - {free} >= 10 THEN $1 + {LONGEST_DELAY} \
+                     ELSE $1 + 1000 * (1 << CAST(throttles.failures - {free} AS INTEGER)) END, \
+                   forgotten_at = CASE \
+                     WHEN {ended} THEN excluded.resumes_at \
+                     WHEN excluded.resumes_at > 0 THEN throttles.resumes_at \
+                     WHEN throttles.failures + 1 >= excluded.allowed THEN {FOREVER} \
+                     WHEN throttles.known_until > $1 + {MEMORY} * (throttles.failures + 1) \
+                       THEN throttles.known_until \
+                     ELSE $1 + {MEMORY} * (throttles.failures + 1) END \
+                 WHERE NOT ({overtaken}) \
+                 RETURNING key, resumes_at, known_until"
+            ),
+        );
+        Charged::find_by_statement(charge).all(db).await
+    }
+
+    /// For how many more milliseconds an attempt would be refused, if it would be. A count in a row that is full answers
+    /// the longest delay: it waits for an operator.
+    pub async fn refusal(db: &impl ConnectionTrait, attempt: &Attempt) -> Result<Option<i64>, DbErr> {
+        #[derive(FromQueryResult)]
+        struct Refusal {
+            wait: Option<i64>,
+        }
+        let refused = refuses("held", "asked");
+        let refusal = attempt.statement(
+            db,
+            &format!(
+                "SELECT MAX(CASE \
+                     WHEN asked.resumes_at = 0 AND held.failures >= asked.allowed THEN {LONGEST_DELAY} \
+                     ELSE held.resumes_at - $1 END) AS wait \
+                 FROM asked JOIN throttles AS held ON held.key = asked.key WHERE {refused}"
+            ),
+        );
+        Ok(Refusal::find_by_statement(refusal).one(db).await?.and_then(|refusal| refusal.wait))
+    }
+
+    /// Ends two counts in a row, as something has succeeded: the one of an account from a network, which is known
+    /// from now on, and the one of the account.
+    pub async fn settle(
+        db: &impl ConnectionTrait,
+        pair: &ThrottleKey,
+        account: &ThrottleKey,
+        now: i64,
+        known_until: i64,
+    ) -> Result<(), DbErr> {
+        let sql = "WITH given (place, key, known_until, forgotten_at) \
+                     AS (VALUES (0, $1, $3, $3), (1, $2, 0, $4)) \
+                   INSERT INTO throttles (key, failures, allowed, resumes_at, known_until, forgotten_at) \
+                   SELECT key, 0, 0, 0, known_until, forgotten_at FROM given \
+                   WHERE place = 0 OR EXISTS (SELECT 1 FROM throttles AS held WHERE held.key = given.key) \
+                   ORDER BY place \
+                   ON CONFLICT (key) DO UPDATE SET failures = 0, resumes_at = 0, \
+                     known_until = excluded.known_until, forgotten_at = excluded.forgotten_at";
+        let values: [Value; 4] =
+            [pair.clone().into(), account.clone().into(), known_until.into(), now.into()];
+        let settle = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+        db.execute_raw(settle).await?;
+        Ok(())
+    }
+
+    /// Takes a charge back, unless it is of a delay or a window that is over.
+    pub async fn give_back(
+        db: &impl ConnectionTrait,
+        Charged { key, resumes_at, .. }: &Charged,
+    ) -> Result<(), DbErr> {
+        // A window goes on; a delay is over with the failure that it was for.
+        let windowed = Expr::col(Column::ForgottenAt).eq(Expr::col(Column::ResumesAt));
+        let resumes_at_then = Expr::case(windowed, Expr::col(Column::ResumesAt)).finally(0_i64);
+        Self::update_many()
+            .col_expr(Column::Failures, Expr::col(Column::Failures).sub(1_i64))
+            .col_expr(Column::ResumesAt, resumes_at_then.into())
+            .filter(Column::Key.eq(key.clone()))
+            .filter(Column::ResumesAt.eq(*resumes_at))
+            .filter(Column::Failures.gt(0))
+            .exec(db)
+            .await?;
+        Ok(())
+    }
+
+    /// Makes every count with a key in `keys` as if nothing had ever failed; what is known stays so. One row at a time,
+    /// so that nobody who guesses meanwhile gets in its way.
+    pub async fn reset(db: &impl ConnectionTrait, keys: RangeInclusive<ThrottleKey>) -> Result<(), DbErr> {
+        let (first, last) = keys.into_inner();
+        let keys: Vec<ThrottleKey> = Self::find()
+            .select_only()
+            .column(Column::Key)
+            .filter(Column::Key.between(first, last))
+            .order_by_asc(Column::Key)
+            .into_tuple()
+            .all(db)
+            .await?;
+        for key in keys {
+            Self::update_many()
+                .col_expr(Column::Failures, Expr::value(0_i64))
+                .col_expr(Column::ResumesAt, Expr::value(0_i64))
+                .col_expr(Column::ForgottenAt, Expr::col(Column::KnownUntil))
+                .filter(Column::Key.eq(key))
+                .exec(db)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes up to `limit` counts that mean nothing any more, and says how many it were. Those that somebody works on
+    /// are left for the next time.
+    pub async fn sweep(db: &impl ConnectionTrait, now: i64, limit: u64) -> Result<u64, DbErr> {
+        let mut forgotten = Self::find()
+            .filter(Column::ForgottenAt.lte(now))
+            .limit(limit)
+            .select_only()
+            .column(Column::Key)
+            .into_query();
+        forgotten.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        let swept = Self::delete_many().filter(Column::Key.in_subquery(forgotten)).exec(db).await?;
+        Ok(swept.rows_affected)
+    }
+}

@@ -1,0 +1,141 @@
+//! Guessing passwords.
+//!
+//! An attempt is charged before its password is looked at, and given back when it succeeds. It is held against
+//!
+//! 1. the *pair* of account and network: the first failures in a row are free, then each doubles the delay before the next
+//!    attempt, and after the last one the pair waits for an operator;
+//! 2. the *account* over all networks, for as many failures in a row (NIST SP 800-63B-4 section 3.2.2 allows 100);
+//! 3. the *network*: past its first limit it refuses pairs that have failed before, so that a school behind one address
+//!    gets in beside somebody who guesses there; past its second limit it refuses every pair (spraying: one password on
+//!    many accounts);
+//! 4. the *server*, for spraying from many networks.
+//!
+//! A pair that signed in lately is *known*, and is held against its own count alone: no stranger keeps an owner out.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{ConnectionTrait, DbErr};
+
+use super::{Refusal, allowed, in_window, refusal};
+use crate::{
+    domain::{
+        email::Email,
+        throttle_key::{Network, ThrottleKey},
+    },
+    entity::throttle::{self, Attempt, Charged, Limit},
+    store::Store,
+};
+
+/// How long a pair is known for after it has signed in.
+pub const KNOWN: TimeDelta = TimeDelta::days(90);
+
+/// What an operator decides of guessing passwords. 0 sets no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Failures in a row of a pair before there is a delay.
+    pub free: u32,
+    /// Failures in a row of a pair, and of an account over all networks.
+    pub account: u32,
+    /// Failures of a network in a window, before it refuses pairs that have failed before.
+    pub network: u32,
+    /// Failures of a network in a window, before it refuses every pair that is not known.
+    pub network_spray: u32,
+    /// Failures of all networks in a window, before every pair is refused that is not known.
+    pub server_spray: u32,
+}
+
+impl Limits {
+    /// Unless an operator says otherwise.
+    pub const DEFAULT: Self =
+        Self { free: 4, account: 100, network: 100, network_spray: 1_000, server_spray: 10_000 };
+    /// Nothing is counted.
+    pub const NONE: Self = Self { free: 0, account: 0, network: 0, network_spray: 0, server_spray: 0 };
+
+    /// Charges an attempt on an account, be there one or not, or refuses it.
+    pub async fn charge(
+        &self,
+        store: &Store,
+        email: &Email,
+        from: Option<IpAddr>,
+        now: DateTime<Utc>,
+    ) -> Result<Charge, Refusal> {
+        let network = Network::of(from);
+        let pair = ThrottleKey::pair(email, network);
+        let account = ThrottleKey::account(email);
+        if *self == Self::NONE {
+            return Ok(Charge { pair, account, charged: Vec::new() });
+        }
+        let attempt = self.attempt(pair.clone(), account.clone(), network, now);
+        let charged = throttle::Entity::charge(store.writer(), &attempt).await?;
+        let known = charged.first().is_some_and(|first| first.known_until > attempt.at);
+        let all = if known { 1 } else { attempt.limits.len() };
+        let through = charged.len() >= all && charged.first().is_some_and(|first| first.key == pair);
+        let charge = Charge { pair, account, charged };
+        if through {
+            return Ok(charge);
+        }
+        charge.give_back(store.writer()).await?;
+        Err(refusal(store, &attempt).await)
+    }
+
+    /// The counts, in the order in which they are changed: those that many share come last.
+    fn attempt(
+        &self,
+        pair: ThrottleKey,
+        account: ThrottleKey,
+        network: Network,
+        now: DateTime<Utc>,
+    ) -> Attempt {
+        let in_a_row = |key| {
+            let allowed = allowed(self.account);
+            Limit { key, allowed, allowed_again: allowed, window_ends: 0 }
+        };
+        let spray = allowed(self.network_spray);
+        let from = ThrottleKey::sign_ins_from(network);
+        let from = in_window(from, spray, spray.min(allowed(self.network)), now);
+        let part = allowed(self.server_spray.div_ceil(ThrottleKey::SERVER_PARTS.into()));
+        let server = in_window(ThrottleKey::server(&pair), part, part, now);
+        let limits = [in_a_row(pair), in_a_row(account)].into_iter().chain(from).chain(server).collect();
+        Attempt { at: now.timestamp_millis(), limits, free: allowed(self.free) }
+    }
+}
+
+/// What an attempt was charged to. Left alone, it stays charged.
+#[derive(Debug)]
+#[must_use]
+pub struct Charge {
+    pair: ThrottleKey,
+    account: ThrottleKey,
+    charged: Vec<Charged>,
+}
+
+impl Charge {
+    /// Whether nothing was counted, as nothing is limited.
+    pub fn is_empty(&self) -> bool {
+        self.charged.is_empty()
+    }
+
+    /// The attempt succeeded: its pair and its account have no failures in a row any more, the pair is known, and network
+    /// and server get this one back.
+    pub async fn succeed(&self, db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<(), DbErr> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let Self { pair, account, charged } = self;
+        let known_until = (now + KNOWN).timestamp_millis();
+        throttle::Entity::settle(db, pair, account, now.timestamp_millis(), known_until).await?;
+        for charged in charged.iter().filter(|charged| charged.key != *pair && charged.key != *account) {
+            throttle::Entity::give_back(db, charged).await?;
+        }
+        Ok(())
+    }
+
+    /// The attempt was no guess, or was never judged.
+    pub async fn give_back(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
+        for charged in &self.charged {
+            throttle::Entity::give_back(db, charged).await?;
+        }
+        Ok(())
+    }
+}
