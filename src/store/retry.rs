@@ -87,11 +87,10 @@ impl Retrying {
         self.pool.close_by_ref().await
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers within `limit`.
     pub(super) async fn ping(&self, limit: Duration) -> Result<(), DbErr> {
-        self.within(limit, async { self.pool.ping().await.map_err(|error| (None, error)) })
-            .await
-            .map_err(|(_, error)| error)
+        let ping = self.statement(|| Box::pin(self.pool.ping())).map_err(|error| (None, error));
+        self.within(limit, ping).await.map_err(|(_, error)| error)
     }
 
     async fn statement<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, DbErr>

@@ -3,7 +3,10 @@
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    Connection, SqliteConnection,
+    sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
 
 use super::ACQUIRE;
 
@@ -39,6 +42,9 @@ fn options(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
         .max_lifetime(None::<Duration>)
         .test_before_acquire(false)
         .sqlx_logging(false)
+        .map_sqlx_sqlite_pool_opts(|options| {
+            options.after_release(|connection, _| Box::pin(has_no_transaction(connection)))
+        })
         .map_sqlx_sqlite_opts(move |options| {
             let options = options
                 .in_memory(false)
@@ -57,6 +63,18 @@ fn options(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
             }
         });
     options
+}
+
+/// Whether a connection that comes back to the pool is in no transaction, and may be used again.
+///
+/// SQLite itself rolls a transaction back when the disk is full or broken. The driver's own roll-back then fails, and it
+/// takes the next transaction for one within the first: what is answered afterwards would never be committed.
+async fn has_no_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A roll-back may still be under way.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 #[cfg(test)]
