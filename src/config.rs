@@ -15,7 +15,7 @@ use url::Url;
 use crate::{
     classroom, identity,
     identity::password_hashing::{self, HashEngine},
-    store::{InvalidLocation, Location},
+    store::{self, InvalidLocation, Location},
     throttle::{joins, passwords},
 };
 
@@ -29,6 +29,11 @@ pub struct Data {
     /// The database, `postgres://USER:PASSWORD@HOST/NAME` or `sqlite:PATH` [default: homeroom.db in the data directory]
     #[arg(long, env = "HOMEROOM_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<DatabaseUrl>,
+
+    /// How many connections to PostgreSQL there may be at once (1 to 1000)
+    #[arg(long, env = "HOMEROOM_DATABASE_CONNECTIONS", value_name = "COUNT",
+          default_value_t = store::CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub database_connections: u32,
 }
 
 /// A database URL that has not been read yet. It may hold a password, so that neither help nor errors show it.

@@ -136,7 +136,7 @@ async fn open(data: &Data) -> Result<Store, Failure> {
         .mode(0o700)
         .create(data.directory())
         .map_err(|error| Failure::of(&format!("making {}", data.directory().display()), &error))?;
-    let store = Store::connect(&location)
+    let store = Store::connect_with(&location, data.database_connections)
         .await
         .map_err(|error| Failure::of(&format!("opening the database ({location})"), &error))?;
     store.migrate().await.map_err(|error| Failure::of("bringing the schema up to date", &error))?;
