@@ -14,6 +14,7 @@ mod hostile;
 mod join_codes;
 mod jwts;
 mod logs;
+mod migrations;
 mod origins;
 mod pkce;
 mod races;
