@@ -10,6 +10,7 @@ mod cors;
 mod demo;
 mod durability;
 mod examples;
+mod faults;
 mod hostile;
 mod join_codes;
 mod jwts;

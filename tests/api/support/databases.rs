@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use homeroom::store::Location;
-use sea_orm::{ConnectionTrait, Database};
+use homeroom::store::{Location, Store};
+use sea_orm::ConnectionTrait;
 use url::Url;
 use uuid::Uuid;
 
@@ -25,8 +25,8 @@ impl Kind {
                     "no PostgreSQL: run `scripts/postgres cargo test`, or `scripts/test` for everything",
                 );
                 let name = format!("homeroom_{}", Uuid::from_bytes(random()).simple());
-                let server = Database::connect(&url).await.unwrap();
-                server.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+                let server = Store::connect_with(&url.parse().unwrap(), 1).await.unwrap();
+                server.writer().execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
                 server.close().await.unwrap();
                 let mut url = Url::parse(&url).unwrap();
                 url.set_path(&name);

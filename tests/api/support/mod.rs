@@ -5,6 +5,7 @@ mod chance;
 mod databases;
 mod envelope;
 pub mod process;
+pub mod proxy;
 pub mod signing_in;
 pub mod source;
 

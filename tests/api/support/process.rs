@@ -87,11 +87,21 @@ impl Site {
 
     /// Starts the program, with `input` to read and with no environment but the site's.
     pub fn start(&self, arguments: &[&str], input: &str) -> Program {
+        self.spawn(Command::new(env!("CARGO_BIN_EXE_homeroom")).args(arguments), input)
+    }
+
+    /// The same with files that cannot grow any more once they have `kilobytes`, until [`Server::lift`] is called.
+    pub fn start_within(&self, kilobytes: u32, arguments: &[&str]) -> Program {
+        let script = format!("trap '' XFSZ; ulimit -S -f {kilobytes}; exec \"$0\" \"$@\"");
+        let program = ["-c", &script, env!("CARGO_BIN_EXE_homeroom")];
+        self.spawn(Command::new("bash").args(program).args(arguments), "")
+    }
+
+    fn spawn(&self, command: &mut Command, input: &str) -> Program {
         let number = self.programs.replace(self.programs.get() + 1);
         let file = |stream: &str| self.directory.path().join(format!("{number}.{stream}"));
         let (out, err) = (file("out"), file("err"));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_homeroom"))
-            .args(arguments)
+        let mut child = command
             .current_dir(self.directory.path())
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -120,7 +130,16 @@ impl Site {
     /// changes, so that tokens outlive it.
     pub async fn listen(&self, command: &str) -> Server {
         let arguments = [command, "--listen", "127.0.0.1:0", "--public-url", PUBLIC_URL];
-        let mut program = self.start(&arguments, "");
+        Self::listening(self.start(&arguments, "")).await
+    }
+
+    /// The same with files that cannot grow any more once they have `kilobytes`.
+    pub async fn listen_within(&self, kilobytes: u32, command: &str) -> Server {
+        let arguments = [command, "--listen", "127.0.0.1:0", "--public-url", PUBLIC_URL];
+        Self::listening(self.start_within(kilobytes, &arguments)).await
+    }
+
+    async fn listening(mut program: Program) -> Server {
         let until = Instant::now() + PATIENCE;
         let url = loop {
             let out = program.out();
@@ -193,6 +212,13 @@ impl Server {
     pub async fn crash(self, site: &Site) -> Self {
         drop(self.program);
         site.listen("serve").await
+    }
+
+    /// Lets its files grow again.
+    pub fn lift(&self) {
+        let pid = self.program.child.id().to_string();
+        let status = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status();
+        assert!(status.unwrap().success());
     }
 
     /// Sends it a signal.

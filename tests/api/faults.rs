@@ -1,0 +1,168 @@
+//! What happens when the database fails: nothing that was acknowledged is lost, nothing is done twice, and nobody is told
+//! that it is a fault of ours.
+
+use std::sync::Arc;
+
+use homeroom::{
+    entity::{authorization_code, enrolment, policy_acceptance},
+    store::Store,
+};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
+
+use crate::support::{
+    APP, Kind, OWN_CLASS, PASSWORD, STUDENT, TEACHER, both, exchange_body,
+    process::{Server, Site, heard},
+    proxy::Proxy,
+    sign_in_body,
+};
+
+/// Tries to draw a join code for the teacher's class.
+async fn try_draw(server: &Server, token: &str) -> u16 {
+    heard(server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(token)).await.0
+}
+
+/// A server over PostgreSQL by a way that loses answers, with a database of its own.
+async fn lossy() -> (Site, Proxy, Server, Store) {
+    let site = Site::new(Kind::Postgres).await;
+    let store = Store::connect(&site.location).await.unwrap();
+    let proxy = Proxy::to(&site.location).await;
+    let homeroom::store::Location::Postgres(url) = &proxy.location else { unreachable!() };
+    let site = site.with("HOMEROOM_DATABASE_URL", url);
+    let server = site.listen("demo").await;
+    let app = APP.to_string();
+    site.run(&["app", "set", &app, "--policy-version", "1"]).await.success();
+    (site, proxy, server, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_answer_is_lost_is_told_as_it_was_made() {
+    let (_site, proxy, server, store) = lossy().await;
+
+    proxy.lose_answer_to("INSERT INTO \"authorization_codes\"");
+    let code = server.code(TEACHER, PASSWORD, false).await;
+    let teacher = server.token(&code).await;
+
+    proxy.lose_answer_to("COMMIT");
+    let code = server.code(STUDENT, PASSWORD, true).await;
+    let student = server.token(&code).await;
+    assert_eq!(policy_acceptance::Entity::find().count(store.reader()).await.unwrap(), 1);
+    assert_eq!(authorization_code::Entity::find().count(store.reader()).await.unwrap(), 2);
+
+    proxy.lose_answer_to("UPDATE \"classes\"");
+    let join_code = server.draw(&teacher).await;
+
+    proxy.lose_answer_to("INSERT INTO \"enrolments\"");
+    assert_eq!(server.join(&student, &join_code).await, 201, "it is the student's own place");
+    assert_eq!(enrolment::Entity::find().count(store.reader()).await.unwrap(), 1);
+    assert_eq!(server.join(&student, &join_code).await, 409);
+    assert_eq!(proxy.lost(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redemption_whose_answer_is_lost_gives_no_tokens_then_or_later() {
+    let (_site, proxy, server, _store) = lossy().await;
+    let code = server.code(TEACHER, PASSWORD, false).await;
+    proxy.lose_answer_to("UPDATE \"authorization_codes\"");
+    let answer = server.post("/api/v1/tokens").json(&exchange_body(&code)).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 503);
+    assert!(answer.headers().contains_key("Retry-After"));
+    assert_eq!(proxy.lost(), 1);
+    assert_eq!(server.exchange(&code).await.0, 400, "it was redeemed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_notices_that_the_connections_were_cut_while_nothing_was_asked() {
+    let site = Site::new(Kind::Postgres).await.with("HOMEROOM_DATABASE_CONNECTIONS", "1");
+    let server = site.listen("demo").await;
+    let store = Store::connect(&site.location).await.unwrap();
+    let cut = async || {
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        store.writer().execute_unprepared(cut).await.unwrap();
+    };
+    cut().await;
+    let code = server.code(TEACHER, PASSWORD, false).await;
+    cut().await;
+    let teacher = server.token(&code).await;
+    cut().await;
+    let join_code = server.draw(&teacher).await;
+    let student = server.token(&server.code(STUDENT, PASSWORD, false).await).await;
+    cut().await;
+    assert_eq!(server.join(&student, &join_code).await, 201);
+    cut().await;
+    assert_eq!(heard(server.get("/health/ready")).await.0, 200);
+}
+
+both! {
+    async fn who_finds_the_database_held_by_somebody_else_is_told_to_come_back(kind: Kind) {
+        let site = Site::new(kind).await;
+        let server = Arc::new(site.listen("demo").await);
+        let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
+        let store = Store::connect(&site.location).await.unwrap();
+        // On SQLite nobody else writes meanwhile, on PostgreSQL nobody else to the class.
+        let holder = store.begin().await.unwrap();
+        holder.execute_unprepared("UPDATE classes SET is_active = is_active").await.unwrap();
+        let drawing: Vec<_> = (0..4)
+            .map(|_| {
+                let (server, teacher) = (server.clone(), teacher.clone());
+                tokio::spawn(async move { try_draw(&server, &teacher).await })
+            })
+            .collect();
+        for task in drawing {
+            assert_eq!(task.await.unwrap(), 503);
+        }
+        // What only reads goes on.
+        assert_eq!(heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await.0, 200);
+        assert_eq!(server.try_sign_in(TEACHER, "wrong", false).await.0, 400);
+        holder.rollback().await.unwrap();
+        assert_eq!(try_draw(&server, &teacher).await, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_file_cannot_grow_writers_are_told_to_come_back_and_nothing_is_written_by_halves() {
+    let site = Site::new(Kind::Sqlite).await;
+    drop(site.listen("demo").await);
+    site.run(&["app", "set", &APP.to_string(), "--policy-version", "1"]).await.success();
+    let server = site.listen_within(256, "serve").await;
+    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
+    let store = Store::connect(&site.location).await.unwrap();
+
+    let mut drawn = None;
+    let mut refused = 0;
+    for _ in 0..1000 {
+        let draw = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(&teacher);
+        match heard(draw).await {
+            (200, body) => drawn = Some(body["data"]["joinCode"].as_str().unwrap().to_owned()),
+            (503, _) => refused += 1,
+            other => panic!("{other:?}"),
+        }
+        if refused == 3 {
+            break;
+        }
+    }
+    assert_eq!(refused, 3, "the file could grow");
+    let before = authorization_code::Entity::find().count(store.reader()).await.unwrap();
+    let mut body = sign_in_body(STUDENT);
+    body["acceptPrivacyPolicy"] = true.into();
+    for _ in 0..3 {
+        let answer = server.post("/api/v1/codes").json(&body).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 503);
+        assert!(answer.headers().contains_key("Retry-After"));
+    }
+    // What only reads goes on, and shows what was acknowledged last.
+    let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
+    assert_eq!(class.1["data"]["joinCode"].as_str(), drawn.as_deref());
+    assert_eq!(heard(server.get("/health/live")).await.0, 200);
+    assert_eq!(authorization_code::Entity::find().count(store.reader()).await.unwrap(), before);
+    assert_eq!(policy_acceptance::Entity::find().count(store.reader()).await.unwrap(), 0);
+
+    server.lift();
+    assert_eq!(server.try_sign_in(STUDENT, PASSWORD, true).await.0, 201);
+    let drawn = server.draw(&teacher).await;
+    // What is answered again is on disk again, and others may write.
+    let server = server.crash(&site).await;
+    assert_eq!(policy_acceptance::Entity::find().count(store.reader()).await.unwrap(), 1);
+    let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
+    assert_eq!(class.1["data"]["joinCode"].as_str(), Some(drawn.as_str()));
+}
