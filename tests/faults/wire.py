@@ -1,0 +1,97 @@
+"""HTTP/1.1 as a client speaks it over one connection that is kept, and that says how a request failed."""
+
+import asyncio
+import contextlib
+import json
+import time
+from dataclasses import dataclass
+
+
+class NotSent(Exception):
+    """There was no connection: the request cannot have been carried out."""
+
+
+class Unanswered(Exception):
+    """The connection ended, or the patience, before there was a whole answer: the request may have been carried out."""
+
+    def __init__(self, reason, sent):
+        super().__init__(reason)
+        self.sent = sent
+
+
+@dataclass(slots=True)
+class Answer:
+    status: int
+    headers: dict
+    body: bytes
+    sent: float
+    answered: float
+
+    def json(self):
+        """The body, or `None` if it is no JSON."""
+        if self.headers.get("content-type") != "application/json":
+            return None
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+class Connection:
+    def __init__(self, port):
+        self.port = port
+        self.streams = None
+
+    async def ask(self, method, path, token=None, body=None, patience=20.0, hang_up=None):
+        """Sends a request and reads the whole answer. `hang_up` ends the connection so many seconds after sending."""
+        content = b"" if body is None else json.dumps(body).encode()
+        head = [f"{method} {path} HTTP/1.1", "Host: homeroom.test", f"Content-Length: {len(content)}"]
+        if body is not None:
+            head.append("Content-Type: application/json")
+        if token is not None:
+            head.append(f"Authorization: Bearer {token}")
+        request = "\r\n".join([*head, "", ""]).encode() + content
+        if self.streams is None:
+            try:
+                async with asyncio.timeout(5):
+                    self.streams = await asyncio.open_connection("127.0.0.1", self.port)
+            except (OSError, TimeoutError) as error:
+                raise NotSent(str(error)) from error
+        reader, writer = self.streams
+        sent = time.monotonic()
+        try:
+            async with asyncio.timeout(patience):
+                writer.write(request)
+                if hang_up is not None:
+                    await asyncio.sleep(hang_up)
+                    raise ConnectionAbortedError("hung up")
+                status, headers, answer, keep = await self._read(reader)
+        except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
+            self.close()
+            raise Unanswered(type(error).__name__, sent) from error
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        answered = time.monotonic()
+        if not keep:
+            self.close()
+        return Answer(status, headers, answer, sent, answered)
+
+    async def _read(self, reader):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        headers = {}
+        for line in filter(None, head[1:]):
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        keep = headers.get("connection", "").lower() != "close" and "content-length" in headers
+        if "content-length" in headers:
+            body = await reader.readexactly(int(headers["content-length"]))
+        else:
+            body = await reader.read()
+        return int(head[0].split()[1]), headers, body, keep
+
+    def close(self):
+        if self.streams is not None:
+            with contextlib.suppress(Exception):
+                self.streams[1].transport.abort()
+            self.streams = None
