@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 
 from load import Health, Load, School
-from machines import AS_ROOT, Broken, Haproxy, Node, Postgres, Relay, Sqlite, Tmpfs, run
+from machines import AS_ROOT, Broken, Haproxy, Node, Postgres, Relay, Sqlite, Tmpfs, run, send
 from wire import Connection
 
 # The bound of the recovery, in seconds.
@@ -235,11 +235,11 @@ async def pg_pause(trial, postgres):
     """All processes of PostgreSQL stand still for eight seconds."""
     await trial.cluster(postgres)
     async with trial.fault():
-        postgres.signal(signal.SIGSTOP)
+        send(signal.SIGSTOP, postgres.processes())
         try:
             await asyncio.sleep(8)
         finally:
-            postgres.signal(signal.SIGCONT)
+            send(signal.SIGCONT, postgres.processes())
 
 
 @scenario("pg-vanish", 40, {"503", "proxy"}, database_gone=True)
@@ -270,6 +270,25 @@ async def cut(trial, postgres):
         for _ in range(20):
             relay.cut()
             await asyncio.sleep(random.uniform(0.2, 0.8))
+
+
+@scenario("pg-late", 30, {"503", "proxy"})
+async def pg_late(trial, postgres):
+    """Half of PostgreSQL's backends stand still, lose their connections, and do two seconds later what they were told."""
+    relay = Relay(postgres.port)
+    await trial.cluster(postgres, relay)
+    async with trial.fault():
+        for _ in range(5):
+            backends = await asyncio.to_thread(postgres.backends, trial.name)
+            stopped = random.sample(backends, len(backends) // 2)
+            send(signal.SIGSTOP, stopped)
+            try:
+                await asyncio.sleep(0.1)
+                relay.cut()
+                await asyncio.sleep(2)
+            finally:
+                send(signal.SIGCONT, stopped)
+            await asyncio.sleep(1)
 
 
 @scenario("slow", 25, {"503", "proxy"})
@@ -469,6 +488,8 @@ async def main():
     asked = parser.parse_args()
     if unknown := [name for name in asked.scenario if name not in SCENARIOS]:
         parser.error(f"there is no scenario {unknown[0]}; there are {' '.join(SCENARIOS)}")
+    # However it is ended, what it started ends with it.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
     names = asked.scenario or (QUICK if asked.quick else ALL)
     results = {}
     with tempfile.TemporaryDirectory(prefix="homeroom-faults-") as temporary:

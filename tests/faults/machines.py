@@ -36,6 +36,13 @@ def run(*command, **options):
     return done.stdout
 
 
+def send(number, processes):
+    """Sends a signal to those of the processes that are there still."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, number)
+
+
 def free_port():
     """A port below those that the kernel hands out, so that nobody takes it while its server is down."""
     while True:
@@ -149,14 +156,14 @@ class Postgres:
                 if int(stat.read_text().rpartition(")")[2].split()[1]) == postmaster:
                     yield int(stat.parent.name)
 
-    def signal(self, number):
-        for process in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, number)
+    def backends(self, database):
+        """The processes that answer the connections to one database."""
+        rows = self.query("postgres", f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}'")
+        return [int(process) for (process,) in rows]
 
     def end(self):
         if (self.data / "postmaster.pid").exists():
-            self.signal(signal.SIGCONT)
+            send(signal.SIGCONT, self.processes())
             self.stop()
 
     def database(self, name):
@@ -320,8 +327,9 @@ class Pair:
             await asyncio.Event().wait()
 
     def abort(self):
-        for writer in (self.writer, self.far_writer):
-            writer.transport.abort()
+        self.writer.transport.abort()
+        # What was passed on before is read before the end is.
+        self.far_writer.close()
         for task in self.tasks:
             task.cancel()
 
