@@ -107,8 +107,13 @@ ALLOWED = {
     "join": {201: None, 400: "INVALID_JOIN_CODE", 409: "ALREADY_ENROLLED"},
     "sign in": {201: None},
     "redeem": {201: None, 400: "[E4000]"},
+    "guess": {400: "[E4000]", 429: "[E4290]"},
 }
 WRITES = {("draw", 200), ("join", 201), ("sign in", 201), ("redeem", 201)}
+
+
+def credentials(email, password):
+    return {"appUuid": APP, "email": email, "password": password, "state": STATE, "redirectUri": REDIRECT_URI}
 
 
 def error_code(body):
@@ -137,7 +142,7 @@ class Load:
         )
         random.shuffle(self.places)
         self.tasks = []
-        self.stopping = False
+        self.paused = self.stopping = False
 
     async def ask(self, connection, operation, method, path, token=None, body=None, **options):
         """One request: its answer if it is one that the operation may give, `None` if it failed or is in doubt.
@@ -220,8 +225,15 @@ class Load:
             self.ledger.classes[class_id].reads.append(Read(answer.sent, answer.answered, code))
         return answer
 
+    async def guess(self, connection):
+        """Tries a password. Answers after how many seconds another one is welcome."""
+        answer = await self.ask(
+            connection, "guess", "POST", "/api/v1/codes", body=credentials("guessed@example.com", "wrong")
+        )
+        return int(answer.headers.get("retry-after", 0)) if answer else 0
+
     async def sign_in(self, connection, email):
-        body = {"appUuid": APP, "email": email, "password": PASSWORD, "state": STATE, "redirectUri": REDIRECT_URI}
+        body = credentials(email, PASSWORD)
         try:
             answer = await self.ask(connection, "sign in", "POST", "/api/v1/codes", body=body)
         except NotSent:
@@ -257,6 +269,9 @@ class Load:
     async def _work(self):
         connection = Connection(self.door)
         while not self.stopping:
+            if self.paused:
+                await asyncio.sleep(0.05)
+                continue
             chance = random.random()
             if chance < 0.45:
                 busy = random.random() < 0.5
@@ -317,6 +332,13 @@ class Load:
     async def stop(self):
         self.stopping = True
         await asyncio.gather(*self.tasks)
+
+    async def read_busy_classes(self):
+        """Answers whether all could be read."""
+        connection = Connection(self.door)
+        answers = [await self.read(connection, class_id) for class_id in self.class_ids[:BUSY_CLASSES]]
+        connection.close()
+        return all(answers)
 
     async def check(self):
         """Reads everything once more, and judges. The load has stopped."""

@@ -21,7 +21,11 @@ AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
 PATIENCE = 60.0
 
 # Limits that one client on one address would meet at once; what is tested here is not them.
-NO_LIMITS = {"HOMEROOM_JOIN_CODE_RATE": "0"}
+NO_LIMITS = {
+    "HOMEROOM_JOIN_CODE_RATE": "0",
+    "HOMEROOM_JOIN_USER_FAILURES": "0",
+    "HOMEROOM_JOIN_ADDRESS_FAILURES": "0",
+}
 
 
 class Broken(Exception):
