@@ -22,8 +22,8 @@ TEACHERS, STUDENTS, CLASSES = 4, 12, 320
 # So many classes are drawn for by everybody at once.
 BUSY_CLASSES = 8
 WORKERS = 16
-# What takes longer counts as not yet recovered.
-SLOW = 2.0
+# Whoever waits longer, in seconds, is not served yet.
+SLOW = 5.0
 
 
 class School:
