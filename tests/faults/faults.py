@@ -276,7 +276,7 @@ async def cut(trial, postgres):
 
 @scenario("pg-late", 30, {"503", "proxy"})
 async def pg_late(trial, postgres):
-    """Half of PostgreSQL's backends stand still, lose their connections, and do two seconds later what they were told."""
+    """Half of PostgreSQL's backends stand still, lose their connections, and do two seconds late what they were told."""
     relay = Relay(postgres.port)
     await trial.cluster(postgres, relay)
     async with trial.fault():
@@ -311,7 +311,7 @@ async def slow(trial, postgres):
 
 @scenario("term-bare", 25, {"503", "proxy", "cut", "refused"})
 async def term_bare(trial, postgres):
-    """Each node in turn is told to end without HAProxy being told, twice: what it sends meanwhile may be cut."""
+    """Each node in turn is told to end, and HAProxy is not: what it sends at that moment may find a closed door."""
     await trial.cluster(postgres)
     for node in trial.nodes * 2:
         async with trial.fault():

@@ -1,8 +1,8 @@
 """What was asked and what was answered, and whether the two can both be true.
 
 Every request has the instant at which its sending began, and the one at which its answer had been read. A request
-without an answer, or with a 5xx, is *in doubt*: it may have been carried out, then or later. Nothing else is unclear, and
-so a history convicts the server if no order of events explains it.
+without an answer, or with a 5xx, is *in doubt*: it may have been carried out, then or later. Nothing else is unclear,
+and so a history convicts the server if no order of events explains it.
 """
 
 import bisect
