@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     entropy::Entropy,
     identity::{self, Identity, password_hashing::PasswordHashing, signing_keys::SigningKeys},
+    ops::{Metrics, MetricsError},
     store::Store,
 };
 
@@ -33,6 +34,8 @@ pub struct Parts {
     pub keys: SigningKeys,
     /// The server's own address, as its users know it.
     pub public_url: Url,
+    /// For how many seconds browsers are told to use nothing but HTTPS, if at all.
+    pub hsts: Option<u32>,
     /// What an operator decides of signing in.
     pub identity: identity::Settings,
     /// What an operator decides of classes.
@@ -50,23 +53,43 @@ pub struct App {
     pub classroom: Arc<Classroom>,
     store: Store,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     public_url: Url,
     trusted_proxies: TrustedProxies,
+    hsts: Option<u32>,
 }
 
 impl App {
     /// Furnishes the rooms.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, clock, entropy, hashing, keys, public_url, identity, classroom, trusted_proxies } =
-            parts;
-        Self {
-            identity: Arc::new(Identity::new(store.clone(), entropy.clone(), hashing, keys, identity)),
-            classroom: Arc::new(Classroom::new(store.clone(), entropy, classroom)),
+        let Parts {
             store,
             clock,
+            entropy,
+            hashing,
+            keys,
+            public_url,
+            trusted_proxies,
+            hsts,
+            identity,
+            classroom,
+        } = parts;
+        Self {
+            identity: Arc::new(Identity::new(store.clone(), entropy.clone(), hashing, keys, identity)),
+            classroom: Arc::new(Classroom::new(store.clone(), entropy.clone(), classroom)),
+            store,
+            clock,
+            entropy,
             public_url,
             trusted_proxies: TrustedProxies::new(trusted_proxies),
+            hsts,
         }
+    }
+
+    /// Begins to measure, and gives what was measured. Once in a process, and before the door is made, which keeps to
+    /// the recorder that it finds.
+    pub fn metrics(&self) -> Result<Metrics, MetricsError> {
+        Metrics::record(self.store.clone())
     }
 
     /// The HTTP door.
@@ -80,6 +103,6 @@ impl App {
         openapi::document();
         let service = OpenApiService::new(operations, "Homeroom", openapi::VERSION).into_endpoint();
         let service = service.data(self.trusted_proxies.clone());
-        Boundary::new(service, self.identity.clone(), self.clock.clone())
+        Boundary::new(service, self.identity.clone(), self.clock.clone(), self.entropy.clone(), self.hsts)
     }
 }

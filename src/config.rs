@@ -7,7 +7,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
@@ -149,6 +149,47 @@ pub struct Throttling {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// A JSON object a line, with the spans that it stands in.
+    Json,
+}
+
+/// How the server is reached, and by whom it is watched.
+#[derive(Debug, Clone, Args)]
+pub struct Doors {
+    /// The address and port to answer `GET /metrics` on, for Prometheus [default: nothing is measured]
+    #[arg(long, env = "HOMEROOM_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
+
+    /// How many connections there may be at once, each with up to 32 KiB; more wait in the system's queue
+    #[arg(long, env = "HOMEROOM_MAX_CONNECTIONS", value_name = "COUNT", default_value = "1024")]
+    pub max_connections: NonZeroUsize,
+
+    /// The certificate to show, with its chain, as PEM; read again every minute [default: no TLS, as behind a proxy]
+    #[arg(long, env = "HOMEROOM_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, as PEM [default: no TLS]
+    #[arg(long, env = "HOMEROOM_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Tells browsers to use nothing but HTTPS for as many seconds (RFC 6797) [default: they are not told]
+    #[arg(long, env = "HOMEROOM_HSTS", value_name = "SECONDS")]
+    pub hsts: Option<u32>,
+}
+
+impl Doors {
+    /// The files of the certificate and of its key, if there is to be TLS.
+    pub fn tls(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert.as_deref().zip(self.tls_key.as_deref())
+    }
+}
+
 /// What `serve` and `demo` take.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
@@ -157,7 +198,7 @@ pub struct Config {
     pub listen: SocketAddr,
 
     /// The server's own URL, as its users know it: issuer and audience of the tokens [default: http:// and the listen
-    /// address; required when that is a wildcard]
+    /// address; https:// with --tls-cert; required when that is a wildcard]
     #[arg(long, env = "HOMEROOM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<Url>,
 
@@ -168,6 +209,14 @@ pub struct Config {
     /// Which log lines to write to standard error, such as `warn` or `info,homeroom=debug`
     #[arg(long, env = "HOMEROOM_LOG", value_name = "FILTER", default_value = "info", value_parser = log_filter)]
     pub log: String,
+
+    /// How to write them: `human`, or `json` with a line for each
+    #[arg(long, env = "HOMEROOM_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub doors: Doors,
 
     /// How long an authorization code can be redeemed, in seconds (10 to 600)
     #[arg(long, env = "HOMEROOM_CODE_LIFE", value_name = "SECONDS", default_value_t = 60,
@@ -203,8 +252,13 @@ impl Config {
         match &self.public_url {
             Some(url) => Ok(url.clone()),
             None if listening.ip().is_unspecified() => Err(PublicUrlRequired),
-            None => Url::parse(&format!("http://{listening}")).map_err(|_| PublicUrlRequired),
+            None => Url::parse(&format!("{}://{listening}", self.scheme())).map_err(|_| PublicUrlRequired),
         }
+    }
+
+    /// What is spoken on the address that is listened on.
+    pub fn scheme(&self) -> &'static str {
+        if self.doors.tls().is_some() { "https" } else { "http" }
     }
 
     /// The sign-in room's part.

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | doors | [`api`] | the contract: typed handlers from which the document is made. [`api::boundary`] is passed first and last |
 //! | | [`cli`] | one file per command |
+//! | | [`ops`] | metrics, on a listener of their own |
 //! | rooms | [`identity`] | who somebody is: signing in, codes, tokens, accounts, apps |
 //! | | [`classroom`] | classes, join codes, enrolments |
 //! | ground | [`domain`] | values with rules: no HTTP, no statement, no clock |
@@ -15,15 +16,16 @@
 //! | | [`store`] | connecting to SQLite or PostgreSQL, telling their failures apart, and writing in batches |
 //! | | [`throttle`] | the limits on guessing, counted in the database for every node |
 //! | | [`clock`], [`entropy`] | the only places that ask the machine for time and chance |
+//! | | [`metric`] | what is counted and timed: names and their meaning |
 //!
 //! Beside them stand [`app`], where rooms and doors are put together; [`config`], what an operator decides; and
 //! [`listener`], which turns connections into requests.
 //!
 //! # Who may import whom
 //!
-//! `cli -> app, config, rooms, ground`; `app -> api, rooms, ground`; `api -> rooms, ground`; rooms know neither each
-//! other nor HTTP; `throttle -> entity, domain, store`; `entity -> domain`; `domain -> entropy`; `store` and `migration` import nothing of ours but the
-//! schema. A test holds the house to this.
+//! `cli -> app, config, rooms, ground`; `app -> api, ops, rooms, ground`; `api, ops -> rooms, ground`; rooms know neither
+//! each other nor HTTP; `throttle -> entity, domain, store`; `entity -> domain`; `domain -> entropy`; `store` and
+//! `migration` import nothing of ours but the schema and the metrics' names. A test holds the house to this.
 //!
 //! # Where a thing is said
 //!
@@ -44,5 +46,7 @@ pub mod entity;
 pub mod entropy;
 pub mod identity;
 pub mod listener;
+pub mod metric;
+pub mod ops;
 pub mod store;
 pub mod throttle;

@@ -10,7 +10,6 @@ use poem::{
     error::{NotFoundError, ResponseError},
     http::{HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
 };
-
 use tracing::Instrument;
 
 use super::{
@@ -19,9 +18,11 @@ use super::{
     failure::Failure,
     identity::error::Code,
     json::MAX_BODY,
+    observation::Observer,
     openapi::{self, PathItem},
+    protection::Protection,
 };
-use crate::{clock::Clock, identity::Identity};
+use crate::{clock::Clock, entropy::Entropy, identity::Identity};
 
 /// The one instant of a request: everything in it is judged, stored and told by this time.
 #[derive(Debug, Clone, Copy)]
@@ -137,12 +138,21 @@ pub struct Boundary<E> {
     inner: E,
     identity: Arc<Identity>,
     clock: Arc<dyn Clock>,
+    observer: Observer,
+    protection: Protection,
 }
 
 impl<E: Endpoint> Boundary<E> {
-    /// Stands before `inner`.
-    pub fn new(inner: E, identity: Arc<Identity>, clock: Arc<dyn Clock>) -> Self {
-        Self { inner, identity, clock }
+    /// Stands before `inner`. With `hsts`, browsers are told to use nothing but HTTPS for as many seconds.
+    pub fn new(
+        inner: E,
+        identity: Arc<Identity>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        hsts: Option<u32>,
+    ) -> Self {
+        let (observer, protection) = (Observer::new(entropy), Protection::new(hsts));
+        Self { inner, identity, clock, observer, protection }
     }
 
     /// The answer to a request for `path`, if the document has it.
@@ -188,9 +198,7 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
         normalize(&mut request);
         let asked = Asked { family: Family::of(request.uri().path()), at, with_token: bears_token(&request) };
         let path = openapi::document().path(request.uri().path());
-        // The log knows the route, never the path or the query: those may hold a join code.
-        let route = path.map_or("none", PathItem::template);
-        let span = tracing::info_span!("request", method = %request.method(), route);
+        let observation = self.observer.begin(&request, path, at);
         let answered = async {
             let answer = AssertUnwindSafe(self.answer(path, asked, request)).catch_unwind();
             match tokio::time::timeout(TIME_LIMIT, answer).await {
@@ -202,7 +210,10 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
                 Err(_) => asked.give_up(),
             }
         };
-        Ok(answered.instrument(span).await)
+        let mut answer = answered.instrument(observation.span()).await;
+        self.protection.add(&mut answer, path);
+        observation.end(&mut answer);
+        Ok(answer)
     }
 }
 

@@ -17,4 +17,7 @@ pub mod service;
 
 mod cors;
 mod form;
+mod observation;
+mod protection;
 mod text;
+mod trace;

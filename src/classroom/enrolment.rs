@@ -16,7 +16,7 @@ use crate::{
         class,
         enrolment::{self, Status},
     },
-    store,
+    metric, store,
     throttle::Refusal,
 };
 
@@ -100,7 +100,10 @@ impl Classroom {
             updated_at: now,
         };
         match enrolment::Entity::admit(self.store.idempotent(), &enrolment, code).await {
-            Ok(true) => Ok(enrolment),
+            Ok(true) => {
+                metrics::counter!(metric::ENROLMENTS).increment(1);
+                Ok(enrolment)
+            }
             Ok(false) => self.why_not_admitted(enrolment).await,
             Err(error) if store::kind(&error) == store::Kind::Dangling => Err(JoinError::NoSuchUser),
             Err(error) => Err(error.into()),

@@ -10,6 +10,7 @@ use super::Classroom;
 use crate::{
     domain::join_code::JoinCode,
     entity::class::{self, Replacement},
+    metric,
     store::{
         self, Store,
         batch::{BatchError, Statement},
@@ -69,10 +70,14 @@ impl Classroom {
             let draw =
                 Replacement { id: class, owner_id: owner, code: code.clone(), expires_at, now, draws: 1 };
             match self.draws.ask(draw).await {
-                Ok(Outcome::Replaced) => return Ok(Drawn { code, expires_at }),
+                Ok(Outcome::Replaced) => {
+                    metrics::counter!(metric::JOIN_CODES_DRAWN).increment(1);
+                    return Ok(Drawn { code, expires_at });
+                }
                 Ok(Outcome::NoSuchClass) => return Err(DrawError::NoSuchClass),
                 Ok(Outcome::NotOwner) => return Err(DrawError::NotOwner),
                 Ok(Outcome::TooOften { retry_after_seconds }) => {
+                    metrics::counter!(metric::THROTTLED, "kind" => "draw").increment(1);
                     return Err(DrawError::TooOften { retry_after_seconds });
                 }
                 Err(BatchError::Failed(error)) if store::kind(&error) == store::Kind::Taken => {}

@@ -1,23 +1,31 @@
 //! `homeroom serve`
 
-use std::{io::IsTerminal, sync::Arc, time::Duration};
+use std::{error::Error, future::pending, io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+    time::interval,
+};
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use super::{Failure, open, say};
 use crate::{
     app::{App, Parts},
     clock::{Clock, SystemClock},
-    config::{Config, issuer},
+    config::{Config, LogFormat, issuer},
     entropy::OsEntropy,
     identity::{password_hashing::PasswordHashing, signing_keys::SigningKeys},
-    listener::{Limits, Listener},
+    listener::{Limits, Listener, Tls, TlsError},
     store::Store,
 };
 
-/// How often keys are read again and what has expired is swept away.
+/// How often keys and the certificate are read again, and what has expired is swept away.
 const UPKEEP: Duration = Duration::from_mins(1);
+/// How often what was observed is sorted into its histograms. It takes memory until then.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// How many may ask for metrics at once.
+const METRICS_CONNECTIONS: usize = 16;
 
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let (store, hashing) = prepare(config).await?;
@@ -27,7 +35,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 /// What there is to do before anything is served. What makes no sense is said before anything is made.
 pub async fn prepare(config: &Config) -> Result<(Store, PasswordHashing), Failure> {
     config.public_url(config.listen).map_err(|error| Failure::Usage(error.to_string()))?;
-    log_to_stderr(&config.log);
+    log_to_stderr(&config.log, config.log_format);
     let store = open(&config.data).await?;
     let hashing = PasswordHashing::start(config.hashing.settings(), &OsEntropy)
         .map_err(|error| Failure::of("starting the password hash", &error))?;
@@ -35,13 +43,15 @@ pub async fn prepare(config: &Config) -> Result<(Store, PasswordHashing), Failur
 }
 
 /// Log lines go to standard error. Of a panic they say where it was: its words may hold anything.
-fn log_to_stderr(filter: &str) {
+fn log_to_stderr(filter: &str, format: LogFormat) {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        // The request's span may have others inside of it, and it is the one that has the id.
+        LogFormat::Json => lines.json().with_current_span(false).with_span_list(true).boxed(),
+    };
     // A second subscriber in one process is refused, and the first one goes on.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(EnvFilter::new(filter)).try_init();
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
         tracing::error!(place, "a panic");
@@ -57,10 +67,13 @@ pub async fn listen(
 ) -> Result<(), Failure> {
     let keys = SigningKeys::open(&config.data.keys(), SystemClock.now(), &OsEntropy)
         .map_err(|error| Failure::of("opening the signing keys", &error))?;
-    let listener = Listener::bind(config.listen)
-        .await
-        .map_err(|error| Failure::of(&format!("listening on {}", config.listen), &error))?;
-    let address = listener.local_addr().map_err(|error| Failure::of("listening", &error))?;
+    let tls = config
+        .doors
+        .tls()
+        .map(|(certificate, key)| Tls::open(certificate, key))
+        .transpose()
+        .map_err(|error| Failure::of("opening the certificate", &error))?;
+    let (listener, address) = bind(config.listen).await?;
     let public_url = config.public_url(address).map_err(|error| Failure::Usage(error.to_string()))?;
     let known_as = issuer(&public_url);
     let app = App::new(Parts {
@@ -73,13 +86,38 @@ pub async fn listen(
         classroom: config.classroom(),
         public_url,
         trusted_proxies: config.throttling.trusted_proxies.clone(),
+        hsts: config.doors.hsts,
     });
     let stop = stop().map_err(|error| Failure::of("listening for signals", &error))?;
-    let upkeep = tokio::spawn(keep_up(app.clone()));
-    say(&format!("listening on http://{address}"));
+    let mut beside = JoinSet::new();
+    // Whoever looks after the server has a door of its own, which is open until the other one is closed.
+    let watched = match config.doors.metrics_listen {
+        None => None,
+        Some(address) => {
+            let metrics = app.metrics().map_err(|error| Failure::of("keeping metrics", &error))?;
+            let (listener, address) = bind(address).await?;
+            let limits = Limits { max_connections: METRICS_CONNECTIONS, ..Limits::default() };
+            let serving = listener.serve(metrics.endpoint(), limits, pending());
+            beside.spawn(async move { _ = serving.await });
+            beside.spawn(async move {
+                let mut ticks = interval(METRICS_UPKEEP);
+                loop {
+                    ticks.tick().await;
+                    metrics.keep_up();
+                }
+            });
+            Some(address)
+        }
+    };
+    let endpoint = app.endpoint();
+    beside.spawn(keep_up(app, tls.clone()));
+    let watched =
+        watched.map_or_else(String::new, |address| format!("\nmetrics on http://{address}/metrics"));
+    say(&format!("listening on {}://{address}{watched}", config.scheme()));
     welcome(&known_as);
-    let drained = listener.serve(app.endpoint(), Limits::default(), stop).await;
-    upkeep.abort();
+    let limits = Limits { max_connections: config.doors.max_connections.get(), ..Limits::default() };
+    let drained = listener.secured(tls).serve(endpoint, limits, stop).await;
+    beside.abort_all();
     tracing::info!(cut = drained.cut, "stopped");
     Ok(())
 }
@@ -96,24 +134,45 @@ fn stop() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
+async fn bind(address: SocketAddr) -> Result<(Listener, SocketAddr), Failure> {
+    let failed = |error| Failure::of(&format!("listening on {address}"), &error);
+    let listener = Listener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
 /// What is done beside the requests, over and over. Each goes its own pace: a database that hangs must not keep the
 /// keys from being read.
-async fn keep_up(app: App) {
+async fn keep_up(app: App, tls: Option<Tls>) {
     let keys = async {
-        let mut ticks = tokio::time::interval(UPKEEP);
+        let mut ticks = interval(UPKEEP);
         loop {
             ticks.tick().await;
             app.identity.keys().reload();
+            if let Some(tls) = &tls {
+                tell_of_certificate(tls.reload());
+            }
         }
     };
     let sweep = async {
-        let mut ticks = tokio::time::interval(UPKEEP);
+        let mut ticks = interval(UPKEEP);
         loop {
             ticks.tick().await;
             if let Err(error) = app.identity.sweep(SystemClock.now()).await {
-                tracing::warn!(%error, "expired codes could not be swept away");
+                tracing::warn!(%error, "what has expired could not be swept away");
             }
         }
     };
     tokio::join!(keys, sweep);
+}
+
+fn tell_of_certificate(reloaded: Result<bool, TlsError>) {
+    match reloaded {
+        Ok(true) => tracing::info!("another certificate is shown from now on"),
+        Ok(false) => {}
+        Err(error) => {
+            let cause = error.source().map(ToString::to_string);
+            tracing::warn!(%error, cause, "the certificate stays as it was");
+        }
+    }
 }

@@ -21,6 +21,7 @@ use self::{password_hashing::PasswordHashing, signing_keys::SigningKeys, verifie
 use crate::{
     entity::authorization_code,
     entropy::Entropy,
+    metric,
     store::Store,
     throttle::{self, passwords},
 };
@@ -66,7 +67,12 @@ impl Identity {
     /// Clears away what time has made worthless, a small batch at a time, so that nobody waits behind it.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
         const BATCH: u64 = 500;
-        while authorization_code::Entity::sweep(self.store.idempotent(), now, BATCH).await? == BATCH {
+        loop {
+            let swept = authorization_code::Entity::sweep(self.store.idempotent(), now, BATCH).await?;
+            metrics::counter!(metric::CODES_EXPIRED).increment(swept);
+            if swept < BATCH {
+                break;
+            }
             tokio::task::yield_now().await;
         }
         while throttle::sweep(&self.store, now, BATCH).await? == BATCH {

@@ -155,6 +155,7 @@ impl Identity {
             store::Kind::Dangling => SignInError::Credentials,
             _ => error.into(),
         })?;
+        metrics::counter!(crate::metric::CODES_ISSUED).increment(1);
         Ok(url)
     }
 

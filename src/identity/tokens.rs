@@ -16,6 +16,7 @@ use crate::{
         redirect_uri::RedirectUri, state::State,
     },
     entity::{app, authorization_code, user},
+    metric,
 };
 
 /// The `typ` of an access token (RFC 9068 section 2.1).
@@ -123,6 +124,7 @@ impl Identity {
         if !self.redeem(&request.code, now).await? {
             return Err(ExchangeError::Refused);
         }
+        metrics::counter!(metric::CODES_REDEEMED).increment(1);
         Ok(self.tokens(&request, issued, &app, &user, now)?)
     }
 

@@ -1,7 +1,9 @@
-//! The accept loop: HTTP/1.1 on TCP, with limits on what a caller can hold on to before its request is
+//! The accept loop: HTTP/1.1 on TCP, over TLS or not, with limits on what a caller can hold on to before its request is
 //! read, and an orderly end.
 //!
 //! It hands every request to a poem endpoint, as poem's own server would, which has none of these limits.
+
+mod tls;
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -16,10 +18,17 @@ use poem::{
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream, ToSocketAddrs},
+    sync::watch,
     task::{JoinError, JoinSet},
     time,
 };
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
+
+pub use self::tls::{Tls, TlsError};
+use crate::metric;
 
 /// The least buffer that hyper works with, in bytes.
 const MIN_BUFFER: usize = 8 * 1024;
@@ -32,13 +41,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// How long the head of a request may take, from the connection or the end of the previous request on;
-    /// and so how long a connection may idle.
+    /// and so how long a connection may idle. A TLS handshake may take as long, before that.
     pub header_timeout: Duration,
+    /// How long a caller may leave what it is sent unread.
+    pub write_timeout: Duration,
     /// How many header fields a request may have.
     pub max_headers: usize,
     /// How many bytes the head of a request may have.
     pub max_head_bytes: usize,
-    /// How many connections there may be at once. More wait in the system's queue.
+    /// How many connections there may be at once. More wait in the system's queue. One that comes when half of them are
+    /// there is closed after its first answer, so that the queue moves on, whatever the others do.
     pub max_connections: usize,
     /// How long requests that are running at the shutdown may take to finish.
     pub drain: Duration,
@@ -48,9 +60,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(10),
             max_headers: 64,
-            max_head_bytes: 32 * 1024,
-            max_connections: 8192,
+            max_head_bytes: 16 * 1024,
+            max_connections: 1024,
             drain: Duration::from_secs(10),
         }
     }
@@ -65,17 +78,27 @@ pub struct Drained {
 
 /// A socket that connections arrive at.
 #[derive(Debug)]
-pub struct Listener(TcpListener);
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Tls>,
+}
 
 impl Listener {
     /// Begins to listen. Connections queue up from here on, and are answered by [`serve`](Self::serve).
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(Self)
+        let socket = TcpListener::bind(address).await?;
+        Ok(Self { socket, tls: None })
+    }
+
+    /// Speaks TLS, if there is a certificate to show.
+    #[must_use]
+    pub fn secured(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Where it listens: the port that the system has chosen if it was asked for port 0.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.local_addr()
     }
 
     /// Has `endpoint` answer every request until `shutdown` is ready. From then on nothing is accepted, idle
@@ -88,21 +111,37 @@ impl Listener {
         limits: Limits,
         shutdown: impl Future<Output = ()>,
     ) -> Drained {
-        let endpoint = Arc::new(endpoint);
-        let http = http(&limits);
         let graceful = GracefulShutdown::new();
+        let (serving, served) = watch::channel(());
+        let service = Service {
+            endpoint: Arc::new(endpoint),
+            http: http(&limits),
+            tls: self.tls.as_ref().map(Tls::acceptor),
+            limits,
+            served,
+        };
+        let open = metrics::gauge!(metric::CONNECTIONS);
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
-                Some(ended) = connections.join_next() => report_panic(ended),
+                Some(ended) = connections.join_next() => {
+                    open.decrement(1);
+                    report_panic(ended);
+                }
                 (stream, remote) = self.accept(), if connections.len() < limits.max_connections => {
-                    connections.spawn(answer(stream, remote, http.clone(), graceful.watcher(), Arc::clone(&endpoint)));
+                    open.increment(1);
+                    let mut service = service.clone();
+                    if connections.len() >= limits.max_connections / 2 {
+                        // From here on there is a place for everybody in turn, and not for the same ones over and over.
+                        service.http.keep_alive(false);
+                    }
+                    connections.spawn(service.answer(stream, remote, graceful.watcher()));
                 }
             }
         }
-        drop(self);
+        drop((self, serving));
 
         let ended = async {
             while let Some(ended) = connections.join_next().await {
@@ -119,7 +158,7 @@ impl Listener {
     /// The next connection. Being dropped in between loses none.
     async fn accept(&self) -> (TcpStream, SocketAddr) {
         loop {
-            match self.0.accept().await {
+            match self.socket.accept().await {
                 Ok(connection) => return connection,
                 // The caller was gone before its turn came; the next one may be there.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -144,24 +183,70 @@ fn http(limits: &Limits) -> http1::Builder {
     http
 }
 
-/// Answers the requests of one connection until it ends.
-async fn answer<E: Endpoint + 'static>(
-    stream: TcpStream,
-    remote: SocketAddr,
-    http: http1::Builder,
-    shutdown: Watcher,
+/// What a connection is answered with.
+struct Service<E> {
     endpoint: Arc<E>,
-) {
-    // Neither fails unless the caller is gone already, which reading will tell.
-    _ = stream.set_nodelay(true);
-    let local = LocalAddr(stream.local_addr().map(Addr::from).unwrap_or_default());
-    let service = service_fn(|request| {
-        let endpoint = Arc::clone(&endpoint);
-        let request = Request::from((request, local.clone(), RemoteAddr(remote.into()), Scheme::HTTP));
-        async move { Ok::<_, Infallible>(hyper::Response::from(endpoint.get_response(request).await)) }
-    });
-    if let Err(error) = shutdown.watch(http.serve_connection(TokioIo::new(stream), service)).await {
-        tracing::debug!(%remote, %error, "a connection ended early");
+    http: http1::Builder,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    /// Closed when the shutdown begins.
+    served: watch::Receiver<()>,
+}
+
+impl<E> Clone for Service<E> {
+    fn clone(&self) -> Self {
+        let Self { endpoint, http, tls, limits, served } = self;
+        Self {
+            endpoint: Arc::clone(endpoint),
+            http: http.clone(),
+            tls: tls.clone(),
+            limits: *limits,
+            served: served.clone(),
+        }
+    }
+}
+
+impl<E: Endpoint + 'static> Service<E> {
+    /// Answers the requests of one connection until it ends.
+    async fn answer(mut self, stream: TcpStream, remote: SocketAddr, shutdown: Watcher) {
+        // Neither fails unless the caller is gone already, which reading will tell.
+        _ = stream.set_nodelay(true);
+        let local = LocalAddr(stream.local_addr().map(Addr::from).unwrap_or_default());
+        let mut stream = Box::pin(TimeoutStream::new(stream));
+        stream.as_mut().set_write_timeout_pinned(Some(self.limits.write_timeout));
+        let remote = RemoteAddr(remote.into());
+        let Some(tls) = self.tls.take() else {
+            return self.converse(stream, local, remote, Scheme::HTTP, shutdown).await;
+        };
+        let handshake = time::timeout(self.limits.header_timeout, tls.accept(stream));
+        tokio::select! {
+            shaken = handshake => match shaken {
+                Ok(Ok(stream)) => self.converse(stream, local, remote, Scheme::HTTPS, shutdown).await,
+                Ok(Err(error)) => tracing::debug!(%remote, %error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!(%remote, "a TLS handshake took too long"),
+            },
+            // Who has not asked yet at the shutdown will not be answered.
+            _ = self.served.changed() => {}
+        }
+    }
+
+    async fn converse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        local: LocalAddr,
+        remote: RemoteAddr,
+        scheme: Scheme,
+        shutdown: Watcher,
+    ) {
+        let service = service_fn(|request| {
+            let endpoint = Arc::clone(&self.endpoint);
+            let request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+            async move { Ok::<_, Infallible>(hyper::Response::from(endpoint.get_response(request).await)) }
+        });
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = shutdown.watch(connection).await {
+            tracing::debug!(%remote, %error, "a connection ended early");
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use sea_orm::{DbErr, RuntimeErr};
 use tokio::sync::{Notify, oneshot};
 
 use super::Kind;
+use crate::metric;
 
 /// The most requests in one batch: by then the commit is a small part of the work, and whoever comes next has not
 /// waited long.
@@ -205,7 +206,7 @@ impl<S: Statement> Drop for Ends<'_, S> {
 async fn run<S: Statement>(statement: S, queue: Arc<Queue<S>>) {
     let _ends = Ends(&queue);
     while let Some(batch) = queue.next().await {
-        tracing::trace!(size = batch.len(), "a batch");
+        metrics::histogram!(metric::BATCH_SIZE).record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         // A panic costs the answers of its batch, and no more.
         _ = AssertUnwindSafe(write(&statement, batch)).catch_unwind().await;
         queue.written();

@@ -9,6 +9,7 @@ pub mod batch;
 mod failure;
 mod leftovers;
 mod location;
+mod pool;
 mod postgres;
 pub mod retry;
 mod sqlite;
@@ -24,6 +25,7 @@ use sea_orm::{
 pub use self::{
     failure::{Kind, kind},
     location::{InvalidLocation, Location},
+    pool::Pool,
     retry::Retrying,
 };
 use self::{leftovers::Leftovers, retry::Repeat};

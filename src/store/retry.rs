@@ -83,6 +83,10 @@ impl Retrying {
         .await
     }
 
+    pub(super) fn pool(&self) -> &DatabaseConnection {
+        &self.pool
+    }
+
     pub(super) async fn close(&self) -> Result<(), DbErr> {
         self.pool.close_by_ref().await
     }

@@ -16,6 +16,9 @@ use crate::{
     store::Store,
 };
 
+/// What refusals are counted as.
+const KIND: &str = "join";
+
 /// What an operator decides of guessing join codes. 0 sets no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -54,7 +57,7 @@ impl Limits {
         let limits = std::iter::once(own).chain(network).collect();
         let attempt = Attempt { at: now.timestamp_millis(), limits, free: i64::MAX };
         match throttle::Entity::refusal(store.reader(), &attempt).await? {
-            Some(wait) => Err(throttled(wait)),
+            Some(wait) => Err(throttled(KIND, wait)),
             None => Ok(Try(Some(attempt))),
         }
     }
@@ -69,6 +72,6 @@ impl Try {
     pub async fn fail(self, store: &Store) -> Result<(), Refusal> {
         let Some(attempt) = self.0 else { return Ok(()) };
         let charged = throttle::Entity::charge(store.writer(), &attempt).await?;
-        if charged.len() == attempt.limits.len() { Ok(()) } else { Err(refusal(store, &attempt).await) }
+        if charged.len() == attempt.limits.len() { Ok(()) } else { Err(refusal(store, KIND, &attempt).await) }
     }
 }

@@ -14,6 +14,7 @@ use sea_orm::DbErr;
 use crate::{
     domain::{email::Email, throttle_key::ThrottleKey},
     entity::throttle::{self, Attempt, Limit},
+    metric,
     store::Store,
 };
 
@@ -56,14 +57,15 @@ fn in_window(key: ThrottleKey, allowed: i64, allowed_again: i64, now: DateTime<U
 }
 
 /// Refuses an attempt, with the time that its counts ask for.
-async fn refusal(store: &Store, attempt: &Attempt) -> Refusal {
+async fn refusal(store: &Store, kind: &'static str, attempt: &Attempt) -> Refusal {
     match throttle::Entity::refusal(store.reader(), attempt).await {
-        Ok(wait) => throttled(wait.unwrap_or_default()),
+        Ok(wait) => throttled(kind, wait.unwrap_or_default()),
         Err(error) => error.into(),
     }
 }
 
-fn throttled(milliseconds: i64) -> Refusal {
+fn throttled(kind: &'static str, milliseconds: i64) -> Refusal {
+    metrics::counter!(metric::THROTTLED, "kind" => kind).increment(1);
     let milliseconds = u64::try_from(milliseconds).unwrap_or_default();
     Refusal::Throttled { retry_after_seconds: milliseconds.div_ceil(1000).max(1) }
 }

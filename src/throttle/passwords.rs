@@ -27,6 +27,8 @@ use crate::{
     store::Store,
 };
 
+/// What refusals are counted as.
+const KIND: &str = "password";
 /// How long a pair is known for after it has signed in.
 pub const KNOWN: TimeDelta = TimeDelta::days(90);
 
@@ -76,7 +78,7 @@ impl Limits {
             return Ok(charge);
         }
         charge.give_back(store.writer()).await?;
-        Err(refusal(store, &attempt).await)
+        Err(refusal(store, KIND, &attempt).await)
     }
 
     /// The counts, in the order in which they are changed: those that many share come last.

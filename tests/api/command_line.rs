@@ -52,6 +52,12 @@ async fn a_value_that_makes_no_sense_is_one_line_and_exit_2_and_leaves_nothing_b
         ("class add --owner nobody --name A", "--owner"),
         ("class add --owner a@example.com --name=", "--name"),
         ("keys retire 1", "<KID>"),
+        ("serve --tls-cert a.pem", "--tls-key"),
+        ("serve --tls-key a.pem", "--tls-cert"),
+        ("serve --max-connections 0", "--max-connections"),
+        ("serve --metrics-listen 9090", "--metrics-listen"),
+        ("serve --log-format xml", "--log-format"),
+        ("serve --hsts=-1", "--hsts"),
     ] {
         let arguments: Vec<&str> = arguments.split(' ').collect();
         let line = site.run(&arguments).await.refusal();
@@ -97,6 +103,12 @@ async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
         ("listen", "HOMEROOM_LISTEN", "127.0.0.1:8080]"),
         ("public-url", "HOMEROOM_PUBLIC_URL", "http:// and the listen address;"),
         ("log", "HOMEROOM_LOG", "info]"),
+        ("log-format", "HOMEROOM_LOG_FORMAT", "human]"),
+        ("metrics-listen", "HOMEROOM_METRICS_LISTEN", "nothing is measured]"),
+        ("max-connections", "HOMEROOM_MAX_CONNECTIONS", "1024]"),
+        ("tls-cert", "HOMEROOM_TLS_CERT", "no TLS, as behind a proxy]"),
+        ("tls-key", "HOMEROOM_TLS_KEY", "no TLS]"),
+        ("hsts", "HOMEROOM_HSTS", "they are not told]"),
         ("data-dir", "HOMEROOM_DATA_DIR", "data]"),
         ("database-url", "HOMEROOM_DATABASE_URL", "homeroom.db in the data directory]"),
         ("code-life", "HOMEROOM_CODE_LIFE", "60]"),

@@ -3,11 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use homeroom::{entity::class, store::Store};
+use reqwest::{
+    Client,
+    header::{HeaderName, HeaderValue},
+};
 use sea_orm::{EntityTrait, sea_query::Expr};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
-    APP, OWN_CLASS, REDIRECT_URI, TEACHER, both,
+    APP, Kind, OWN_CLASS, REDIRECT_URI, TEACHER, both,
     process::{Server, Site, heard},
 };
 
@@ -35,6 +39,67 @@ async fn be_refused(server: &Server, token: &str, code: &str, join_code: &str) {
         assert_eq!(heard(server.post(&path)).await.0, 404, "{path}");
     }
     assert_eq!(heard(server.get(&format!("/classes/join/{join_code}?token={token}"))).await.0, 405);
+    let method = reqwest::Method::from_bytes(b"MARKED").unwrap();
+    assert_eq!(heard(server.client.request(method, format!("{}/{code}", server.url))).await.0, 404);
+    for path in
+        ["/health/live", "/health/ready", "/.well-known/jwks.json", "/openapi.yaml", "/openapi.json", "/docs"]
+    {
+        let ask = server.get(&format!("{path}?code={code}")).bearer_auth(token).header("If-None-Match", code);
+        assert_eq!(heard(ask).await.0, 200, "{path}");
+    }
+}
+
+/// Drives every operation, those that fail too, and looks for what must not be in the log. Gives the server's log.
+async fn log_everything(kind: Kind, format: &str) -> String {
+    let site = Site::new(kind).await.with("HOMEROOM_LOG", "trace").with("HOMEROOM_LOG_FORMAT", format);
+    let mut server = site.listen("demo").await;
+    // No request's id is like this, nor any trace: nobody takes them.
+    let headers = [("x-request-id", "marked id"), ("traceparent", "00-marked-marked-01")];
+    let headers =
+        headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    server.client =
+        Client::builder().no_proxy().default_headers(headers.into_iter().collect()).build().unwrap();
+    let added = site.add_user(STUDENT, PASSWORD).await;
+    let listed = site.run(&["user", "list"]).await;
+
+    let teacher_code = server.code(TEACHER, "VeryStrongPass123!", true).await;
+    let teacher = server.token(&teacher_code).await;
+    let join_code = server.draw(&teacher).await;
+    let code = server.code(STUDENT, PASSWORD, true).await;
+    let (status, tokens) = server.exchange(&code).await;
+    assert_eq!(status, 201);
+    let of = |name: &str| tokens["items"][0][name].as_str().unwrap().to_owned();
+    let (token, id_token) = (of("accessToken"), of("idToken"));
+    assert_eq!(server.join(&token, &join_code).await, 201);
+    let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
+    assert_eq!(class.1["data"]["joinCode"], Value::from(join_code.as_str()));
+    be_refused(&server, &token, &code, &join_code).await;
+
+    // The end of the log is there when the server is not.
+    server.signal("TERM");
+    let ended = server.program.end().await;
+    assert!(ended.err.contains("stopped"), "{}", ended.err);
+    let server_log = ended.err;
+    let log = [added.err, listed.err, server_log.clone()].concat().to_lowercase();
+    let signature = |token: &str| token.rsplit('.').next().unwrap().to_owned();
+    let secrets = [
+        "marked".to_owned(),
+        "VeryStrongPass123!".to_owned(),
+        "argon2id".to_owned(),
+        teacher_code,
+        code,
+        signature(&teacher),
+        signature(&token),
+        signature(&id_token),
+        format!("join/{join_code}"),
+        join_code,
+    ];
+    for secret in secrets {
+        if let Some(line) = log.lines().find(|line| line.contains(&secret.to_lowercase())) {
+            panic!("{secret} is in the log: {}", line.chars().take(600).collect::<String>());
+        }
+    }
+    server_log
 }
 
 both! {
@@ -72,46 +137,65 @@ both! {
     }
 
     async fn no_secret_is_in_the_log_of_everything(kind: Kind) {
-        let site = Site::new(kind).await.with("HOMEROOM_LOG", "trace");
+        log_everything(kind, "human").await;
+    }
+
+    async fn no_secret_is_in_the_log_of_everything_as_json(kind: Kind) {
+        let log = log_everything(kind, "json").await;
+        let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().any(|line| line["level"] == "DEBUG"), "there is more to see than what is usual");
+    }
+
+    async fn every_line_of_a_request_says_which_it_is(kind: Kind) {
+        let site = Site::new(kind).await;
+        let site = site.with("HOMEROOM_LOG", "trace").with("HOMEROOM_LOG_FORMAT", "json");
         let server = site.listen("demo").await;
-        let added = site.add_user(STUDENT, PASSWORD).await;
-        let listed = site.run(&["user", "list"]).await;
-
-        let teacher_code = server.code(TEACHER, "VeryStrongPass123!", true).await;
-        let teacher = server.token(&teacher_code).await;
-        let join_code = server.draw(&teacher).await;
-        let code = server.code(STUDENT, PASSWORD, true).await;
-        let (status, tokens) = server.exchange(&code).await;
-        assert_eq!(status, 201);
-        let of = |name: &str| tokens["items"][0][name].as_str().unwrap().to_owned();
-        let (token, id_token) = (of("accessToken"), of("idToken"));
-        assert_eq!(server.join(&token, &join_code).await, 201);
-        let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
-        assert_eq!(class.1["data"]["joinCode"], Value::from(join_code.as_str()));
-        be_refused(&server, &token, &code, &join_code).await;
-
-        // The end of the log is there when the server is not.
+        let draw = |id: &str, traceparent: &str| {
+            let draw = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth("x");
+            heard(draw.header("X-Request-Id", id).header("traceparent", traceparent))
+        };
+        assert_eq!(draw("first", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").await.0, 401);
+        assert_eq!(draw("second", "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").await.0, 401);
+        assert_eq!(draw("not an id", "").await.0, 401);
+        assert_eq!(heard(server.get("/health/ready").header("X-Request-Id", "health")).await.0, 200);
+        assert_eq!(heard(server.get("/health/ready?a=b").header("Origin", "https://app.example.com")).await.0, 200);
         server.signal("TERM");
-        let ended = server.program.end().await;
-        assert!(ended.err.contains("stopped"), "{}", ended.err);
-        let log = [added.err, listed.err, ended.err].concat().to_lowercase();
-        let signature = |token: &str| token.rsplit('.').next().unwrap().to_owned();
-        let secrets = [
-            "marked".to_owned(),
-            "VeryStrongPass123!".to_owned(),
-            "argon2id".to_owned(),
-            teacher_code,
-            code,
-            signature(&teacher),
-            signature(&token),
-            signature(&id_token),
-            format!("join/{join_code}"),
-            join_code,
-        ];
-        for secret in secrets {
-            if let Some(line) = log.lines().find(|line| line.contains(&secret.to_lowercase())) {
-                panic!("{secret} is in the log: {}", line.chars().take(600).collect::<String>());
-            }
-        }
+        let log = server.program.end().await.err;
+        let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let request = |line: &Value| {
+            let mut spans = line["spans"].as_array().into_iter().flatten();
+            spans.find(|span| span["name"] == "request").cloned()
+        };
+        let answered: Vec<(Value, Value)> = lines
+            .iter()
+            .filter(|line| line["fields"]["message"] == "answered")
+            .map(|line| (line["level"].clone(), request(line).unwrap()))
+            .collect();
+        let drawing = json!({
+            "name": "request",
+            "request_id": "first",
+            "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+            "method": "POST",
+            "route": "/classes/{classId}/join-code",
+            "status": 401,
+        });
+        assert_eq!(answered.len(), 5, "{answered:#?}");
+        assert_eq!(answered[0], (json!("INFO"), drawing.clone()));
+        let mut untraced = drawing;
+        untraced["request_id"] = json!("second");
+        untraced.as_object_mut().unwrap().remove("trace_id");
+        assert_eq!(answered[1].1, untraced);
+        let id: uuid::Uuid = answered[2].1["request_id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(id.get_version_num(), 7);
+        let asked = json!({
+            "name": "request", "request_id": "health", "method": "GET", "route": "/health/ready", "status": 200,
+        });
+        assert_eq!(answered[3], (json!("DEBUG"), asked));
+        // What the database's driver says of a request's statement stands in that request as well.
+        let of_driver: Vec<&Value> = lines
+            .iter()
+            .filter(|line| request(line).is_some_and(|request| request["request_id"] == "health"))
+            .collect();
+        assert!(of_driver.iter().all(|line| request(line).unwrap()["route"] == "/health/ready"));
     }
 }

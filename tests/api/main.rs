@@ -24,3 +24,4 @@ mod sign_in_form;
 mod support;
 mod throttle;
 mod tokens;
+mod watching;

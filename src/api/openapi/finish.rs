@@ -6,22 +6,9 @@ use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{classes::operations::Classes, identity::operations::SignInOperations, operation::Examples},
+    api::{classes::operations::Classes, identity::operations::SignInOperations, operation::Examples, trace},
     domain::{join_code::JoinCode, redirect_uri::RedirectUri},
 };
-
-/// How poem's page begins, and how ours does: in standards mode, with a language, and with no icon to ask for.
-const POEMS_HEAD: &str = "\n<html charset=\"UTF-8\">\n<head>\n    <meta http-equiv=\"Content-Type\" \
-    content=\"text/html;charset=utf-8\">\n    <title>Swagger UI</title>\n";
-const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n    <meta charset=\"utf-8\">\n    \
-    <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n    \
-    <title>Homeroom</title>\n    <link rel=\"icon\" href=\"data:,\">\n";
-
-/// Finishes a generated page: it shows the finished document, `json`, in the place of the `generated` one.
-pub fn finish_page(page: &str, generated: &str, json: &str) -> String {
-    // Inside a script element `</` would end it.
-    page.replacen(generated, &json.replace("</", "<\\/"), 1).replacen(POEMS_HEAD, HEAD, 1)
-}
 
 /// Finishes a generated document.
 pub fn finish(document: &mut Value) {
@@ -38,6 +25,7 @@ pub fn finish(document: &mut Value) {
             exemplify(operation, examples);
         }
         link(operation);
+        identify(operation);
         share_headers(operation, &mut headers);
     }
     document["components"]["headers"] = Value::Object(headers);
@@ -146,6 +134,24 @@ fn link(operation: &mut Value) {
             "operationId": link.to,
             "parameters": { link.parameter: link.value },
             "description": link.description,
+        });
+    }
+}
+
+/// Every answer says which request it answers.
+fn identify(operation: &mut Value) {
+    for response in members(&mut operation["responses"]) {
+        response["headers"]["X-Request-Id"] = json!({
+            "description": "The request's `X-Request-Id`, if it had one of this form, or a new one: what it is known by \
+                            in the server's log.",
+            "required": true,
+            "schema": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 64,
+                "pattern": trace::REQUEST_ID_PATTERN,
+                "example": "019e3a3b-5f40-7c1e-9d2a-6b8f0c4e7a15",
+            },
         });
     }
 }

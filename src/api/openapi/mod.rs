@@ -2,12 +2,16 @@
 //! `openapi.yaml`.
 
 mod finish;
+mod page;
 mod paths;
 mod text;
 
 use std::{collections::HashMap, marker::PhantomData, sync::LazyLock};
 
-use poem::{endpoint::BoxEndpoint, http::Method};
+use poem::{
+    endpoint::BoxEndpoint,
+    http::{HeaderValue, Method},
+};
 use poem_openapi::{
     ContactObject, LicenseObject, OpenApi, OpenApiService, SecurityScheme, ServerObject, Tags,
     auth::Bearer,
@@ -22,7 +26,7 @@ use super::{
 pub use self::{paths::PathItem, text::Text};
 
 /// The contract's own version, by the rules of semantic versioning.
-pub const VERSION: &str = "1.0.0";
+pub const VERSION: &str = "1.1.0";
 
 /// The operations of every family.
 pub type Operations = (SignInOperations, Classes, Service);
@@ -53,6 +57,7 @@ pub struct Document {
     json: Text,
     yaml: Text,
     page: Text,
+    page_policy: HeaderValue,
     paths: Vec<PathItem>,
 }
 
@@ -77,6 +82,16 @@ impl Document {
         &self.page
     }
 
+    /// What the page may do in a browser: its `Content-Security-Policy`.
+    pub fn page_policy(&self) -> &HeaderValue {
+        &self.page_policy
+    }
+
+    /// The id of every operation.
+    pub fn operations(&self) -> impl Iterator<Item = &str> {
+        self.paths.iter().flat_map(PathItem::operations)
+    }
+
     /// The documented path that a request's path is.
     pub fn path(&self, path: &str) -> Option<&PathItem> {
         self.paths.iter().find(|item| item.matches(path))
@@ -94,7 +109,12 @@ fn write() -> Document {
         .description(
             "The two moments at the start of a lesson: a person signs in, and a student joins a class.\n\n\
              Sign in with `POST /api/v1/codes`, swap the code from the URL for tokens with `POST /api/v1/tokens`, and \
-             show the access token to `/classes`. A class's owner draws its join code; students join with it.",
+             show the access token to `/classes`. A class's owner draws its join code; students join with it.\n\n\
+             A request may bear an `X-Request-Id` (1 to 64 of `A-Z a-z 0-9 . _ -`), and every answer bears one: the \
+             request's, or a new one. A `traceparent` (W3C Trace Context) is taken into the server's log.\n\n\
+             Every answer bears `X-Content-Type-Options: nosniff`, `Referrer-Policy: no-referrer`, `X-Frame-Options: \
+             DENY`, `Cross-Origin-Resource-Policy: same-origin` and a `Content-Security-Policy`, which lets nothing be \
+             loaded but what `/docs` needs; and `Strict-Transport-Security`, if the server is told so.",
         )
         .contact(ContactObject::new().name("Whoever runs this server"))
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/MIT.html"))
@@ -104,9 +124,17 @@ fn write() -> Document {
     finish::finish(&mut value);
     let json = serde_json::to_string_pretty(&value).unwrap_or_default();
     let yaml = finish::quote_times(&serde_yaml::to_string(&value).unwrap_or_default());
-    let page = finish::finish_page(&service.swagger_ui_html(), &generated, &json);
+    let page = page::finish(&service.swagger_ui_html(), &generated, &json);
+    let page_policy = page::policy(&page);
     let paths = paths::path_items(&value);
-    Document { value, json: Text::new(json), yaml: Text::new(yaml), page: Text::new(page), paths }
+    Document {
+        value,
+        json: Text::new(json),
+        yaml: Text::new(yaml),
+        page: Text::new(page),
+        page_policy,
+        paths,
+    }
 }
 
 /// Operations as types alone: what the document needs of them.

@@ -11,9 +11,12 @@ pub struct PathItem {
     template: String,
     segments: Vec<Segment>,
     methods: Vec<String>,
+    /// The `operationId` of each of the methods.
+    operations: Vec<String>,
     headers: Vec<&'static str>,
     service: bool,
     reads_body: bool,
+    page: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +56,22 @@ impl PathItem {
         self.methods.iter().any(|known| known == method.as_str())
     }
 
+    /// The `operationId` of what it does on `method`.
+    pub fn operation(&self, method: &Method) -> Option<&str> {
+        let place = self.methods.iter().position(|known| known == method.as_str())?;
+        self.operations.get(place).map(String::as_str)
+    }
+
+    /// The ids of its operations.
+    pub(super) fn operations(&self) -> impl Iterator<Item = &str> {
+        self.operations.iter().map(String::as_str)
+    }
+
+    /// Whether browsers are to show its answers.
+    pub fn is_page(&self) -> bool {
+        self.page
+    }
+
     pub(super) fn matches(&self, path: &str) -> bool {
         let mut asked = path.split('/').skip(1);
         let fits = self.segments.iter().all(|segment| {
@@ -71,9 +90,15 @@ pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
     let mut items: Vec<PathItem> = paths
         .map(|(path, operations)| {
             let operations = || operations.as_object().into_iter().flatten();
-            let mut methods: Vec<String> = operations().map(|(method, _)| method.to_uppercase()).collect();
-            if methods.iter().any(|method| method == Method::GET.as_str()) {
+            let (mut methods, mut ids): (Vec<String>, Vec<String>) = operations()
+                .map(|(method, operation)| {
+                    let id = operation["operationId"].as_str().unwrap_or_default();
+                    (method.to_uppercase(), id.to_owned())
+                })
+                .unzip();
+            if let Some(get) = methods.iter().position(|method| method == Method::GET.as_str()) {
                 methods.push(Method::HEAD.to_string());
+                ids.push(ids[get].clone());
             }
             let any = |test: fn(&Value) -> bool| operations().any(|(_, operation)| test(operation));
             let mut headers = Vec::new();
@@ -85,6 +110,9 @@ pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
                 headers.push(header::CONTENT_TYPE.as_str());
             }
             let reads_body = any(|operation| operation.get("requestBody").is_some());
+            let page = any(|operation| {
+                !operation["responses"]["200"]["content"]["text/html; charset=utf-8"].is_null()
+            });
             let service = any(|operation| operation["tags"][0] == "service");
             let segments = path.split('/').skip(1).map(|segment| {
                 if segment.starts_with('{') { Segment::Parameter } else { Segment::Text(segment.to_owned()) }
@@ -93,9 +121,11 @@ pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
                 template: path.clone(),
                 segments: segments.collect(),
                 methods,
+                operations: ids,
                 headers,
                 service,
                 reads_body,
+                page,
             }
         })
         .collect();

@@ -13,7 +13,11 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-use std::{num::NonZeroUsize, thread, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    thread,
+    time::{Duration, Instant},
+};
 
 use argon2::Params;
 use aws_lc_rs::constant_time;
@@ -150,6 +154,6 @@ impl PasswordHashing {
 
 async fn fill(place: Place<'_>, params: Params, salt: Vec<u8>, password: Password) -> Result<Tag, HashError> {
     let (answer, answered) = oneshot::channel();
-    place.push(Job { password, params, salt, answer });
+    place.push(Job { password, params, salt, since: Instant::now(), answer });
     answered.await.map_err(|_| HashError::Stopped)?
 }

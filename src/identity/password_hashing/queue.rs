@@ -4,20 +4,22 @@ use std::{
     collections::VecDeque,
     num::NonZeroUsize,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use argon2::Params;
 use tokio::sync::oneshot;
 
 use super::{HashError, engine::Tag};
-use crate::domain::password::Password;
+use crate::{domain::password::Password, metric};
 
 /// A password to hash.
 pub(super) struct Job {
     pub(super) password: Password,
     pub(super) params: Params,
     pub(super) salt: Vec<u8>,
+    /// Since when it waits.
+    pub(super) since: Instant,
     /// Where the asker waits. It is closed once nobody does.
     pub(super) answer: oneshot::Sender<Result<Tag, HashError>>,
 }
@@ -65,6 +67,7 @@ impl Queue {
             state.jobs.retain(|job| !job.answer.is_closed());
         }
         if state.waiting() >= self.capacity {
+            metrics::counter!(metric::HASH_REFUSED).increment(1);
             return Err(HashError::Busy { retry_after_seconds: state.seconds_to_drain(self.workers) });
         }
         state.reserved += 1;
@@ -87,9 +90,14 @@ impl Queue {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        match state.jobs.pop_front() {
+        let job = state.jobs.pop_front();
+        state.tell_depth();
+        match job {
             _ if state.closed => Next::Closed,
-            Some(job) => Next::Job(job),
+            Some(job) => {
+                metrics::histogram!(metric::HASH_WAIT).record(job.since.elapsed());
+                Next::Job(job)
+            }
             None => Next::Idle,
         }
     }
@@ -123,7 +131,10 @@ pub struct Place<'a>(&'a Queue);
 impl Place<'_> {
     /// Puts the job in. It stands behind those that are there by now.
     pub(super) fn push(self, job: Job) {
-        self.0.lock().jobs.push_back(job);
+        let mut state = self.0.lock();
+        state.jobs.push_back(job);
+        state.tell_depth();
+        drop(state);
         self.0.changed.notify_one();
     }
 }
@@ -137,6 +148,10 @@ impl Drop for Place<'_> {
 impl State {
     fn waiting(&self) -> usize {
         self.jobs.len() + self.reserved
+    }
+
+    fn tell_depth(&self) {
+        metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(self.jobs.len()).unwrap_or(u32::MAX));
     }
 
     fn seconds_to_drain(&self, workers: NonZeroUsize) -> u64 {
@@ -165,7 +180,16 @@ mod tests {
     fn job(password: &str) -> (Job, Answer) {
         let (answer, answered) = oneshot::channel();
         let password = Password::parse(password).unwrap();
-        (Job { password, params: Params::DEFAULT, salt: b"somesalt".to_vec(), answer }, answered)
+        (
+            Job {
+                password,
+                params: Params::DEFAULT,
+                salt: b"somesalt".to_vec(),
+                since: Instant::now(),
+                answer,
+            },
+            answered,
+        )
     }
 
     fn popped(queue: &Queue) -> Option<String> {

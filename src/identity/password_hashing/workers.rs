@@ -14,6 +14,7 @@ use super::{
     engine::Fill,
     queue::{Job, Next, Place, Queue},
 };
+use crate::metric;
 
 /// Threads on one queue. Dropping them waits until each has finished what it does.
 #[derive(Debug)]
@@ -64,13 +65,15 @@ fn work(queue: &Queue, idle: Duration, filler: impl Fn() -> Box<dyn Fill>) {
         match queue.pop(patience) {
             Next::Closed => return,
             Next::Idle => engine = None,
-            Next::Job(Job { password, params, salt, answer }) => {
+            Next::Job(Job { password, params, salt, answer, .. }) => {
                 let begun = Instant::now();
                 let tag = panic::catch_unwind(AssertUnwindSafe(|| {
                     engine.get_or_insert_with(&filler).fill(&params, password.expose().as_bytes(), &salt)
                 }));
                 if let Ok(tag) = tag {
-                    queue.took(begun.elapsed());
+                    let time = begun.elapsed();
+                    queue.took(time);
+                    metrics::histogram!(metric::HASH_SECONDS).record(time);
                     // Who hung up in the meantime needs no answer.
                     let _ = answer.send(tag.map_err(HashError::from));
                 } else {
@@ -169,7 +172,13 @@ mod tests {
         let (answer, answered) = oneshot::channel();
         let password = Password::parse(password).unwrap();
         let place = workers.reserve()?;
-        place.push(Job { password, params: Params::DEFAULT, salt: b"somesalt".to_vec(), answer });
+        place.push(Job {
+            password,
+            params: Params::DEFAULT,
+            salt: b"somesalt".to_vec(),
+            since: Instant::now(),
+            answer,
+        });
         Ok(answered)
     }
 

@@ -96,10 +96,11 @@ impl<'a> Call<'a> {
 }
 
 impl Answer {
-    /// The answer that a response is, once all of it is there.
+    /// The answer that a response is, once all of it is there. It is held to what every answer has.
     pub async fn of(response: Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
+        assert_protected(status, &headers);
         let text = response.into_body().into_string().await.unwrap();
         Self { status, headers, text }
     }
@@ -118,5 +119,27 @@ impl Answer {
     /// The answer as a status and a body, to be compared whole.
     pub fn whole(&self) -> (u16, Value) {
         (self.status, self.json())
+    }
+}
+
+/// What every answer has against what browsers do with it.
+pub const PROTECTION: [(&str, &str); 5] = [
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("x-frame-options", "DENY"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+];
+
+fn assert_protected(status: u16, headers: &HeaderMap) {
+    let is_page =
+        status == 304 || headers.get("content-type").is_some_and(|value| value == "text/html; charset=utf-8");
+    for (name, value) in PROTECTION {
+        let values: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
+        assert_eq!(values.len(), 1, "{name}: {headers:?}");
+        // What a page may do is a subject of its own.
+        if !is_page || name != "content-security-policy" {
+            assert_eq!(values[0], value, "{name}: {headers:?}");
+        }
     }
 }

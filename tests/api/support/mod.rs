@@ -44,7 +44,7 @@ use uuid::Uuid;
 
 pub(crate) use self::databases::both;
 pub use self::{
-    answer::{ADDRESS, Answer, Call},
+    answer::{ADDRESS, Answer, Call, PROTECTION},
     chance::Chance,
     databases::Kind,
     envelope::{CLASSROOM_CODES, SIGN_IN_CODES, assert_envelope, assert_failure},
@@ -313,6 +313,7 @@ fn parts(
         classroom: classroom::Settings::default(),
         public_url,
         trusted_proxies: Vec::new(),
+        hsts: None,
     }
 }
 

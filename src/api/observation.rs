@@ -1,0 +1,155 @@
+//! Seeing requests: each has a span in which its log lines stand, one line when it is answered, and its place in the
+//! metrics.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use chrono::{DateTime, Utc};
+use metrics::{Counter, Gauge, Histogram};
+use poem::{Request, Response, http::Method};
+use tracing::{Span, field};
+
+use super::{
+    openapi::{self, PathItem},
+    trace::{REQUEST_ID, RequestId, trace_id},
+};
+use crate::{entropy::Entropy, metric};
+
+/// The name of what is no operation: an unknown path, a method that the path has not, a preflight.
+const NONE: &str = "none";
+
+/// Sees every request.
+pub struct Observer {
+    entropy: Arc<dyn Entropy>,
+    in_flight: Gauge,
+    operations: HashMap<&'static str, Meter>,
+}
+
+/// What is counted of an operation. Its handles are kept, so that a request looks nothing up and allocates nothing.
+struct Meter {
+    operation: &'static str,
+    seconds: Histogram,
+    /// In the order of [`STATUSES`], each made when it is first needed.
+    answers: [OnceLock<Counter>; STATUSES.len()],
+}
+
+/// The statuses that are answered, and that of a request that was not.
+const STATUSES: [&str; 14] =
+    [NONE, "200", "201", "204", "304", "400", "401", "403", "404", "405", "409", "429", "500", "503"];
+
+impl Meter {
+    fn new(operation: &'static str) -> Self {
+        let seconds = metrics::histogram!(metric::REQUEST_SECONDS, "operation" => operation);
+        Self { operation, seconds, answers: [const { OnceLock::new() }; STATUSES.len()] }
+    }
+
+    fn count(&self, status: &str) {
+        let counter = |status: String| metrics::counter!(metric::REQUESTS, "operation" => self.operation, "status" => status);
+        match STATUSES.iter().position(|known| *known == status) {
+            Some(place) => self.answers[place].get_or_init(|| counter(status.to_owned())).increment(1),
+            None => counter(status.to_owned()).increment(1),
+        }
+    }
+}
+
+impl Observer {
+    /// Begins to see. What is measured goes to the recorder that is there by now.
+    pub fn new(entropy: Arc<dyn Entropy>) -> Self {
+        let operations = openapi::document().operations().chain([NONE]);
+        Self {
+            entropy,
+            in_flight: metrics::gauge!(metric::REQUESTS_IN_FLIGHT),
+            operations: operations.map(|operation| (operation, Meter::new(operation))).collect(),
+        }
+    }
+
+    /// Sees a request for `path`, received `at`.
+    pub fn begin(
+        &self,
+        request: &Request,
+        path: Option<&'static PathItem>,
+        at: DateTime<Utc>,
+    ) -> Observation<'_> {
+        let begun = Instant::now();
+        let id = RequestId::of(request.headers(), at, &*self.entropy);
+        let operation = path.and_then(|path| path.operation(request.method()));
+        // The log knows the route, never the path or the query: those may hold a join code.
+        let span = tracing::info_span!(
+            "request",
+            request_id = id.as_str(),
+            trace_id = trace_id(request.headers()),
+            method = method(request.method()),
+            route = path.map_or(NONE, PathItem::template),
+            status = field::Empty,
+        );
+        self.in_flight.increment(1);
+        let meter = operation.and_then(|operation| self.operations.get(operation));
+        let meter = meter.or_else(|| self.operations.get(NONE));
+        let of_service = path.is_some_and(PathItem::is_service);
+        Observation { id, span, begun, of_service, answered: None, meter, in_flight: &self.in_flight }
+    }
+}
+
+/// A method's name, if it is one that is known: anybody can make up others, with anything in them.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => NONE,
+    }
+}
+
+/// A request that is being answered. What is seen of it is told when this is dropped: a caller that hangs up is seen
+/// as well.
+pub struct Observation<'a> {
+    id: RequestId,
+    span: Span,
+    begun: Instant,
+    of_service: bool,
+    answered: Option<poem::http::StatusCode>,
+    meter: Option<&'a Meter>,
+    in_flight: &'a Gauge,
+}
+
+impl Observation<'_> {
+    /// The span of whatever is done for the request.
+    pub fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// Sees the answer, and puts the request's id on it.
+    pub fn end(mut self, response: &mut Response) {
+        self.answered = Some(response.status());
+        response.headers_mut().insert(REQUEST_ID, self.id.clone().into_value());
+    }
+}
+
+impl Drop for Observation<'_> {
+    fn drop(&mut self) {
+        let latency = self.begun.elapsed();
+        self.in_flight.decrement(1);
+        if let Some(meter) = self.meter {
+            meter.count(self.answered.as_ref().map_or(NONE, |status| status.as_str()));
+            meter.seconds.record(latency);
+        }
+        if let Some(status) = self.answered {
+            self.span.record("status", status.as_u16());
+        }
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let _entered = self.span.enter();
+        match self.answered {
+            None => tracing::info!(latency_us, "the caller hung up"),
+            // Whoever looks after the server asks over and over how it does.
+            Some(_) if self.of_service => tracing::debug!(latency_us, "answered"),
+            Some(_) => tracing::info!(latency_us, "answered"),
+        }
+    }
+}
