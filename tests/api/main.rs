@@ -19,6 +19,7 @@ mod migrations;
 mod origins;
 mod pkce;
 mod races;
+mod readme;
 mod sign_in;
 mod sign_in_form;
 mod support;
