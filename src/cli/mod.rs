@@ -1,6 +1,7 @@
 //! DOOR: the command line, one file per command.
 
 mod app;
+mod backup;
 mod class;
 mod demo;
 mod keys;
@@ -41,6 +42,8 @@ enum Command {
     Class(class::Arguments),
     /// Look after the keys that tokens are signed with
     Keys(keys::Arguments),
+    /// Copy the SQLite database, while the server runs
+    Backup(backup::Arguments),
 }
 
 /// Why a command failed.
@@ -118,6 +121,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::User(arguments) => user::run(arguments).await,
         Command::Class(arguments) => class::run(arguments).await,
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments).await,
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod batch;
 mod failure;
+pub mod inspect;
 mod leftovers;
 mod location;
 mod pool;

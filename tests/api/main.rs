@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod architecture;
+mod backup;
 mod boundary;
 mod command_line;
 mod consent;
