@@ -4,6 +4,7 @@ mod app;
 mod backup;
 mod class;
 mod demo;
+mod doctor;
 mod keys;
 mod migrate;
 mod openapi;
@@ -42,6 +43,8 @@ enum Command {
     Class(class::Arguments),
     /// Look after the keys that tokens are signed with
     Keys(keys::Arguments),
+    /// Say what is wrong with what `serve` would run on, and what to do; nothing is changed. Takes what `serve` takes
+    Doctor(Box<crate::config::Config>),
     /// Copy the SQLite database, while the server runs
     Backup(backup::Arguments),
 }
@@ -121,6 +124,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::User(arguments) => user::run(arguments).await,
         Command::Class(arguments) => class::run(arguments).await,
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Doctor(config) => doctor::run(&config).await,
         Command::Backup(arguments) => backup::run(&arguments).await,
     }
 }

@@ -9,6 +9,7 @@ mod consent;
 mod contract;
 mod cors;
 mod demo;
+mod doctor;
 mod durability;
 mod examples;
 mod faults;

@@ -31,7 +31,7 @@ use self::{
 pub use self::{
     key::{PublicKey, SignError, SigningKey, TokenHeader, VerifyError, VerifyingKey, header},
     key_set::LEAD,
-    upkeep::{KeyInfo, KeyState, RetireError, list, retire, rotate},
+    upkeep::{KeyInfo, KeyState, RetireError, inspect, list, retire, rotate},
 };
 use crate::entropy::Entropy;
 

@@ -1,6 +1,6 @@
 //! What `homeroom keys` does to the directory: the servers notice within a minute.
 
-use std::{path::Path, sync::Arc};
+use std::{ffi::OsString, path::Path, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
@@ -69,7 +69,15 @@ pub fn retire(directory: &Path, kid: Uuid, now: DateTime<Utc>) -> Result<(), Ret
 
 /// The keys, from the oldest to the youngest.
 pub fn list(directory: &Path, now: DateTime<Utc>) -> Result<Vec<KeyInfo>, KeyError> {
-    let Some(set) = read(directory)? else { return Ok(Vec::new()) };
+    inspect(directory, now).map(|(keys, _)| keys)
+}
+
+/// The keys, from the oldest to the youngest, and the names of the files that were passed over.
+pub fn inspect(directory: &Path, now: DateTime<Utc>) -> Result<(Vec<KeyInfo>, Vec<OsString>), KeyError> {
+    let mut skipped = Skipped::new();
+    let keys = directory::read(directory, &Keys::new(), &mut skipped)?;
+    let skipped = skipped.into_iter().collect();
+    let Some(set) = KeySet::new(keys) else { return Ok((Vec::new(), skipped)) };
     let signing = set.signing(now).kid();
     let state = |key: &SigningKey| {
         let signs_at = signs_at(key);
@@ -83,7 +91,7 @@ pub fn list(directory: &Path, now: DateTime<Utc>) -> Result<Vec<KeyInfo>, KeyErr
     };
     let info =
         |key: &Arc<SigningKey>| KeyInfo { kid: key.kid(), created_at: key.created_at(), state: state(key) };
-    Ok(set.keys().values().map(info).collect())
+    Ok((set.keys().values().map(info).collect(), skipped))
 }
 
 fn read(directory: &Path) -> Result<Option<KeySet>, KeyError> {

@@ -1,0 +1,210 @@
+//! The database: reachable, sound, with the schema that this binary needs, and in agreement about the time.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use chrono::{DateTime, TimeDelta};
+use url::Url;
+
+use super::{
+    Report,
+    files::{in_the_future, private},
+    is_this_machine,
+};
+use crate::{
+    cli::Failure,
+    clock::{Clock, SystemClock},
+    config::Data,
+    store::{
+        Location,
+        inspect::{CONNECTIONS_PER_NODE, Inspection, PostgresFacts, SqliteFacts, Steps},
+    },
+};
+
+const SUBJECT: &str = "database";
+
+/// Looks at the database as far as it can be reached.
+pub async fn check(data: &Data, report: &mut Report) {
+    let location = match data.database() {
+        Ok(location) => location,
+        Err(error) => {
+            report.wrong(SUBJECT, error, "see --database-url");
+            return report.skipped("schema", "there is no database to look into");
+        }
+    };
+    if let Location::Sqlite(path) = &location {
+        if !path.exists() {
+            report.warning(
+                SUBJECT,
+                format!("there is no {}", path.display()),
+                "nothing, if this is a new server, which makes it; else name the right one with --database-url",
+            );
+            return report.skipped("schema", "there is no database to look into");
+        }
+        let files: Vec<_> = beside(path)
+            .into_iter()
+            .filter_map(|path| fs::metadata(&path).ok().map(|metadata| (path, metadata)))
+            .collect();
+        private(SUBJECT, &files, report);
+        in_the_future(SUBJECT, &files, SystemClock.now(), report);
+    }
+    let database = match Inspection::open(&location).await {
+        Ok(database) => database,
+        Err(error) => {
+            report.wrong(SUBJECT, Failure::of(&location.to_string(), &error), unreachable(&location));
+            return report.skipped("schema", "the database cannot be reached");
+        }
+    };
+    match &location {
+        Location::Sqlite(_) => match database.sqlite().await {
+            Ok(facts) => sqlite(&facts, report),
+            Err(error) => broken(&Failure::of("reading it", &error), report),
+        },
+        Location::Postgres(url) => {
+            let asked = SystemClock.now();
+            match database.postgres().await {
+                Ok(facts) => {
+                    let half = (SystemClock.now() - asked) / 2;
+                    postgres(&facts, url, report);
+                    let theirs = DateTime::from_timestamp_micros(facts.clock).unwrap_or_default();
+                    clocks(theirs - (asked + half), report);
+                }
+                Err(error) => broken(&Failure::of("asking it", &error), report),
+            }
+        }
+    }
+    match database.steps().await {
+        Ok(steps) => schema(&steps, report),
+        Err(error) => {
+            let what = Failure::of("reading its steps", &error);
+            report.wrong("schema", what, "let the server's user read every table of it");
+        }
+    }
+}
+
+/// The database's file, and those that SQLite keeps beside it.
+fn beside(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let mut name = OsString::from(path);
+        name.push(suffix);
+        name.into()
+    })
+}
+
+fn unreachable(location: &Location) -> &'static str {
+    match location {
+        Location::Sqlite(_) => {
+            "let the server's user read and write it and the directory it is in; if it is damaged, restore a backup"
+        }
+        Location::Postgres(_) => "see that it runs, and that host, port, name, user and password are right",
+    }
+}
+
+fn broken(what: &Failure, report: &mut Report) {
+    report.wrong(
+        SUBJECT,
+        what,
+        "see that this is Homeroom's database, and restore a backup if it is damaged",
+    );
+}
+
+fn sqlite(facts: &SqliteFacts, report: &mut Report) {
+    let version = &facts.version;
+    if let Some(first) = facts.damage.first() {
+        let what = format!("SQLite {version} finds {} faults in it: {first}", facts.damage.len());
+        return report.wrong(SUBJECT, what, "stop the server, and restore a backup");
+    }
+    let mode = match facts.journal_mode.as_str() {
+        "wal" => "write-ahead log",
+        _ => "not in write-ahead logging yet, which the server turns on",
+    };
+    report.ok(SUBJECT, format!("SQLite {version}, undamaged, {mode}"));
+}
+
+fn postgres(facts: &PostgresFacts, url: &str, report: &mut Report) {
+    let PostgresFacts { version, isolation, connections, connections_used, .. } = facts;
+    let what = format!("PostgreSQL {version}, {isolation}");
+    if facts.version_number < 150_000 {
+        report.warning(
+            SUBJECT,
+            format!("{what}: older than the version 15 that Homeroom is tested on"),
+            "upgrade it",
+        );
+    } else {
+        report.ok(SUBJECT, what);
+    }
+    if facts.read_only {
+        report.wrong(
+            SUBJECT,
+            "it refuses to write",
+            "name the primary, or turn default_transaction_read_only off",
+        );
+    }
+    if facts.encoding != "UTF8" {
+        let what = format!("its character set is {}", facts.encoding);
+        report.wrong(SUBJECT, what, "make a database with ENCODING 'UTF8'");
+    }
+    if !facts.durable {
+        report.warning(
+            SUBJECT,
+            "what it has committed can be lost in a crash",
+            "turn fsync and synchronous_commit on",
+        );
+    }
+    if !facts.encrypted && !Url::parse(url).is_ok_and(|url| is_this_machine(&url)) {
+        report.warning(
+            SUBJECT,
+            "the connection is not encrypted",
+            "turn ssl on in PostgreSQL, and put sslmode=verify-full into the database's URL",
+        );
+    }
+    let free = connections - connections_used;
+    let what = format!(
+        "{connections_used} of {connections} connections are in use; a node takes {CONNECTIONS_PER_NODE}"
+    );
+    let remedy = "raise max_connections, which has to do for all nodes";
+    if *connections < CONNECTIONS_PER_NODE {
+        report.wrong(SUBJECT, what, remedy);
+    } else if free < CONNECTIONS_PER_NODE {
+        report.warning(SUBJECT, format!("{what}, if it does not run yet"), remedy);
+    } else {
+        report.ok(SUBJECT, what);
+    }
+}
+
+/// Codes and tokens are judged by the nodes' clocks, so that nodes that differ disagree.
+fn clocks(ahead: TimeDelta, report: &mut Report) {
+    let milliseconds = ahead.num_milliseconds();
+    let what = format!("the database's is {milliseconds} ms ahead of this one (below zero: behind)");
+    let remedy = "let every machine keep time by NTP";
+    match milliseconds.abs() {
+        0..2_000 => report.ok("clocks", what),
+        2_000..30_000 => report.warning("clocks", what, remedy),
+        _ => report.wrong("clocks", what, remedy),
+    }
+}
+
+fn schema(steps: &Steps, report: &mut Report) {
+    const SUBJECT: &str = "schema";
+    let Steps { applied, pending, unknown } = steps;
+    if !unknown.is_empty() {
+        report.wrong(
+            SUBJECT,
+            format!("it is newer than this binary, by {}", unknown.join(", ")),
+            "run the newer binary here as well: this one does not start on it again",
+        );
+    } else if pending.is_empty() {
+        report.ok(SUBJECT, format!("up to date, {applied} steps"));
+    } else if *applied == 0 {
+        report.ok(SUBJECT, "none yet: the first start makes it");
+    } else {
+        report.warning(
+            SUBJECT,
+            format!("it lacks {}", pending.join(", ")),
+            "make a backup; the next start, or `homeroom migrate`, brings it up to date",
+        );
+    }
+}

@@ -1,0 +1,128 @@
+//! The machine: its clock, its memory, its limits, and how fast it hashes.
+
+use std::{fs, time::Instant};
+
+use chrono::{DateTime, Datelike, Utc};
+use rustix::process::{Resource, getrlimit};
+
+use super::Report;
+use crate::{
+    cli::Failure,
+    config::Hashing,
+    domain::password::Password,
+    entropy::{self, OsEntropy},
+    identity::password_hashing::PasswordHashing,
+    listener::Limits,
+};
+
+/// The first year in which there was a Homeroom to run, and the last of which nobody doubts.
+const YEARS: std::ops::RangeInclusive<i32> = 2026..=2099;
+/// Longer than this, people notice, in milliseconds.
+const SLOW_HASH: u128 = 500;
+/// What a hash needs, and what the server needs beside its hashes, in MiB.
+const HASH_MEMORY: u64 = 19;
+const OTHER_MEMORY: u64 = 57;
+/// Files that are open beside the connections of clients: the database's, the keys, the log, with room to spare.
+const OTHER_FILES: u64 = 128;
+
+pub fn clock(now: DateTime<Utc>, report: &mut Report) {
+    const SUBJECT: &str = "clock";
+    if YEARS.contains(&now.year()) {
+        report.ok(SUBJECT, now.to_rfc3339());
+    } else {
+        let what = format!("it is not {} now", now.to_rfc3339());
+        report.wrong(SUBJECT, what, "set the clock right: codes and tokens live and die by it");
+    }
+}
+
+pub async fn password_hash(hashing: &Hashing, report: &mut Report) {
+    const SUBJECT: &str = "password hash";
+    let settings = hashing.settings();
+    let failed = |report: &mut Report, failure: Failure| {
+        report.wrong(
+            SUBJECT,
+            failure,
+            "see that there is memory for it; else this processor computes wrongly",
+        );
+    };
+    let workers = match PasswordHashing::start(settings, &OsEntropy) {
+        Ok(workers) => workers,
+        Err(error) => return failed(report, Failure::of("starting", &error)),
+    };
+    let mut fastest = u128::MAX;
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let hash = match Password::parse("a password of nobody's") {
+            Ok(password) => workers.hash(password, entropy::bytes(&OsEntropy)).await,
+            Err(error) => return failed(report, Failure::of("hashing", &error)),
+        };
+        if let Err(error) = hash {
+            return failed(report, Failure::of("hashing", &error));
+        }
+        fastest = fastest.min(begun.elapsed().as_millis());
+    }
+    let what = format!("computes the known answers, {fastest} ms each, on {} threads", settings.workers);
+    if workers.engine() != settings.engine {
+        let what =
+            format!("{what}; the fast engine fails its self-test here, and the reference does its work");
+        report.warning(
+            SUBJECT,
+            what,
+            "report it with the processor's name; --hash-engine argon2 silences this",
+        );
+    } else if fastest > SLOW_HASH {
+        report.warning(SUBJECT, what, "give the server a faster processor, or cores of its own");
+    } else {
+        report.ok(SUBJECT, what);
+    }
+}
+
+pub fn memory(hashing: &Hashing, report: &mut Report) {
+    const SUBJECT: &str = "memory";
+    let workers = hashing.settings().workers.get() as u64;
+    let needed = OTHER_MEMORY + workers * HASH_MEMORY;
+    let Some(available) = available_memory() else {
+        return report
+            .skipped(SUBJECT, format!("how much is free is not told; {needed} MiB are needed at most"));
+    };
+    let what = format!("{available} MiB are free, and {needed} MiB are needed at most");
+    if available < needed {
+        report.warning(SUBJECT, what, "give the server more, or fewer --hash-workers");
+    } else {
+        report.ok(SUBJECT, what);
+    }
+}
+
+/// What the kernel would give, and what the control group of this process allows, whichever is less, in MiB.
+fn available_memory() -> Option<u64> {
+    let memory = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let machine = line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? >> 10;
+    Some(machine.min(group_memory().unwrap_or(u64::MAX)))
+}
+
+fn group_memory() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let read = |file: &str| {
+        fs::read_to_string(format!("/sys/fs/cgroup{group}/{file}")).ok()?.trim().parse::<u64>().ok()
+    };
+    Some(read("memory.max")?.saturating_sub(read("memory.current")?) >> 20)
+}
+
+pub fn open_files(report: &mut Report) {
+    const SUBJECT: &str = "open files";
+    let connections = Limits::default().max_connections;
+    let needed = connections as u64 + OTHER_FILES;
+    // None is no limit.
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if limit < needed {
+        report.warning(
+            SUBJECT,
+            format!("{limit} are allowed, which is short of the {connections} connections that are taken"),
+            &format!("LimitNOFILE={needed} in the unit, or `ulimit -n {needed}`"),
+        );
+    } else {
+        report.ok(SUBJECT, format!("enough for {connections} connections"));
+    }
+}

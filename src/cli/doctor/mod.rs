@@ -1,0 +1,132 @@
+//! `homeroom doctor`: what is right, what is wrong, and what to do. It changes nothing and shows no secret.
+
+mod database;
+mod files;
+mod machine;
+
+use std::{fmt::Display, io::ErrorKind, net::Ipv4Addr};
+
+use url::{Host, Url};
+
+use super::{Failure, say};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    listener::Listener,
+};
+
+/// Looks at everything that `serve` would run on with the same flags. Warnings are no reason to fail.
+pub async fn run(config: &Config) -> Result<(), Failure> {
+    let mut report = Report::default();
+    public_url(config, &mut report);
+    listen(config, &mut report).await;
+    machine::clock(SystemClock.now(), &mut report);
+    let readable = files::data_directory(config.data.directory(), &mut report);
+    files::keys(&config.data, readable, SystemClock.now(), &mut report);
+    database::check(&config.data, &mut report).await;
+    machine::password_hash(&config.hashing, &mut report).await;
+    machine::memory(&config.hashing, &mut report);
+    machine::open_files(&mut report);
+    report.end()
+}
+
+fn public_url(config: &Config, report: &mut Report) {
+    const SUBJECT: &str = "public URL";
+    match config.public_url(config.listen) {
+        Err(error) => report.wrong(SUBJECT, error, "say with --public-url how users reach the server"),
+        Ok(url) if url.scheme() == "https" => report.ok(SUBJECT, url),
+        Ok(url) if is_this_machine(&url) => report.ok(SUBJECT, format!("{url}, for this machine alone")),
+        Ok(url) => report.warning(
+            SUBJECT,
+            format!("{url} is not https: passwords and tokens can be read on their way"),
+            "put a reverse proxy with TLS before the server, and name its https URL",
+        ),
+    }
+}
+
+/// Whether a URL's host is the machine itself, or a socket on it.
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        // Of a URL that is not http, a number is a name as well.
+        Some(Host::Domain(name)) => {
+            let address = name.parse::<Ipv4Addr>();
+            name.is_empty() || name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => true,
+    }
+}
+
+async fn listen(config: &Config, report: &mut Report) {
+    const SUBJECT: &str = "listen";
+    let address = config.listen;
+    match Listener::bind(address).await {
+        Ok(_) if address.ip().is_unspecified() => report.ok(
+            SUBJECT,
+            format!("{address} is free: every network of this machine reaches it, past a proxy as well"),
+        ),
+        Ok(_) => report.ok(SUBJECT, format!("{address} is free")),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => report.warning(
+            SUBJECT,
+            format!("{address} is taken"),
+            "nothing, if it is taken by this server; else choose another with --listen",
+        ),
+        Err(error) => report.wrong(
+            SUBJECT,
+            format!("{address}: {error}"),
+            "choose an address of this machine, and a port that its user may use, with --listen",
+        ),
+    }
+}
+
+/// Says what was found, a line for each thing, and keeps count.
+#[derive(Debug, Default)]
+struct Report {
+    well: usize,
+    warnings: usize,
+    wrong: usize,
+    skipped: usize,
+}
+
+impl Report {
+    /// It is well.
+    fn ok(&mut self, subject: &str, what: impl Display) {
+        self.well += 1;
+        line("ok", subject, what);
+    }
+
+    /// It works, and should not stay so.
+    fn warning(&mut self, subject: &str, what: impl Display, remedy: &str) {
+        self.warnings += 1;
+        line("warning", subject, what);
+        line("", "", format!("-> {remedy}"));
+    }
+
+    /// The server does not run on it, or not safely.
+    fn wrong(&mut self, subject: &str, what: impl Display, remedy: &str) {
+        self.wrong += 1;
+        line("WRONG", subject, what);
+        line("", "", format!("-> {remedy}"));
+    }
+
+    /// It could not be looked at, and that is no fault of its own.
+    fn skipped(&mut self, subject: &str, why: impl Display) {
+        self.skipped += 1;
+        line("skipped", subject, why);
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        let Self { well, warnings, wrong, skipped } = self;
+        let count = format!("{well} ok, {warnings} to be warned of, {wrong} wrong, {skipped} skipped");
+        if wrong > 0 {
+            return Err(Failure::Failed(count));
+        }
+        say(&count);
+        Ok(())
+    }
+}
+
+fn line(verdict: &str, subject: &str, what: impl Display) {
+    say(&format!("{verdict:<9}{subject:<16}{}", what.to_string().replace('\n', " ")));
+}

@@ -1,0 +1,321 @@
+//! `homeroom doctor`: what it finds well, and each thing that it finds wrong.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use homeroom::store::Location;
+use sea_orm::{ConnectionTrait, Database};
+
+use crate::support::{
+    PASSWORD, PUBLIC_URL, TEACHER, both,
+    process::{Ended, Site},
+};
+
+/// Flags under which there is nothing to say against the address.
+const DOCTOR: [&str; 5] = ["doctor", "--listen", "127.0.0.1:0", "--public-url", PUBLIC_URL];
+
+async fn doctor(site: &Site) -> Ended {
+    site.run(&DOCTOR).await
+}
+
+/// The verdict and the remedy of the first line that says `what`.
+fn verdict<'a>(ended: &'a Ended, what: &str) -> (&'a str, &'a str) {
+    let mut lines = ended.out.lines();
+    let line = lines.find(|line| line.contains(what)).unwrap_or_else(|| panic!("no {what}: {ended:?}"));
+    let remedy = lines.next().and_then(|line| line.trim().strip_prefix("-> "));
+    (line.split(' ').next().unwrap(), remedy.unwrap_or_default())
+}
+
+/// What it says is wrong, with what to do, and fails for.
+fn wrong<'a>(ended: &'a Ended, what: &str) -> &'a str {
+    assert_eq!((ended.status.code(), ended.err.lines().count()), (Some(1), 1), "{ended:?}");
+    let (verdict, remedy) = verdict(ended, what);
+    assert!(verdict == "WRONG" && !remedy.is_empty(), "{ended:?}");
+    remedy
+}
+
+/// What it warns of, with what to do.
+fn warning<'a>(ended: &'a Ended, what: &str) -> &'a str {
+    let (verdict, remedy) = verdict(ended, what);
+    assert!(verdict == "warning" && !remedy.is_empty(), "{ended:?}");
+    remedy
+}
+
+fn well(ended: &Ended, what: &str) {
+    assert_eq!(verdict(ended, what).0, "ok", "{ended:?}");
+}
+
+/// Everything in a directory: mode, size and the time of the last change, and of files what is in them.
+fn everything_in(directory: &Path) -> BTreeMap<PathBuf, (u32, i64, i64, Vec<u8>)> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = path.metadata().unwrap();
+        let content = if path.is_dir() {
+            found.extend(everything_in(&path));
+            Vec::new()
+        } else {
+            fs::read(&path).unwrap()
+        };
+        found.insert(path, (metadata.mode(), metadata.mtime(), metadata.mtime_nsec(), content));
+    }
+    found
+}
+
+/// A statement beside the server, in the database itself.
+async fn execute(site: &Site, sql: &str) {
+    let url = match &site.location {
+        Location::Sqlite(path) => format!("sqlite://{}", path.display()),
+        Location::Postgres(url) => url.clone(),
+    };
+    let database = Database::connect(url).await.unwrap();
+    database.execute_unprepared(sql).await.unwrap();
+    database.close().await.unwrap();
+}
+
+fn database_file(site: &Site) -> PathBuf {
+    site.data().join("homeroom.db")
+}
+
+fn key_file(site: &Site) -> PathBuf {
+    fs::read_dir(site.data().join("keys")).unwrap().next().unwrap().unwrap().path()
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// A site on which everything is as it should be.
+async fn sound(kind: crate::support::Kind) -> Site {
+    let site = Site::new(kind).await;
+    set_mode(site.data(), 0o700);
+    set_mode(&site.data().join("keys"), 0o700);
+    set_mode(&key_file(&site), 0o600);
+    site.run(&["migrate"]).await.success();
+    site
+}
+
+both! {
+    async fn a_sound_server_is_well_whether_it_runs_or_not(kind: Kind) {
+        let site = sound(kind).await;
+        let at_rest = doctor(&site).await;
+        let server = site.listen("demo").await;
+        let running = doctor(&site).await;
+        server.try_sign_in(TEACHER, PASSWORD, false).await;
+        drop(server);
+        let after_a_crash = doctor(&site).await;
+        for ended in [at_rest, running, after_a_crash] {
+            assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+            assert!(!ended.out.contains("\nWRONG") && !ended.out.contains("\nskipped"), "{ended:?}");
+            for what in ["public URL", "listen", "clock", "data directory", "disk", " signs, and is", "database",
+                "up to date", "known answers", "memory", "open files"] {
+                // The key of the tests is old, and the machine of the tests may be small.
+                assert!(["ok", "warning"].contains(&verdict(&ended, what).0), "{what}: {ended:?}");
+            }
+            for what in ["public URL", "data directory", "up to date", "known answers"] {
+                well(&ended, what);
+            }
+        }
+    }
+
+    async fn it_changes_nothing(kind: Kind) {
+        let site = sound(kind).await;
+        // SQLite makes an empty log (`-wal`) and an index of it (`-shm`), in which it notes who reads: neither is data.
+        let files = || {
+            let mut files = everything_in(site.data());
+            files.remove(&site.data().join("homeroom.db-shm"));
+            files.retain(|path, (.., content)| !(path.ends_with("homeroom.db-wal") && content.is_empty()));
+            files
+        };
+        let before = files();
+        doctor(&site).await.success();
+        assert!(files() == before, "at rest");
+
+        let server = site.listen("demo").await;
+        server.try_sign_in(TEACHER, PASSWORD, false).await;
+        drop(server);
+        let before = files();
+        // What a killed server leaves is its log.
+        assert_eq!(before.contains_key(&site.data().join("homeroom.db-wal")), kind == crate::support::Kind::Sqlite);
+        doctor(&site).await.success();
+        assert!(files() == before, "after a crash");
+    }
+
+    async fn a_schema_that_is_behind_or_ahead_is_told(kind: Kind) {
+        let site = sound(kind).await;
+        execute(&site, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m2099_later', 0)").await;
+        wrong(&doctor(&site).await, "newer than this binary, by m2099_later");
+        execute(&site, "DELETE FROM seaql_migrations WHERE version LIKE '%_classroom' OR version LIKE 'm2099%'").await;
+        let ended = doctor(&site).await;
+        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+        assert!(warning(&ended, "it lacks m").contains("homeroom migrate"));
+        execute(&site, "DROP TABLE seaql_migrations").await;
+        well(&doctor(&site).await, "the first start makes it");
+    }
+}
+
+#[tokio::test]
+async fn where_there_is_nothing_yet_nothing_is_wrong_and_nothing_is_made() {
+    let site = Site::bare();
+    let ended = doctor(&site).await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(warning(&ended, "data directory").contains("--data-dir"));
+    assert_eq!(verdict(&ended, "signing keys").0, "skipped");
+    warning(&ended, "homeroom.db");
+    assert_eq!(verdict(&ended, "schema").0, "skipped");
+    assert!(!site.data().exists());
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_used_is_wrong_and_one_that_should_not_be_is_warned_of() {
+    let site = Site::bare();
+    let ended = site.run(&["doctor", "--listen", "0.0.0.0:0"]).await;
+    assert!(wrong(&ended, "public URL").contains("--public-url"));
+    // From the block for documentation (RFC 5737): no machine has it.
+    let ended = site.run(&["doctor", "--listen", "192.0.2.1:0"]).await;
+    wrong(&ended, "192.0.2.1:0: ");
+    warning(&ended, "http://192.0.2.1:0/ is not https");
+
+    let server = site.listen("serve").await;
+    let taken = server.url.strip_prefix("http://").unwrap();
+    let ended = site.run(&["doctor", "--listen", taken]).await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    warning(&ended, &format!("{taken} is taken"));
+    well(&ended, &format!("http://{taken}/, for this machine alone"));
+
+    assert!(site.run(&["doctor", "--listen", "nowhere"]).await.refusal().contains("--listen"));
+}
+
+#[tokio::test]
+async fn what_others_may_read_or_change_is_told_with_the_command_that_ends_it() {
+    let site = sound(crate::support::Kind::Sqlite).await;
+    let (data, keys) = (site.data().to_owned(), site.data().join("keys"));
+    for (path, mode, right, is_wrong) in [
+        (database_file(&site), 0o644, 0o600, true),
+        (database_file(&site), 0o660, 0o600, false),
+        (key_file(&site), 0o604, 0o600, true),
+        (key_file(&site), 0o640, 0o600, false),
+        (keys.clone(), 0o777, 0o700, true),
+        (keys, 0o755, 0o700, false),
+        (data.clone(), 0o702, 0o700, true),
+        (data, 0o750, 0o700, false),
+    ] {
+        set_mode(&path, mode);
+        let ended = doctor(&site).await;
+        let what = format!("{} (mode {mode:o})", path.display());
+        let remedy = if is_wrong { wrong(&ended, &what) } else { warning(&ended, &what) };
+        assert_eq!(remedy, format!("chmod {right:o} {}", path.display()));
+        set_mode(&path, right);
+    }
+    doctor(&site).await.success();
+}
+
+#[tokio::test]
+async fn a_data_directory_that_is_none_or_cannot_be_made_is_wrong() {
+    let site = Site::bare();
+    let file = site.data().parent().unwrap().join("file");
+    fs::write(&file, "").unwrap();
+    for (directory, what) in [(file.clone(), "is a file"), (file.join("below"), "below: ")] {
+        let ended = site.run(&[&DOCTOR[..], &["--data-dir", directory.to_str().unwrap()]].concat()).await;
+        wrong(&ended, what);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_wrong() {
+    let site = sound(crate::support::Kind::Sqlite).await;
+    let file = database_file(&site);
+    // The last connection to be closed takes the log into the file.
+    execute(&site, "PRAGMA user_version").await;
+    let sound = fs::read(&file).unwrap();
+    let mut damaged = sound.clone();
+    // All pages but the first, which says that this is a database, and the schema.
+    damaged[8192..].fill(0x5a);
+    fs::write(&file, &damaged).unwrap();
+    let ended = doctor(&site).await;
+    assert!(wrong(&ended, "SQLite").contains("backup"), "{ended:?}");
+
+    fs::write(&file, "This is no database, and it is long enough to be looked at as one. ".repeat(64))
+        .unwrap();
+    let ended = doctor(&site).await;
+    wrong(&ended, "SQLite");
+    assert!(!ended.out.contains("long enough"), "{ended:?}");
+
+    fs::write(&file, &sound).unwrap();
+    well(&doctor(&site).await, "undamaged");
+}
+
+#[tokio::test]
+async fn keys_that_are_none_or_old_or_from_the_future_are_told_and_not_shown() {
+    let site = sound(crate::support::Kind::Sqlite).await;
+    // The key of the tests was made in 1970.
+    assert!(warning(&doctor(&site).await, " signs, and is ").contains("keys rotate"));
+
+    let keys = site.data().join("keys");
+    fs::write(keys.join("notes.txt"), "marked-secret").unwrap();
+    fs::write(keys.join("01a00000-0000-7000-8000-000000000000.pem"), "marked-secret").unwrap();
+    let ended = doctor(&site).await;
+    warning(&ended, "01a00000-0000-7000-8000-000000000000.pem, notes.txt");
+    assert!(!format!("{ended:?}").contains("marked-secret"), "{ended:?}");
+
+    let file = key_file_named(&keys, "00000000");
+    let future = keys.join("ff000000-0000-7000-8000-000000000000.pem");
+    fs::copy(&file, &future).unwrap();
+    warning(&doctor(&site).await, "was made in the future");
+    fs::remove_file(&future).unwrap();
+
+    let written = file.metadata().unwrap().modified().unwrap();
+    File::open(&file).unwrap().set_modified(written + Duration::from_hours(2)).unwrap();
+    assert!(warning(&doctor(&site).await, "was written at").contains("clock"));
+
+    fs::remove_file(file).unwrap();
+    assert!(warning(&doctor(&site).await, "there is none in").contains("restore"));
+    fs::remove_dir_all(keys).unwrap();
+    assert!(warning(&doctor(&site).await, "there is no").contains("restore"));
+}
+
+fn key_file_named(keys: &Path, prefix: &str) -> PathBuf {
+    let mut paths = fs::read_dir(keys).unwrap().map(|entry| entry.unwrap().path());
+    paths.find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(prefix)).unwrap()
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_reached_is_wrong_and_its_password_is_not_shown() {
+    let url = |port| format!("postgres://homeroom:marked-secret@127.0.0.1:{port}/homeroom");
+    let reachable = crate::support::Kind::Postgres.location(Path::new("")).await;
+    let Location::Postgres(reachable) = reachable else { unreachable!() };
+    let port = url::Url::parse(&reachable).unwrap().port().unwrap();
+    for (url, what) in [(url(1), "refused"), (url(port), "password authentication failed")] {
+        let ended = doctor(&Site::bare().with("HOMEROOM_DATABASE_URL", &url)).await;
+        wrong(&ended, what);
+        assert_eq!(verdict(&ended, "schema").0, "skipped");
+        assert!(!format!("{ended:?}").contains("marked-secret"), "{ended:?}");
+    }
+    let ended = doctor(&Site::bare().with("HOMEROOM_DATABASE_URL", "mysql://a:marked-secret@b/c")).await;
+    wrong(&ended, "a database URL is");
+    assert!(!format!("{ended:?}").contains("marked-secret"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_postgresql_that_does_not_write_or_keep_is_told() {
+    let site = sound(crate::support::Kind::Postgres).await;
+    let Location::Postgres(url) = &site.location else { unreachable!() };
+    let name = url.rsplit('/').next().unwrap();
+    let set = |setting: &str| format!("ALTER DATABASE {name} SET {setting}");
+    well(&doctor(&site).await, "read committed");
+    well(&doctor(&site).await, "clocks");
+    assert!(!doctor(&site).await.out.contains("not encrypted"), "it is the same machine");
+    well(&doctor(&site).await, "connections are in use");
+
+    execute(&site, &set("default_transaction_isolation = 'serializable'")).await;
+    well(&doctor(&site).await, "serializable");
+    execute(&site, &set("synchronous_commit = off")).await;
+    assert!(warning(&doctor(&site).await, "lost in a crash").contains("synchronous_commit"));
+    execute(&site, &set("default_transaction_read_only = on")).await;
+    wrong(&doctor(&site).await, "refuses to write");
+}
