@@ -15,7 +15,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
 die() {
-    echo "scripts/$(basename "$0"): $*" >&2
+    echo "scripts/${0##*scripts/}: $*" >&2
     exit 1
 }
 
