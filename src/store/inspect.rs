@@ -12,10 +12,7 @@ use sea_orm::{
 };
 use sqlx::{Connection, PgConnection};
 
-use super::{ACQUIRE, BUSY, Location, POSTGRES_CONNECTIONS};
-
-/// How many connections of PostgreSQL's one node takes.
-pub const CONNECTIONS_PER_NODE: i64 = POSTGRES_CONNECTIONS as i64;
+use super::{ACQUIRE, Location, sqlite::BUSY};
 
 /// Where the schema's steps are written down once they are applied.
 const STEPS: &str = "seaql_migrations";

@@ -11,7 +11,7 @@ use sqlx::{
 use super::ACQUIRE;
 
 /// How long SQLite waits for another process's write.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Readers: more than cores, since each holds its connection only while it reads.
 const READERS: u32 = 4;
 

@@ -149,7 +149,9 @@ both! {
     async fn a_schema_that_is_behind_or_ahead_is_told(kind: Kind) {
         let site = sound(kind).await;
         execute(&site, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m2099_later', 0)").await;
-        wrong(&doctor(&site).await, "newer than this binary, by m2099_later");
+        let ended = doctor(&site).await;
+        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+        assert!(warning(&ended, "newer than this binary, by m2099_later").contains("runs on beside it"));
         execute(&site, "DELETE FROM seaql_migrations WHERE version LIKE '%_classroom' OR version LIKE 'm2099%'").await;
         let ended = doctor(&site).await;
         assert_eq!(ended.status.code(), Some(0), "{ended:?}");

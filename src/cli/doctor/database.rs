@@ -20,7 +20,7 @@ use crate::{
     config::Data,
     store::{
         Location,
-        inspect::{CONNECTIONS_PER_NODE, Inspection, PostgresFacts, SqliteFacts, Steps},
+        inspect::{Inspection, PostgresFacts, SqliteFacts, Steps},
     },
 };
 
@@ -68,7 +68,7 @@ pub async fn check(data: &Data, report: &mut Report) {
             match database.postgres().await {
                 Ok(facts) => {
                     let half = (SystemClock.now() - asked) / 2;
-                    postgres(&facts, url, report);
+                    postgres(&facts, url, data.database_connections.into(), report);
                     let theirs = DateTime::from_timestamp_micros(facts.clock).unwrap_or_default();
                     clocks(theirs - (asked + half), report);
                 }
@@ -124,7 +124,7 @@ fn sqlite(facts: &SqliteFacts, report: &mut Report) {
     report.ok(SUBJECT, format!("SQLite {version}, undamaged, {mode}"));
 }
 
-fn postgres(facts: &PostgresFacts, url: &str, report: &mut Report) {
+fn postgres(facts: &PostgresFacts, url: &str, per_node: i64, report: &mut Report) {
     let PostgresFacts { version, isolation, connections, connections_used, .. } = facts;
     let what = format!("PostgreSQL {version}, {isolation}");
     if facts.version_number < 150_000 {
@@ -162,13 +162,11 @@ fn postgres(facts: &PostgresFacts, url: &str, report: &mut Report) {
         );
     }
     let free = connections - connections_used;
-    let what = format!(
-        "{connections_used} of {connections} connections are in use; a node takes {CONNECTIONS_PER_NODE}"
-    );
-    let remedy = "raise max_connections, which has to do for all nodes";
-    if *connections < CONNECTIONS_PER_NODE {
+    let what = format!("{connections_used} of {connections} connections are in use; a node takes {per_node}");
+    let remedy = "raise max_connections, which has to do for all nodes, or lower --database-connections";
+    if *connections < per_node {
         report.wrong(SUBJECT, what, remedy);
-    } else if free < CONNECTIONS_PER_NODE {
+    } else if free < per_node {
         report.warning(SUBJECT, format!("{what}, if it does not run yet"), remedy);
     } else {
         report.ok(SUBJECT, what);
@@ -191,10 +189,10 @@ fn schema(steps: &Steps, report: &mut Report) {
     const SUBJECT: &str = "schema";
     let Steps { applied, pending, unknown } = steps;
     if !unknown.is_empty() {
-        report.wrong(
+        report.warning(
             SUBJECT,
             format!("it is newer than this binary, by {}", unknown.join(", ")),
-            "run the newer binary here as well: this one does not start on it again",
+            "run the newer binary here as well: until then this one runs on beside it",
         );
     } else if pending.is_empty() {
         report.ok(SUBJECT, format!("up to date, {applied} steps"));

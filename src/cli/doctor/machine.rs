@@ -12,7 +12,6 @@ use crate::{
     domain::password::Password,
     entropy::{self, OsEntropy},
     identity::password_hashing::PasswordHashing,
-    listener::Limits,
 };
 
 /// The first year in which there was a Homeroom to run, and the last of which nobody doubts.
@@ -110,9 +109,8 @@ fn group_memory() -> Option<u64> {
     Some(read("memory.max")?.saturating_sub(read("memory.current")?) >> 20)
 }
 
-pub fn open_files(report: &mut Report) {
+pub fn open_files(connections: usize, report: &mut Report) {
     const SUBJECT: &str = "open files";
-    let connections = Limits::default().max_connections;
     let needed = connections as u64 + OTHER_FILES;
     // None is no limit.
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -120,7 +118,7 @@ pub fn open_files(report: &mut Report) {
         report.warning(
             SUBJECT,
             format!("{limit} are allowed, which is short of the {connections} connections that are taken"),
-            &format!("LimitNOFILE={needed} in the unit, or `ulimit -n {needed}`"),
+            &format!("LimitNOFILE={needed} in the unit, or `ulimit -n {needed}`, or lower --max-connections"),
         );
     } else {
         report.ok(SUBJECT, format!("enough for {connections} connections"));

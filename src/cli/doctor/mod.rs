@@ -12,13 +12,14 @@ use super::{Failure, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
-    listener::Listener,
+    listener::{Listener, Tls},
 };
 
 /// Looks at everything that `serve` would run on with the same flags. Warnings are no reason to fail.
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut report = Report::default();
     public_url(config, &mut report);
+    tls(config, &mut report);
     listen(config, &mut report).await;
     machine::clock(SystemClock.now(), &mut report);
     let readable = files::data_directory(config.data.directory(), &mut report);
@@ -26,7 +27,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     database::check(&config.data, &mut report).await;
     machine::password_hash(&config.hashing, &mut report).await;
     machine::memory(&config.hashing, &mut report);
-    machine::open_files(&mut report);
+    machine::open_files(config.doors.max_connections.get(), &mut report);
     report.end()
 }
 
@@ -39,7 +40,20 @@ fn public_url(config: &Config, report: &mut Report) {
         Ok(url) => report.warning(
             SUBJECT,
             format!("{url} is not https: passwords and tokens can be read on their way"),
-            "put a reverse proxy with TLS before the server, and name its https URL",
+            "put a reverse proxy with TLS before the server and name its https URL, or use --tls-cert and --tls-key",
+        ),
+    }
+}
+
+fn tls(config: &Config, report: &mut Report) {
+    const SUBJECT: &str = "TLS";
+    let Some((certificate, key)) = config.doors.tls() else { return };
+    match Tls::open(certificate, key) {
+        Ok(_) => report.ok(SUBJECT, format!("{} and its key can be used", certificate.display())),
+        Err(error) => report.wrong(
+            SUBJECT,
+            Failure::of("opening the certificate", &error),
+            "name PEM files that belong together, and let the server's user read them",
         ),
     }
 }
