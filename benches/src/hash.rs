@@ -1,0 +1,84 @@
+//! The bare password hash: the engine and the parameters of the server, and nothing around them.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use argon2_rust::{
+    Algorithm, Argon2, Hasher, Params, Version,
+    params::{Memory, TagLen},
+};
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+
+use crate::{Outcome, failed, request::PASSWORD};
+
+fn hasher() -> Outcome<Hasher> {
+    let params = Params::builder()
+        .memory(Memory::kib(19_456))
+        .passes(2)
+        .lanes(1)
+        .tag_len(TagLen::bytes(32))
+        .build()
+        .map_err(|error| format!("argon2: {error}"))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hasher())
+}
+
+fn hash(hasher: &mut Hasher, salt: &[u8]) -> Outcome<[u8; 32]> {
+    let mut tag = [0; 32];
+    hasher.hash_into(PASSWORD.as_bytes(), salt, &mut tag).map_err(|error| format!("argon2: {error}"))?;
+    Ok(tag)
+}
+
+/// The stored form of everybody's password, as a PHC string.
+pub fn stored() -> Outcome<String> {
+    let salt = b"salt of everyone";
+    let tag = hash(&mut hasher()?, salt)?;
+    let (salt, tag) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(tag));
+    Ok(format!("$argon2id$v=19$m=19456,t=2,p=1${salt}${tag}"))
+}
+
+/// What so many threads did, each with memory of its own that it fills again and again.
+#[derive(Debug)]
+pub struct Bare {
+    /// Hashes a second, all together.
+    pub rate: f64,
+    /// How long each took, in seconds, in order of size.
+    pub times: Vec<f64>,
+}
+
+impl Bare {
+    /// Hashes for so long on so many threads.
+    pub fn measure(threads: usize, duration: Duration) -> Outcome<Self> {
+        let begin = Instant::now();
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                thread::spawn(move || -> Result<Vec<f64>, String> {
+                    let mut hasher = hasher().map_err(|error| error.to_string())?;
+                    let mut times = Vec::new();
+                    while begin.elapsed() < duration {
+                        let begin = Instant::now();
+                        hash(&mut hasher, b"salt of everyone").map_err(|error| error.to_string())?;
+                        times.push(begin.elapsed().as_secs_f64());
+                    }
+                    Ok(times)
+                })
+            })
+            .collect();
+        let mut times = Vec::new();
+        for worker in workers {
+            match worker.join() {
+                Ok(measured) => times.extend(measured?),
+                Err(_) => return failed("a hashing thread panicked"),
+            }
+        }
+        let rate = times.len() as f64 / begin.elapsed().as_secs_f64();
+        times.sort_by(f64::total_cmp);
+        Ok(Self { rate, times })
+    }
+
+    /// How long one took on average, in seconds.
+    pub fn mean(&self) -> f64 {
+        self.times.iter().sum::<f64>() / self.times.len() as f64
+    }
+}

@@ -1,0 +1,150 @@
+//! A school day at 80 % of what the server can do, minutes long: no failure, and no memory that is never given back.
+
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Outcome,
+    data::{Data, Size},
+    driver::{Answer, Pace, Sent, Tally, Work, drive, poisson},
+    failed,
+    report::{
+        Bound::{AtLeast, AtMost},
+        Report, median,
+    },
+    request,
+    server::Server,
+    work::{self, Draws, Exchanges, Joins, SignIns},
+};
+
+/// The school.
+const SIZE: Size = Size { users: 2000, classes: 10_000 };
+/// How long memory may grow, of ten minutes: caches fill, connections come.
+const WARM_UP: f64 = 0.2;
+/// What of the peak is asked for.
+const LOAD: f64 = 0.8;
+/// Reading a class.
+const READ: &str = "getClass";
+
+/// Soaks for so many minutes.
+pub fn run(minutes: f64) -> Outcome<bool> {
+    const PART: &str = "soak";
+    let mut report = Report::begin("soak");
+    let data = Data::sqlite(SIZE, None)?;
+    let server = Server::start(&data)?;
+    let tokens = work::tokens(server.address, SIZE.users)?;
+    let (owners, students) = tokens.split_at(SIZE.owners());
+    let mut lessons = Lessons {
+        sign_ins: SignIns::new(SIZE),
+        codes: Vec::new(),
+        owners,
+        students,
+        joins: Joins::new(SIZE, students),
+        turn: 0,
+    };
+    let peak = drive(&[server.address], &Pace::closed(64, 15.0), &mut lessons)?;
+    let peak = Lessons::ANSWERS.iter().map(|(kind, status)| peak.rate(kind, *status)).sum::<f64>();
+
+    let seconds = minutes * 60.0;
+    let arrivals = poisson(peak * LOAD, seconds, &mut fastrand::Rng::with_seed(5));
+    let pace = Pace::Open { arrivals: &arrivals, connections: 512 };
+    let (tally, memory) = thread::scope(|scope| -> Outcome<_> {
+        let (over, is_over) = mpsc::channel::<()>();
+        let server = &server;
+        let sampler = scope.spawn(move || {
+            let begin = Instant::now();
+            let mut samples = Vec::new();
+            while is_over.recv_timeout(Duration::from_millis(250)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                samples.push((begin.elapsed().as_secs_f64(), server.resident().unwrap_or(f64::NAN)));
+            }
+            samples
+        });
+        let tally = drive(&[server.address], &pace, &mut lessons);
+        drop(over);
+        match sampler.join() {
+            Ok(memory) => Ok((tally?, memory)),
+            Err(_) => failed("the sampler panicked"),
+        }
+    })?;
+
+    report.tell(PART, "minutes", minutes, "");
+    report.tell(PART, "peak of the mix, 64 connections", peak, "/s");
+    report.tell(PART, "asked for", peak * LOAD, "/s");
+    for (kind, status) in Lessons::ANSWERS {
+        report.tell(PART, &format!("{kind}, {status}"), tally.count(kind, *status) as f64, "");
+        report.tell(PART, &format!("{kind}, p99"), tally.quantile(kind, *status, 0.99), "ms");
+    }
+    let count = |wanted: &dyn Fn((&'static str, u16)) -> bool| count(&tally, wanted);
+    report.hold(PART, "answers of 5xx", count(&|(_, status)| status >= 500), "", AtMost(0.0));
+    let other = count(&|answer| answer.1 < 500 && !Lessons::ANSWERS.contains(&answer));
+    report.hold(PART, "answers that are none of these", other, "", AtMost(0.0));
+    report.hold(PART, "requests", count(&|_| true), "", AtLeast(arrivals.len() as f64));
+    // What a moment needs comes and goes: a tenth of the time stands on either side.
+    let between = |from: f64, to: f64| {
+        let within = memory.iter().filter(|(at, _)| (from * seconds..to * seconds).contains(at));
+        median(&within.map(|(_, memory)| *memory).collect::<Vec<_>>())
+    };
+    let (warm, end) = (between(WARM_UP, WARM_UP + 0.1), between(0.9, 1.0));
+    report.tell(PART, "resident, after the first fifth", warm, "MiB");
+    report.tell(PART, "resident, at the end", end, "MiB");
+    report.hold(PART, "growth of resident memory", (end / warm - 1.0) * 100.0, "%", AtMost(5.0));
+    report.end()
+}
+
+fn count(tally: &Tally, wanted: &dyn Fn((&'static str, u16)) -> bool) -> f64 {
+    tally.counts.iter().filter(|(answer, _)| wanted(**answer)).map(|(_, count)| *count as f64).sum()
+}
+
+/// Somebody signs in, swaps the code; a teacher draws a code, a student joins a class, a teacher reads one; and so on.
+struct Lessons<'a> {
+    sign_ins: SignIns,
+    /// What was issued and is not swapped yet.
+    codes: Vec<String>,
+    owners: &'a [String],
+    students: &'a [String],
+    joins: Joins<'a>,
+    turn: usize,
+}
+
+impl Lessons<'_> {
+    const ANSWERS: &'static [(&'static str, u16)] =
+        &[(SignIns::KIND, 201), (Exchanges::KIND, 201), (Draws::KIND, 200), (Joins::KIND, 201), (READ, 200)];
+}
+
+impl Work for Lessons<'_> {
+    fn next(&mut self, request: &mut Vec<u8>) -> Option<Sent> {
+        self.turn += 1;
+        // Codes are drawn for one half of the classes, and the other half is joined.
+        let class = self.turn % (SIZE.classes / 2);
+        let owner = &self.owners[class % SIZE.owners()];
+        match self.turn % 5 {
+            0 => {
+                request::draw(class, owner, request);
+                Some(Sent { kind: Draws::KIND, item: class })
+            }
+            1 => {
+                let (student, class) = self.joins.pair();
+                request::join(&crate::data::first_join_code(class), &self.students[student], request);
+                Some(Sent { kind: Joins::KIND, item: class })
+            }
+            2 => {
+                request::read(class, owner, request);
+                Some(Sent { kind: READ, item: class })
+            }
+            3 if !self.codes.is_empty() => {
+                request::exchange(&self.codes.swap_remove(0), request);
+                Some(Sent { kind: Exchanges::KIND, item: 0 })
+            }
+            _ => self.sign_ins.next(request),
+        }
+    }
+
+    fn answered(&mut self, sent: Sent, answer: &Answer) {
+        if sent.kind == SignIns::KIND {
+            self.codes.extend(request::code_in(answer.body));
+        }
+    }
+}
