@@ -158,9 +158,7 @@ impl Statement for Draws {
             latest.insert(key, Replacement { draws: before + draw.draws, ..draw.clone() });
         }
         let rows: Vec<_> = latest.values().cloned().collect();
-        // Not made again when its answer is lost: the lost attempt may still be on its way, and take the place of a code that
-        // was drawn after it.
-        let replaced = class::Entity::replace_join_codes(self.store.writer(), &rows, self.limit).await?;
+        let replaced = class::Entity::replace_join_codes(self.store.replacing(), &rows, self.limit).await?;
         let refused = latest.keys().filter(|key| !replaced.contains(key)).map(|(class, _)| *class);
         let classes = match self.look_up(refused.collect()).await {
             Ok(classes) => classes,

@@ -30,7 +30,9 @@ pub fn kind(error: &DbErr) -> Kind {
 pub(super) enum Failure {
     /// It never began, or was rolled back, and may succeed in a moment.
     Undone,
-    /// The connection broke under it: it may have been done, and a new connection may be had in a moment.
+    /// The server ended the connection and said so: it may have been done, but will not be from now on.
+    Ended,
+    /// The connection broke under it: it may have been done, or be done yet, and a new connection may be had in a moment.
     Unknown,
     /// It was not done, and will not be for a while.
     Lasting,
@@ -70,14 +72,18 @@ impl Failure {
         match code {
             // serialization_failure, deadlock_detected
             "40001" | "40P01" => Some(Self::Undone),
-            // statement_completion_unknown; idle_in_transaction_session_timeout, which ends the connection
-            "40003" | "25P03" => Some(Self::Unknown),
+            // statement_completion_unknown
+            "40003" => Some(Self::Unknown),
+            // idle_in_transaction_session_timeout
+            "25P03" => Some(Self::Ended),
             // query_canceled (a statement took too long), lock_not_available, and read_only_sql_transaction: a server
             // that another one takes the place of
             "57014" | "55P03" | "25006" => Some(Self::Lasting),
             _ => match code.get(..2) {
-                // connection_exception; operator_intervention: the server is going down, or is not up yet
-                Some("08" | "57") => Some(Self::Unknown),
+                // connection_exception
+                Some("08") => Some(Self::Unknown),
+                // operator_intervention: the server is going down, or is not up yet
+                Some("57") => Some(Self::Ended),
                 // transaction_rollback; insufficient_resources; system_error
                 Some("40" | "53" | "58") => Some(Self::Lasting),
                 _ => None,
@@ -109,10 +115,10 @@ mod tests {
             ("40003", Some(Failure::Unknown)),
             ("08006", Some(Failure::Unknown)),
             ("08P01", Some(Failure::Unknown)),
-            ("57P01", Some(Failure::Unknown)),
-            ("57P02", Some(Failure::Unknown)),
-            ("57P03", Some(Failure::Unknown)),
-            ("25P03", Some(Failure::Unknown)),
+            ("57P01", Some(Failure::Ended)),
+            ("57P02", Some(Failure::Ended)),
+            ("57P03", Some(Failure::Ended)),
+            ("25P03", Some(Failure::Ended)),
             ("57014", Some(Failure::Lasting)),
             ("55P03", Some(Failure::Lasting)),
             ("53100", Some(Failure::Lasting)),

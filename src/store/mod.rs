@@ -1,7 +1,7 @@
 //! Where rows are kept: one SQLite file with a writer and readers, or PostgreSQL with a pool.
 //!
-//! Rooms take [`Store::reader`] for what they look up, and [`Store::writer`] or [`Store::idempotent`] for what they
-//! change. On SQLite these are two pools over one file: the writer's has one connection, so that concurrent writes queue
+//! Rooms take [`Store::reader`] for what they look up, and [`Store::writer`], [`Store::replacing`] or
+//! [`Store::idempotent`] for what they change. On SQLite these are two pools over one file: the writer's has one connection, so that concurrent writes queue
 //! for it instead of failing with "database is locked", and the readers' see every commit that was answered. On PostgreSQL
 //! all are one pool. Either way, what fails in passing is done again where that is safe: see [`retry`].
 
@@ -46,6 +46,7 @@ const MIGRATION_LOCK: i64 = 0x686f_6d65_726f_6f6d;
 pub struct Store {
     reader: Retrying,
     writer: Retrying,
+    replacing: Retrying,
     idempotent: Retrying,
     pool: DatabaseConnection,
 }
@@ -69,6 +70,7 @@ impl Store {
         Ok(Self {
             reader: Retrying::new(reader, Repeat::Always, leftovers.clone()),
             writer: Retrying::new(writer.clone(), Repeat::IfUndone, leftovers.clone()),
+            replacing: Retrying::new(writer.clone(), Repeat::IfEnded, leftovers.clone()),
             idempotent: Retrying::new(writer.clone(), Repeat::Always, leftovers),
             pool: writer,
         })
@@ -106,7 +108,14 @@ impl Store {
         &self.writer
     }
 
-    /// For a change that comes to the same when it is made twice. If the connection breaks under it, it is made again: so
+    /// For a change that takes the place of whatever was there, and may be made twice. If the server ends the connection
+    /// under it, it is made again; if the connection breaks without a word, it fails, for the first attempt may yet be made
+    /// and take the place of something newer.
+    pub fn replacing(&self) -> &Retrying {
+        &self.replacing
+    }
+
+    /// For a change that comes to the same when it is made twice, however late. If the connection breaks under it, it is made again: so
     /// the number of rows that it changed does not tell whether they had been as they are now before.
     pub fn idempotent(&self) -> &Retrying {
         &self.idempotent

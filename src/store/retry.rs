@@ -7,7 +7,8 @@
 //!
 //! So it depends on the statement. What is looked up can be looked up again. A change is made again if it surely was not
 //! made: the database says that it was rolled back, or the connection broke before a commit was sent. And if a change
-//! comes to the same when it is made twice, it is made again in any case.
+//! comes to the same when it is made twice, it is made again in any case. In between are changes that may be made twice, but
+//! not late: a connection that broke without a word may still have one on its way, which would undo what came after it.
 
 use std::{
     error::Error as StdError,
@@ -42,6 +43,8 @@ const ANSWER: Duration = Duration::from_secs(6);
 pub(super) enum Repeat {
     /// Only if it surely was not done.
     IfUndone,
+    /// Only if it surely will not be done from now on.
+    IfEnded,
     /// In any case.
     Always,
 }
@@ -72,7 +75,7 @@ impl Retrying {
         self.retry(|| async {
             // Until the commit is sent, a connection that breaks takes with it what was done over it.
             let undone = |error: E| match cause(&error).and_then(Failure::of) {
-                Some(Failure::Unknown) => (Some(Failure::Undone), error),
+                Some(Failure::Ended | Failure::Unknown) => (Some(Failure::Undone), error),
                 failure => (failure, error),
             };
             let transaction = begin(&self.pool).await.map_err(|error| undone(error.into()))?;
@@ -119,6 +122,7 @@ impl Retrying {
             };
             let safe = match failure {
                 Some(Failure::Undone) => true,
+                Some(Failure::Ended) => self.repeat != Repeat::IfUndone,
                 Some(Failure::Unknown) => self.repeat == Repeat::Always,
                 Some(Failure::Lasting) | None => false,
             };
