@@ -45,7 +45,8 @@ fn restore(site: &Site, copy: &Path) -> Site {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_acknowledged_before_a_backup_began_is_in_it_while_the_server_goes_on_writing() {
-    let site = Site::new(Kind::Sqlite).await.with("HOMEROOM_CODE_LIFE", "600");
+    let site =
+        Site::new(Kind::Sqlite).await.with("HOMEROOM_CODE_LIFE", "600").with("HOMEROOM_JOIN_CODE_RATE", "0");
     let server = Arc::new(site.listen("demo").await);
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let student = server.token(&server.code(STUDENT, PASSWORD, false).await).await;

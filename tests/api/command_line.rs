@@ -111,6 +111,7 @@ async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
         ("hsts", "HOMEROOM_HSTS", "they are not told]"),
         ("data-dir", "HOMEROOM_DATA_DIR", "data]"),
         ("database-url", "HOMEROOM_DATABASE_URL", "homeroom.db in the data directory]"),
+        ("database-connections", "HOMEROOM_DATABASE_CONNECTIONS", "16]"),
         ("code-life", "HOMEROOM_CODE_LIFE", "60]"),
         ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
         ("join-code-rate", "HOMEROOM_JOIN_CODE_RATE", "60]"),

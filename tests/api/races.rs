@@ -23,6 +23,7 @@ use homeroom::{
     },
     identity::accounts,
     store,
+    throttle::joins,
 };
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use tokio::{sync::Barrier, task::JoinSet};
@@ -165,7 +166,8 @@ both! {
     }
 
     async fn of_64_who_draw_at_once_for_8_classes_each_is_told_what_is_true_of_their_own(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let settings = classroom::Settings { throttle: joins::Limits::NONE, ..Default::default() };
+        let school = Arc::new(School::found_drawing(kind, settings).await);
         let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
         let owners = [user(&school, TEACHER).await, user(&school, COLLEAGUE).await];
         let student = school.token(STUDENT).await;
