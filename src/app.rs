@@ -1,6 +1,9 @@
 //! The composition root: one place where rooms and doors are put together. `main` and the tests call the same.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
@@ -57,6 +60,7 @@ pub struct App {
     public_url: Url,
     trusted_proxies: TrustedProxies,
     hsts: Option<u32>,
+    leaving: Arc<AtomicBool>,
 }
 
 impl App {
@@ -83,7 +87,13 @@ impl App {
             public_url,
             trusted_proxies: TrustedProxies::new(trusted_proxies),
             hsts,
+            leaving: Arc::default(),
         }
+    }
+
+    /// Says from now on that the server is not ready: it is about to stop, and what comes should go elsewhere.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Begins to measure, and gives what was measured. Once in a process, and before the door is made, which keeps to
@@ -97,7 +107,7 @@ impl App {
         let operations: openapi::Operations = (
             SignInOperations::new(self.identity.clone(), self.public_url.clone()),
             Classes::new(self.classroom.clone(), self.identity.clone()),
-            Service::new(self.identity.clone(), self.store.clone()),
+            Service::new(self.identity.clone(), self.store.clone(), self.leaving.clone()),
         );
         // The document is written now: a fault in it stops the server here, not its first request.
         openapi::document();

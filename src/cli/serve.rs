@@ -110,13 +110,20 @@ pub async fn listen(
         }
     };
     let endpoint = app.endpoint();
-    beside.spawn(keep_up(app, tls.clone()));
+    beside.spawn(keep_up(app.clone(), tls.clone()));
     let watched =
         watched.map_or_else(String::new, |address| format!("\nmetrics on http://{address}/metrics"));
     say(&format!("listening on {}://{address}{watched}", config.scheme()));
     welcome(&known_as);
     let limits = Limits { max_connections: config.doors.max_connections.get(), ..Limits::default() };
-    let drained = listener.secured(tls).serve(endpoint, limits, stop).await;
+    let drained = listener
+        .secured(tls)
+        .serve(endpoint, limits, async {
+            stop.await;
+            tracing::info!("stopping");
+            app.leave();
+        })
+        .await;
     beside.abort_all();
     tracing::info!(cut = drained.cut, "stopped");
     Ok(())

@@ -7,7 +7,12 @@ mod tls;
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
+use futures_util::FutureExt;
+use hyper::{
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
@@ -36,6 +41,9 @@ const MIN_BUFFER: usize = 8 * 1024;
 /// How long to wait for a connection to end when the system has no room for another one.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long the first bytes of a connection may take to be seen that was accepted in the last moment.
+const ARRIVAL: Duration = Duration::from_millis(50);
+
 /// What callers can hold on to. Whoever exceeds a limit on the head of a request is answered 431 where
 /// possible, and the connection is closed.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +60,10 @@ pub struct Limits {
     /// How many connections there may be at once. More wait in the system's queue. One that comes when half of them are
     /// there is closed after its first answer, so that the queue moves on, whatever the others do.
     pub max_connections: usize,
-    /// How long requests that are running at the shutdown may take to finish.
+    /// For how long after the shutdown began requests are still taken, each of which ends its connection: so that a proxy
+    /// can turn to another server, and no request meets a connection that is just being closed.
+    pub leave: Duration,
+    /// How long requests that are running after that may take to finish.
     pub drain: Duration,
 }
 
@@ -64,7 +75,8 @@ impl Default for Limits {
             max_headers: 64,
             max_head_bytes: 16 * 1024,
             max_connections: 1024,
-            drain: Duration::from_secs(10),
+            leave: Duration::from_secs(2),
+            drain: Duration::from_secs(8),
         }
     }
 }
@@ -101,8 +113,9 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Has `endpoint` answer every request until `shutdown` is ready. From then on nothing is accepted, idle
-    /// connections are closed, and running requests have [`Limits::drain`] to finish.
+    /// Has `endpoint` answer every request until `shutdown` is ready, and for [`Limits::leave`] after that, or until
+    /// nobody is connected. From then on nothing is accepted, idle connections are closed, and running requests have
+    /// [`Limits::drain`] to finish.
     ///
     /// A panic in the endpoint ends its connection and nothing else.
     pub async fn serve<E: Endpoint + 'static>(
@@ -112,23 +125,30 @@ impl Listener {
         shutdown: impl Future<Output = ()>,
     ) -> Drained {
         let graceful = GracefulShutdown::new();
-        let (serving, served) = watch::channel(());
+        let (phase, current) = watch::channel(Phase::Serving);
         let service = Service {
             endpoint: Arc::new(endpoint),
             http: http(&limits),
             tls: self.tls.as_ref().map(Tls::acceptor),
             limits,
-            served,
+            phase: current,
         };
         let open = metrics::gauge!(metric::CONNECTIONS);
         let mut connections = JoinSet::new();
-        let mut shutdown = pin!(shutdown);
+        let mut ends = pin!(async {
+            shutdown.await;
+            phase.send_replace(Phase::Leaving);
+            time::sleep(limits.leave).await;
+        });
         loop {
             tokio::select! {
-                () = &mut shutdown => break,
+                () = &mut ends => break,
                 Some(ended) = connections.join_next() => {
                     open.decrement(1);
                     report_panic(ended);
+                    if connections.is_empty() && *phase.borrow() == Phase::Leaving {
+                        break;
+                    }
                 }
                 (stream, remote) = self.accept(), if connections.len() < limits.max_connections => {
                     open.increment(1);
@@ -141,7 +161,15 @@ impl Listener {
                 }
             }
         }
-        drop((self, serving));
+        // Whoever is in the system's queue by now has been told that they are connected.
+        while let Some((stream, remote)) = self.accept().now_or_never() {
+            connections.spawn(service.clone().answer(stream, remote, graceful.watcher()));
+        }
+        drop(self);
+        phase.send_replace(Phase::Left);
+        if !connections.is_empty() {
+            time::sleep(ARRIVAL).await;
+        }
 
         let ended = async {
             while let Some(ended) = connections.join_next().await {
@@ -183,25 +211,35 @@ fn http(limits: &Limits) -> http1::Builder {
     http
 }
 
+/// How far the shutdown is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// There is none.
+    Serving,
+    /// It has begun, and each connection ends with its next answer.
+    Leaving,
+    /// Nothing is accepted any more.
+    Left,
+}
+
 /// What a connection is answered with.
 struct Service<E> {
     endpoint: Arc<E>,
     http: http1::Builder,
     tls: Option<TlsAcceptor>,
     limits: Limits,
-    /// Closed when the shutdown begins.
-    served: watch::Receiver<()>,
+    phase: watch::Receiver<Phase>,
 }
 
 impl<E> Clone for Service<E> {
     fn clone(&self) -> Self {
-        let Self { endpoint, http, tls, limits, served } = self;
+        let Self { endpoint, http, tls, limits, phase } = self;
         Self {
             endpoint: Arc::clone(endpoint),
             http: http.clone(),
             tls: tls.clone(),
             limits: *limits,
-            served: served.clone(),
+            phase: phase.clone(),
         }
     }
 }
@@ -218,6 +256,8 @@ impl<E: Endpoint + 'static> Service<E> {
         let Some(tls) = self.tls.take() else {
             return self.converse(stream, local, remote, Scheme::HTTP, shutdown).await;
         };
+        let mut phase = self.phase.clone();
+        let left = async { drop(phase.wait_for(|phase| *phase == Phase::Left).await) };
         let handshake = time::timeout(self.limits.header_timeout, tls.accept(stream));
         tokio::select! {
             shaken = handshake => match shaken {
@@ -225,8 +265,8 @@ impl<E: Endpoint + 'static> Service<E> {
                 Ok(Err(error)) => tracing::debug!(%remote, %error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!(%remote, "a TLS handshake took too long"),
             },
-            // Who has not asked yet at the shutdown will not be answered.
-            _ = self.served.changed() => {}
+            // Who has not asked by then will not be answered.
+            () = left => {}
         }
     }
 
@@ -241,7 +281,13 @@ impl<E: Endpoint + 'static> Service<E> {
         let service = service_fn(|request| {
             let endpoint = Arc::clone(&self.endpoint);
             let request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
-            async move { Ok::<_, Infallible>(hyper::Response::from(endpoint.get_response(request).await)) }
+            async move {
+                let mut response = hyper::Response::from(endpoint.get_response(request).await);
+                if *self.phase.borrow() != Phase::Serving {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = shutdown.watch(connection).await {

@@ -278,8 +278,42 @@ async fn whoever_keeps_on_asking_leaves_places_to_others() {
 }
 
 #[tokio::test]
+async fn a_shutdown_answers_who_is_on_the_way_and_lets_each_go_after_that() {
+    let server = Server::start(Limits { leave: Duration::from_mins(1), ..Limits::default() }).await;
+    let mut idle = server.connect().await;
+    idle.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.stop.send(()).unwrap();
+    let mut answer = String::new();
+    while !answer.contains("connection: close") {
+        // One that was asked before the shutdown had begun stays open, and one that is asked after it is told to go.
+        answer = idle.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    // Nobody is connected any more, and there is nothing to wait for.
+    assert_eq!(idle.rest().await, "");
+    assert_eq!(server.serving.await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test]
+async fn who_waits_in_the_queue_at_the_shutdown_is_answered() {
+    let limits = Limits { max_connections: 1, leave: Duration::ZERO, ..Limits::default() };
+    let server = Server::start(limits).await;
+    let mut running = server.connect().await;
+    running.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.begun.notified().await;
+    let mut waiting = server.connect().await;
+    waiting.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let go_on = Arc::clone(&server.go_on);
+    let serving = server.stop().await;
+    assert!(waiting.receive().await.starts_with("HTTP/1.1 200 "));
+    go_on.notify_one();
+    assert!(running.receive().await.ends_with("slow"));
+    assert_eq!(serving.await.unwrap(), Drained { cut: 0 });
+}
+
+#[tokio::test]
 async fn a_shutdown_lets_a_running_request_finish_and_refuses_others() {
-    let server = Server::start(Limits::default()).await;
+    let server = Server::start(Limits { leave: Duration::ZERO, ..Limits::default() }).await;
     let go_on = Arc::clone(&server.go_on);
     let mut idle = server.connect().await;
     idle.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -301,7 +335,12 @@ async fn a_shutdown_lets_a_running_request_finish_and_refuses_others() {
 
 #[tokio::test]
 async fn a_request_that_outlasts_the_shutdown_is_cut_off() {
-    let server = Server::start(Limits { drain: Duration::from_millis(50), ..Limits::default() }).await;
+    let server = Server::start(Limits {
+        leave: Duration::ZERO,
+        drain: Duration::from_millis(50),
+        ..Limits::default()
+    })
+    .await;
     let mut running = server.connect().await;
     running.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
     server.begun.notified().await;
@@ -465,7 +504,8 @@ mod tls {
     #[tokio::test]
     async fn a_shutdown_lets_a_request_over_tls_finish_and_waits_for_no_handshake() {
         let files = Files::new();
-        let server = Server::start_secured(Limits::default(), Some(files.open().unwrap())).await;
+        let limits = Limits { leave: Duration::ZERO, ..Limits::default() };
+        let server = Server::start_secured(limits, Some(files.open().unwrap())).await;
         let go_on = Arc::clone(&server.go_on);
         let mut silent = server.connect().await;
         let mut running = connect(&server, &files).await;

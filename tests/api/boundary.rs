@@ -201,6 +201,14 @@ both! {
         }
     }
 
+    async fn a_server_that_is_about_to_stop_is_not_ready_and_goes_on_answering(kind: Kind) {
+        let school = School::found(kind).await;
+        school.app.leave();
+        assert_eq!(school.get("/health/ready").send().await.whole(), (503, json!({ "status": "down" })));
+        assert_eq!(school.get("/health/live").send().await.whole(), (200, json!({ "status": "up" })));
+        school.token(TEACHER).await;
+    }
+
     async fn a_database_that_is_away_is_a_503_that_says_when_to_come_back(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;

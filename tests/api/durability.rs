@@ -91,7 +91,7 @@ both! {
             assert_eq!(server.try_sign_in(TEACHER, PASSWORD, false).await.0, 201);
             let asking: Vec<_> = (0..16)
                 .map(|_| {
-                    let ask = server.get("/health/ready");
+                    let ask = server.get("/.well-known/jwks.json");
                     tokio::spawn(async move { ask.send().await.map(|answer| answer.status().as_u16()) })
                 })
                 .collect();

@@ -1,6 +1,9 @@
 //! The service operations: a table of contents. Their bodies are their own.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use poem::http::HeaderValue;
 use poem_openapi::{
@@ -21,12 +24,14 @@ use crate::{
 pub struct Service {
     identity: Arc<Identity>,
     store: Store,
+    /// Whether the server is about to stop.
+    leaving: Arc<AtomicBool>,
 }
 
 impl Service {
     /// Opens the service operations.
-    pub fn new(identity: Arc<Identity>, store: Store) -> Self {
-        Self { identity, store }
+    pub fn new(identity: Arc<Identity>, store: Store, leaving: Arc<AtomicBool>) -> Self {
+        Self { identity, store, leaving }
     }
 }
 
@@ -52,12 +57,14 @@ impl Service {
 
     /// Whether the server can do its work
     ///
-    /// It can when its database answers.
+    /// It can when its database answers, and as long as it was not told to stop.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self) -> ReadyResponse {
         match self.store.ping().await {
-            Ok(()) => ReadyResponse::Ok(Json(Health { status: HealthStatus::Up })),
-            Err(_) => ReadyResponse::Down(Json(Health { status: HealthStatus::Down })),
+            Ok(()) if !self.leaving.load(Ordering::Relaxed) => {
+                ReadyResponse::Ok(Json(Health { status: HealthStatus::Up }))
+            }
+            _ => ReadyResponse::Down(Json(Health { status: HealthStatus::Down })),
         }
     }
 
