@@ -5,9 +5,8 @@
 
 mod tls;
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, iter, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
 use hyper::{
     header::{CONNECTION, HeaderValue},
     server::conn::http1,
@@ -161,11 +160,9 @@ impl Listener {
                 }
             }
         }
-        // Whoever is in the system's queue by now has been told that they are connected.
-        while let Some((stream, remote)) = self.accept().now_or_never() {
+        for (stream, remote) in self.close() {
             connections.spawn(service.clone().answer(stream, remote, graceful.watcher()));
         }
-        drop(self);
         phase.send_replace(Phase::Left);
         if !connections.is_empty() {
             time::sleep(ARRIVAL).await;
@@ -181,6 +178,18 @@ impl Listener {
         let cut = connections.len();
         connections.shutdown().await;
         Drained { cut }
+    }
+
+    /// Stops listening, and gives those who are in the system's queue by now: they have been told that they are connected.
+    fn close(self) -> Vec<(TcpStream, SocketAddr)> {
+        // The system is asked, and not the runtime, which has not heard of everybody yet.
+        let Ok(socket) = self.socket.into_std() else { return Vec::new() };
+        iter::from_fn(|| socket.accept().ok())
+            .filter_map(|(stream, remote)| {
+                stream.set_nonblocking(true).ok()?;
+                Some((TcpStream::from_std(stream).ok()?, remote))
+            })
+            .collect()
     }
 
     /// The next connection. Being dropped in between loses none.
