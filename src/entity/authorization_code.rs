@@ -1,6 +1,6 @@
 //! Authorization codes: what each was issued for, and whether it still can be redeemed.
 
-use sea_orm::{IntoActiveModel, QuerySelect, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{IntoActiveModel, QuerySelect, TryInsertResult, entity::prelude::*, sea_query::OnConflict};
 
 use super::{app, user};
 use crate::domain::{
@@ -58,15 +58,15 @@ impl Related<user::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Stores an issued code. Its digest is of 256 random bits: one that is there already is this same code, stored by an
-    /// attempt whose answer was lost.
-    pub async fn issue(db: &impl ConnectionTrait, issued: Model) -> Result<(), DbErr> {
-        Self::insert(issued.into_active_model())
+    /// Stores an issued code, and says whether it was not there yet. Its digest is of 256 random bits: one that is there is
+    /// this same code, stored by an attempt whose answer was lost.
+    pub async fn issue(db: &impl ConnectionTrait, issued: Model) -> Result<bool, DbErr> {
+        let stored = Self::insert(issued.into_active_model())
             .on_conflict(OnConflict::column(Column::Digest).do_nothing().to_owned())
             .try_insert()
             .exec_without_returning(db)
             .await?;
-        Ok(())
+        Ok(matches!(stored, TryInsertResult::Inserted(_)))
     }
 
     /// What a code was issued for, with its app and its user, whatever their standing.

@@ -20,7 +20,7 @@ impl Identity {
         charge: &Charge,
     ) -> Result<(), DbErr> {
         if acceptance.is_none() && charge.is_empty() {
-            return authorization_code::Entity::issue(self.store.idempotent(), issued).await;
+            return authorization_code::Entity::issue(self.store.idempotent(), issued).await.map(drop);
         }
         let (issued, acceptance) = (&issued, &acceptance);
         self.store
@@ -29,9 +29,10 @@ impl Identity {
                 if let Some(acceptance) = acceptance {
                     policy_acceptance::Entity::record(&transaction, acceptance.clone()).await?;
                 }
-                authorization_code::Entity::issue(&transaction, issued.clone()).await?;
-                // Last, since others may wait for these rows.
-                charge.succeed(&transaction, issued.issued_at).await?;
+                // Last, since others may wait for these rows; and once, though the transaction may be made again.
+                if authorization_code::Entity::issue(&transaction, issued.clone()).await? {
+                    charge.succeed(&transaction, issued.issued_at).await?;
+                }
                 Ok((transaction, ()))
             })
             .await
