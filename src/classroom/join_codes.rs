@@ -113,27 +113,25 @@ impl Draws {
     }
 
     /// The classes of these ids, as far as there are any.
-    async fn look_up(&self, ids: Vec<Uuid>) -> Result<HashMap<Uuid, class::Model>, DbErr> {
-        if ids.is_empty() {
-            return Ok(HashMap::new());
-        }
+    async fn look_up(&self, ids: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, class::Model>, DbErr> {
         let classes = class::Entity::find_by_ids(self.store.reader(), ids).await?;
         Ok(classes.into_iter().map(|class| (class.id, class)).collect())
     }
 
-    /// Why a draw was refused that was written together with `before` of its kind that came first: nothing, if there
-    /// would have been room for it.
-    fn why_not(
+    /// What came of a draw, told by its class as it is after the batch, in which `last` stands for it and `before` of its
+    /// kind came first. Nothing, if the draw may have been made, or could be: another node may have drawn since.
+    fn outcome(
         &self,
         draw: &Replacement,
         before: i64,
-        together: i64,
+        last: &Replacement,
         class: Option<&class::Model>,
     ) -> Option<Outcome> {
         match class {
             None => Some(Outcome::NoSuchClass),
             Some(class) if class.owner_id != draw.owner_id => Some(Outcome::NotOwner),
-            Some(class) if together > 1 && before < class.draws_left(self.limit, draw.now) => None,
+            Some(class) if class.join_code.as_ref() == Some(&last.code) => Some(Outcome::Replaced),
+            Some(class) if before < class.draws_left(self.limit, draw.now) => None,
             Some(class) => {
                 Some(Outcome::TooOften { retry_after_seconds: class.seconds_to_next_draw(draw.now) })
             }
@@ -146,7 +144,8 @@ impl Statement for Draws {
     type Answer = Outcome;
 
     /// Of the draws for one class one alone is written, the latest, and stands for all of them: the others were replaced
-    /// at once. Only when something was refused are classes looked up, to say why.
+    /// at once. Only when fewer rows were changed than were to be, classes are looked up, to say which and why: rows that
+    /// are answered for each change cost as much as the changes.
     async fn write(&self, batch: &[Replacement]) -> Result<Vec<Option<Outcome>>, DbErr> {
         // Two who say that they own a class do not get into each other's way: one of them does not.
         let mut latest = BTreeMap::<(Uuid, Uuid), Replacement>::new();
@@ -158,22 +157,20 @@ impl Statement for Draws {
             latest.insert(key, Replacement { draws: before + draw.draws, ..draw.clone() });
         }
         let rows: Vec<_> = latest.values().cloned().collect();
-        let replaced = class::Entity::replace_join_codes(self.store.replacing(), &rows, self.limit).await?;
-        let refused = latest.keys().filter(|key| !replaced.contains(key)).map(|(class, _)| *class);
-        let classes = match self.look_up(refused.collect()).await {
+        let changed = class::Entity::replace_join_codes(self.store.replacing(), &rows, self.limit).await?;
+        if changed == rows.len() as u64 {
+            return Ok(vec![Some(Outcome::Replaced); batch.len()]);
+        }
+        let classes = match self.look_up(latest.keys().map(|(class, _)| *class)).await {
             Ok(classes) => classes,
             Err(error) if batch.len() == 1 => return Err(error),
-            // What was replaced is written already. The others are tried again, each by itself.
-            Err(_) => {
-                let outcome = |(key, _)| replaced.contains(&key).then_some(Outcome::Replaced);
-                return Ok(places.into_iter().map(outcome).collect());
-            }
+            // What was changed is written already. All are tried again, each by itself: none was answered yet.
+            Err(_) => return Ok(vec![None; batch.len()]),
         };
-        let outcome = |(draw, (key, before)): (&Replacement, ((Uuid, Uuid), i64))| {
-            if replaced.contains(&key) {
-                return Some(Outcome::Replaced);
-            }
-            self.why_not(draw, before, latest[&key].draws, classes.get(&key.0))
+        let outcome = |(draw, (key, before))| {
+            let outcome = self.outcome(draw, before, &latest[&key], classes.get(&key.0));
+            // By itself there is nothing else that it can have been refused for.
+            outcome.or((batch.len() == 1).then_some(Outcome::TooOften { retry_after_seconds: 1 }))
         };
         Ok(batch.iter().zip(places).map(outcome).collect())
     }

@@ -1,7 +1,5 @@
 //! Classes, each with at most one join code: a new one takes the old one's place in the same column.
 
-use std::collections::HashSet;
-
 use chrono::TimeDelta;
 use sea_orm::{DbBackend, QueryOrder, Statement, entity::prelude::*};
 
@@ -60,6 +58,9 @@ impl Model {
 
     /// How many of `limit` draws are left `now`: the rule of [`Entity::replace_join_codes`].
     pub fn draws_left(&self, limit: u32, now: DateTimeUtc) -> i64 {
+        if limit == 0 {
+            return i64::MAX;
+        }
         let age = now.timestamp_millis().saturating_sub(self.join_code_draws_since);
         let counts = (-SKEW.num_milliseconds()..WINDOW.num_milliseconds()).contains(&age);
         i64::from(limit) - if counts { self.join_code_draws } else { 0 }
@@ -92,8 +93,8 @@ pub struct Replacement {
 
 impl Entity {
     /// Puts each code in the place of its class's one before, if `owner_id` owns the class and may draw so often, and says
-    /// of which classes and owners that was so. `limit` is how many draws a class has in a minute; 0 is no limit. No
-    /// class may be named twice with one owner.
+    /// for how many that was so. `limit` is how many draws a class has in a minute; 0 is no limit. No class may be named
+    /// twice with one owner.
     ///
     /// One statement checks, counts and replaces, all or none: a code that another class has is a unique-constraint
     /// violation. In the order of their ids, rows are not locked crosswise.
@@ -101,7 +102,7 @@ impl Entity {
         db: &impl ConnectionTrait,
         replacements: &[Replacement],
         limit: u32,
-    ) -> Result<HashSet<(Uuid, Uuid)>, DbErr> {
+    ) -> Result<u64, DbErr> {
         let backend = db.get_database_backend();
         let (drawn, values) =
             if backend == DbBackend::Postgres { unnested(replacements) } else { listed(replacements) };
@@ -117,12 +118,9 @@ impl Entity {
              join_code_draws = {counted} + drawn.draws, join_code_draws_since = \
              CASE WHEN {begun} AND {since} <= drawn.asked_at THEN {since} ELSE drawn.asked_at END \
              FROM drawn WHERE classes.id = drawn.id AND classes.owner_id = drawn.owner_id \
-             AND ({limit} = 0 OR {counted} + drawn.draws <= {limit}) \
-             RETURNING classes.id, classes.owner_id"
+             AND ({limit} = 0 OR {counted} + drawn.draws <= {limit})"
         );
-        let statement = Statement::from_sql_and_values(backend, sql, values);
-        let replaced = db.query_all_raw(statement).await?;
-        replaced.iter().map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).collect()
+        Ok(db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected())
     }
 
     /// The classes of these ids, as far as there are any.
