@@ -49,6 +49,7 @@ impl Identity {
     /// Redeems a code, once for all: of any number of calls one alone is told `true`.
     pub(super) async fn redeem(&self, code: &AuthorizationCode, now: DateTime<Utc>) -> Result<bool, DbErr> {
         // Not made again when its answer is lost: the second attempt would find the code redeemed, and not say by whom.
-        authorization_code::Entity::redeem(self.store.writer(), code.digest(), now).await
+        let writer = self.store.shared(self.store.writer());
+        authorization_code::Entity::redeem(&writer, code.digest(), now).await
     }
 }

@@ -13,6 +13,7 @@ mod location;
 mod pool;
 mod postgres;
 pub mod retry;
+mod shared;
 mod sqlite;
 
 use std::{sync::Arc, time::Duration};
@@ -28,8 +29,9 @@ pub use self::{
     location::{InvalidLocation, Location},
     pool::Pool,
     retry::Retrying,
+    shared::Shared,
 };
-use self::{leftovers::Leftovers, retry::Repeat};
+use self::{leftovers::Leftovers, retry::Repeat, shared::Commits};
 
 /// How long a request waits for a connection before it is told that the database is busy.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -48,6 +50,7 @@ pub struct Store {
     writer: Retrying,
     replacing: Retrying,
     idempotent: Retrying,
+    commits: Commits,
     pool: DatabaseConnection,
 }
 
@@ -67,9 +70,11 @@ impl Store {
                 (pool.clone(), pool)
             }
         };
+        let changes = Retrying::new(writer.clone(), Repeat::IfUndone, leftovers.clone());
         Ok(Self {
             reader: Retrying::new(reader, Repeat::Always, leftovers.clone()),
-            writer: Retrying::new(writer.clone(), Repeat::IfUndone, leftovers.clone()),
+            commits: Commits::new(&changes),
+            writer: changes,
             replacing: Retrying::new(writer.clone(), Repeat::IfEnded, leftovers.clone()),
             idempotent: Retrying::new(writer.clone(), Repeat::Always, leftovers),
             pool: writer,
@@ -106,6 +111,12 @@ impl Store {
     /// For a change. If the connection breaks under it, nobody knows whether it was made, and it fails.
     pub fn writer(&self) -> &Retrying {
         &self.writer
+    }
+
+    /// For a change of one statement that many make at the same time. On SQLite it is committed together with theirs; on
+    /// PostgreSQL it is made over `connections`, which are one of the others.
+    pub fn shared<'a>(&'a self, connections: &'a Retrying) -> Shared<'a> {
+        self.commits.shared(connections)
     }
 
     /// For a change that takes the place of whatever was there, and may be made twice. If the server ends the connection

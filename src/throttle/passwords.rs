@@ -69,7 +69,7 @@ impl Limits {
             return Ok(Charge { pair, account, charged: Vec::new() });
         }
         let attempt = self.attempt(pair.clone(), account.clone(), network, now);
-        let charged = throttle::Entity::charge(store.replacing(), &attempt).await?;
+        let charged = throttle::Entity::charge(&store.shared(store.replacing()), &attempt).await?;
         let known = charged.first().is_some_and(|first| first.known_until > attempt.at);
         let all = if known { 1 } else { attempt.limits.len() };
         let through = charged.len() >= all && charged.first().is_some_and(|first| first.key == pair);
