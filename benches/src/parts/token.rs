@@ -39,15 +39,12 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
     bench.report.tell(PART, "one RS256 signature", cores / signed * 1000.0, "ms");
     bench.report.tell(PART, "createToken, 64 connections", rate, "/s");
     bench.report.tell(PART, "createToken, processor time of each", median(&costs), "ms");
+    // The bound is on a fixed price. What the signature costs in this run says how much is left to be gained.
+    let whole = rate / (signed / 2.0);
+    bench.report.tell(PART, "createToken / what two signatures of this run leave", whole, "");
     let most = cores / (2.0 * SIGNATURE);
-    bench.report.tell(PART, "createToken / what two signatures of 0.66 ms leave", rate / most, "");
-    bench.report.hold(
-        PART,
-        "createToken / what two signatures leave",
-        rate / (signed / 2.0),
-        "",
-        AtLeast(0.85),
-    );
+    let what = "createToken / what two signatures of 0.66 ms leave";
+    bench.report.hold(PART, what, rate / most, "", AtLeast(0.85));
     Ok(())
 }
 
