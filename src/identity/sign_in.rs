@@ -97,9 +97,10 @@ impl Identity {
     ///
     /// The order is part of the contract: app, page, redirect URI, throttle, hash, account, consent. From the hash on,
     /// every refusal costs the same and reads the same, but for consent, which is only spoken of to who proved the
-    /// password. A place before the hash comes first of all that costs something: who is sent away there has spent no
-    /// attempt.
+    /// password. A place before the hash comes before all of them: who is sent away there has cost the database nothing,
+    /// and has spent no attempt.
     pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<String, SignInError> {
+        let place = self.hashing.reserve()?;
         let app = self.resolve_app(request.app, &request.page).await?;
         if app.pkce_required && request.code_challenge.is_none() {
             return Err(SignInError::ChallengeMissing);
@@ -110,7 +111,6 @@ impl Identity {
             .find_map(|registered| registered.answer(&request.redirect_uri))
             .ok_or(SignInError::RedirectUriUnregistered)?;
 
-        let place = self.hashing.reserve()?;
         let throttle = &self.settings.throttle;
         let charge = throttle.charge(&self.store, &request.email, request.address, now).await?;
         let admitted = self.admit(place, request, &app, redirect_uri, &charge, now).await;
