@@ -83,7 +83,8 @@ pub struct Hashing {
     #[arg(long, env = "HOMEROOM_HASH_WORKERS", value_name = "COUNT")]
     pub hash_workers: Option<NonZeroUsize>,
 
-    /// How many sign-ins may wait for a thread; one more is told to come back (503) [default: 64 per thread]
+    /// How many sign-ins may wait for a thread; one more is told to come back (503) [default: as many as are done in half
+    /// a second, at least 32 per thread]
     #[arg(long, env = "HOMEROOM_HASH_QUEUE", value_name = "COUNT")]
     pub hash_queue: Option<NonZeroUsize>,
 }
@@ -93,8 +94,7 @@ impl Hashing {
     pub fn settings(&self) -> password_hashing::Settings {
         let default = password_hashing::Settings::default();
         let workers = self.hash_workers.unwrap_or(default.workers);
-        let queue = self.hash_queue.map_or(64 * workers.get(), NonZeroUsize::get);
-        password_hashing::Settings { engine: self.hash_engine, workers, queue, ..default }
+        password_hashing::Settings { engine: self.hash_engine, workers, queue: self.hash_queue, ..default }
     }
 }
 

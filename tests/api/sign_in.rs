@@ -187,7 +187,7 @@ both! {
 
     async fn when_too_many_passwords_wait_some_are_asked_to_come_again_and_nothing_else_happens(kind: Kind) {
         let hashing =
-            password_hashing::Settings { workers: NonZeroUsize::MIN, queue: 1, ..Default::default() };
+            password_hashing::Settings { workers: NonZeroUsize::MIN, queue: NonZeroUsize::new(1), ..Default::default() };
         let school = School::found_with(kind, hashing).await;
         let burst = (0..32).map(|_| school.ask_code(json!({})));
         let answers = futures_util::future::join_all(burst).await;

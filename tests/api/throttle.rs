@@ -324,7 +324,7 @@ both! {
     async fn what_was_no_guess_is_not_counted(kind: Kind) {
         let hashing = password_hashing::Settings {
             workers: std::num::NonZeroUsize::MIN,
-            queue: 1,
+            queue: std::num::NonZeroUsize::new(1),
             ..Default::default()
         };
         let school = School::found_with(kind, hashing).await;

@@ -47,18 +47,18 @@ pub struct Settings {
     pub engine: HashEngine,
     /// How many threads.
     pub workers: NonZeroUsize,
-    /// How many passwords may wait for a thread. None counts as one.
-    pub queue: usize,
+    /// How many passwords may wait for a thread; unless it is said, as many as are done in half a second, and 32 for
+    /// each thread.
+    pub queue: Option<NonZeroUsize>,
     /// After how long without work a thread gives its memory back.
     pub idle: Duration,
 }
 
 impl Default for Settings {
-    /// A thread per core, a queue that drains in a second or two, and memory that is kept for a minute.
+    /// A thread per core, a queue that drains in about half a second, and memory that is kept for a minute.
     fn default() -> Self {
         let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let queue = workers.get() * 64;
-        Self { engine: HashEngine::default(), workers, queue, idle: Duration::from_mins(1) }
+        Self { engine: HashEngine::default(), workers, queue: None, idle: Duration::from_mins(1) }
     }
 }
 
@@ -110,7 +110,7 @@ impl PasswordHashing {
             salt: entropy::bytes::<16>(entropy).into(),
             tag: entropy::bytes::<{ phc::TAG_LENGTH }>(entropy).to_vec(),
         };
-        let queue = Queue::new(settings.queue.max(1), settings.workers, hash_time);
+        let queue = Queue::new(settings.queue.map(NonZeroUsize::get), settings.workers, hash_time);
         let workers = Workers::start(settings.workers, settings.idle, queue, move || engine.filler())
             .map_err(StartError::Thread)?;
         Ok(Self { engine, decoy, workers })

@@ -13,6 +13,12 @@ use tokio::sync::oneshot;
 use super::{HashError, engine::Tag};
 use crate::{domain::password::Password, metric};
 
+/// How long the last in a queue waits about, if nobody said how many may. Who is sent away comes back sooner than they
+/// would be answered later.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+/// For each thread so many may wait, however slow it is.
+const SHORTEST: usize = 32;
+
 /// A password to hash.
 pub(super) struct Job {
     pub(super) password: Password,
@@ -37,7 +43,8 @@ pub(super) enum Next {
 /// Jobs, first come first served.
 #[derive(Debug)]
 pub(super) struct Queue {
-    capacity: usize,
+    /// As many as are done in [`LONGEST_WAIT`], unless it is said.
+    capacity: Option<usize>,
     workers: NonZeroUsize,
     state: Mutex<State>,
     changed: Condvar,
@@ -54,7 +61,7 @@ struct State {
 
 impl Queue {
     /// An empty queue before as many `workers`, a hash of which takes `hash_time` as far as is known yet.
-    pub(super) fn new(capacity: usize, workers: NonZeroUsize, hash_time: Duration) -> Self {
+    pub(super) fn new(capacity: Option<usize>, workers: NonZeroUsize, hash_time: Duration) -> Self {
         let state = State { jobs: VecDeque::new(), reserved: 0, hash_time, closed: false };
         Self { capacity, workers, state: Mutex::new(state), changed: Condvar::new() }
     }
@@ -62,11 +69,12 @@ impl Queue {
     /// Holds a place for a job to come, or tells when to come again.
     pub(super) fn reserve(&self) -> Result<Place<'_>, HashError> {
         let mut state = self.lock();
-        if state.waiting() >= self.capacity {
+        let capacity = self.capacity.unwrap_or_else(|| state.done_in(LONGEST_WAIT) * self.workers.get());
+        if state.waiting() >= capacity {
             // Whoever hung up leaves a place.
             state.jobs.retain(|job| !job.answer.is_closed());
         }
-        if state.waiting() >= self.capacity {
+        if state.waiting() >= capacity {
             metrics::counter!(metric::HASH_REFUSED).increment(1);
             return Err(HashError::Busy { retry_after_seconds: state.seconds_to_drain(self.workers) });
         }
@@ -150,6 +158,12 @@ impl State {
         self.jobs.len() + self.reserved
     }
 
+    /// How many a thread does in this time, at the pace of late.
+    fn done_in(&self, time: Duration) -> usize {
+        let done = time.as_nanos() / self.hash_time.as_nanos().max(1);
+        usize::try_from(done).unwrap_or(usize::MAX).max(SHORTEST)
+    }
+
     fn tell_depth(&self) {
         metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(self.jobs.len()).unwrap_or(u32::MAX));
     }
@@ -201,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_of_passwords_tells_when_to_come_again_at_the_pace_of_late() {
-        let queue = Queue::new(10, NonZeroUsize::new(2).unwrap(), Duration::from_millis(10));
+        let queue = Queue::new(Some(10), NonZeroUsize::new(2).unwrap(), Duration::from_millis(10));
         let _answers: Vec<_> = (0..10)
             .map(|_| {
                 let (job, answer) = job("a");
@@ -222,8 +236,18 @@ mod tests {
     }
 
     #[test]
+    fn half_a_second_of_passwords_may_wait_unless_it_is_said_how_many() {
+        let workers = NonZeroUsize::new(2).unwrap();
+        for (milliseconds, most) in [(5, 200), (10, 100), (100, 64)] {
+            let queue = Queue::new(None, workers, Duration::from_millis(milliseconds));
+            let places: Vec<_> = std::iter::from_fn(|| queue.reserve().ok()).take(1000).collect();
+            assert_eq!(places.len(), most, "{milliseconds} ms");
+        }
+    }
+
+    #[test]
     fn a_place_that_is_held_counts_like_a_password_until_it_is_given_back() {
-        let queue = Queue::new(2, NonZeroUsize::MIN, Duration::from_millis(800));
+        let queue = Queue::new(Some(2), NonZeroUsize::MIN, Duration::from_millis(800));
         let (first, second) = (queue.reserve().unwrap(), queue.reserve().unwrap());
         assert!(matches!(queue.reserve(), Err(HashError::Busy { retry_after_seconds: 2 })));
         drop(first);
@@ -237,7 +261,7 @@ mod tests {
 
     #[test]
     fn an_asker_that_hung_up_loses_its_place_in_the_queue_of_passwords() {
-        let queue = Queue::new(2, NonZeroUsize::MIN, Duration::ZERO);
+        let queue = Queue::new(Some(2), NonZeroUsize::MIN, Duration::ZERO);
         let ((first, _waits), (second, hangs_up)) = (job("first"), job("second"));
         queue.reserve().unwrap().push(first);
         queue.reserve().unwrap().push(second);

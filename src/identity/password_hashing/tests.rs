@@ -61,7 +61,8 @@ async fn without_an_account_a_password_is_wrong_at_the_same_cost_and_even_if_it_
 
 #[tokio::test]
 async fn more_passwords_than_threads_and_places_are_refused_and_the_rest_answered() {
-    let settings = Settings { workers: NonZeroUsize::MIN, queue: 2, ..Settings::default() };
+    let settings =
+        Settings { workers: NonZeroUsize::MIN, queue: NonZeroUsize::new(2), ..Settings::default() };
     let hashing = Arc::new(PasswordHashing::start(settings, &OsEntropy).unwrap());
     let asked: Vec<_> = (0..20)
         .map(|_| {

@@ -164,7 +164,7 @@ mod tests {
         capacity: usize,
         filler: impl Fn() -> Box<dyn Fill> + Clone + Send + 'static,
     ) -> Workers {
-        let queue = Queue::new(capacity, NonZeroUsize::MIN, Duration::ZERO);
+        let queue = Queue::new(Some(capacity), NonZeroUsize::MIN, Duration::ZERO);
         Workers::start(NonZeroUsize::MIN, idle, queue, filler).unwrap()
     }
 

@@ -96,7 +96,11 @@ impl School {
     pub async fn found(kind: Kind) -> Self {
         Self::found_with(
             kind,
-            password_hashing::Settings { workers: NonZeroUsize::MIN, ..Default::default() },
+            password_hashing::Settings {
+                workers: NonZeroUsize::MIN,
+                queue: NonZeroUsize::new(1024),
+                ..Default::default()
+            },
         )
         .await
     }
@@ -142,7 +146,11 @@ impl School {
 
     /// Puts another server in the place of this one, over the same database and made of other parts.
     pub fn restart(&mut self, change: impl FnOnce(&mut Parts)) {
-        let hashing = password_hashing::Settings { workers: NonZeroUsize::MIN, ..Default::default() };
+        let hashing = password_hashing::Settings {
+            workers: NonZeroUsize::MIN,
+            queue: NonZeroUsize::new(1024),
+            ..Default::default()
+        };
         let hashing = PasswordHashing::start(hashing, &OsEntropy).unwrap();
         let mut parts = parts(&self.store, &self.clock, &self.chance, hashing, self.directory.path());
         change(&mut parts);
@@ -216,7 +224,11 @@ impl School {
     /// Makes an account with the sample password.
     pub async fn add_account(&self, email: &str) -> Uuid {
         let hashing = PasswordHashing::start(
-            password_hashing::Settings { workers: NonZeroUsize::MIN, ..Default::default() },
+            password_hashing::Settings {
+                workers: NonZeroUsize::MIN,
+                queue: NonZeroUsize::new(1024),
+                ..Default::default()
+            },
             &OsEntropy,
         )
         .unwrap();
