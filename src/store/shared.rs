@@ -121,3 +121,47 @@ impl batch::Statement for Writes {
         together.await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ConnectionTrait, Statement};
+
+    use crate::store::{self, Kind, Location, Store};
+
+    fn insert(store: &Store, number: i64) -> Statement {
+        let sql = "INSERT INTO numbers (number) VALUES (?) RETURNING number";
+        Statement::from_sql_and_values(store.writer().get_database_backend(), sql, [number.into()])
+    }
+
+    #[tokio::test]
+    async fn statements_that_wait_together_are_all_made_but_those_that_fail() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let store = Store::connect(&Location::in_directory(directory.path())).await.unwrap();
+        store.writer().execute_unprepared("CREATE TABLE numbers (number BIGINT PRIMARY KEY)").await.unwrap();
+        // While the writer is busy all of them gather behind the first.
+        let busy = store.begin().await.unwrap();
+        let numbers = [0, 1, 2, 1, 3, 2, 4];
+        let tasks = numbers.map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let shared = store.shared(store.writer());
+                let written = shared.query_one_raw(insert(&store, number)).await;
+                written.map(|row| row.unwrap().try_get_by_index::<i64>(0).unwrap())
+            })
+        });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        busy.commit().await.unwrap();
+        let mut outcomes = Vec::new();
+        for task in tasks {
+            outcomes.push(task.await.unwrap().map_err(|error| store::kind(&error)));
+        }
+        let taken = Err(Kind::Taken);
+        assert_eq!(outcomes, [Ok(0), Ok(1), Ok(2), taken, Ok(3), taken, Ok(4)]);
+        let shared = store.shared(store.writer());
+        let doubled = "UPDATE numbers SET number = 2 * number + 100";
+        let doubled = Statement::from_string(shared.get_database_backend(), doubled);
+        assert_eq!(shared.execute_raw(doubled).await.unwrap().rows_affected(), 5);
+    }
+}
