@@ -64,7 +64,7 @@ impl Store {
     pub async fn connect_with(location: &Location, connections: u32) -> Result<Self, DbErr> {
         let leftovers = Arc::new(Leftovers::default());
         let (reader, writer) = match location {
-            Location::Sqlite(path) => sqlite::connect(path).await?,
+            Location::Sqlite(path) => sqlite::connect(path, &leftovers).await?,
             Location::Postgres(url) => {
                 let pool = postgres::connect(url, connections, leftovers.clone()).await?;
                 (pool.clone(), pool)

@@ -1,6 +1,6 @@
 //! Connecting to SQLite: one file, written to by one connection and read by several.
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::{
@@ -8,7 +8,7 @@ use sqlx::{
     sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::ACQUIRE;
+use super::{ACQUIRE, leftovers::Leftovers};
 
 /// How long SQLite waits for another process's write.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
@@ -16,11 +16,23 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 
 /// The reader and the writer of a file, which is made if there is none.
-pub(super) async fn connect(path: &Path) -> Result<(DatabaseConnection, DatabaseConnection), DbErr> {
+pub(super) async fn connect(
+    path: &Path,
+    leftovers: &Arc<Leftovers>,
+) -> Result<(DatabaseConnection, DatabaseConnection), DbErr> {
     make_private(path)
         .map_err(|error| DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", path.display()))))?;
     // The writer comes first: it turns the file to write-ahead logging.
-    let writer = Database::connect(options(path, 1, false)).await?;
+    let mut writer = options(path, 1, false);
+    let leftovers = leftovers.clone();
+    writer.map_sqlx_sqlite_pool_opts(move |options| {
+        let leftovers = leftovers.clone();
+        options.after_release(move |connection, _| {
+            let distrusted = leftovers.is_distrusted();
+            Box::pin(async move { Ok(!distrusted && has_no_transaction(connection).await?) })
+        })
+    });
+    let writer = Database::connect(writer).await?;
     let reader = Database::connect(options(path, READERS, true)).await?;
     Ok((reader, writer))
 }
@@ -42,9 +54,6 @@ fn options(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
         .max_lifetime(None::<Duration>)
         .test_before_acquire(false)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_pool_opts(|options| {
-            options.after_release(|connection, _| Box::pin(has_no_transaction(connection)))
-        })
         .map_sqlx_sqlite_opts(move |options| {
             let options = options
                 .in_memory(false)
