@@ -1,9 +1,10 @@
 //! Where rows are kept: one SQLite file with a writer and readers, or PostgreSQL with a pool.
 //!
 //! Rooms take [`Store::reader`] for what they look up, and [`Store::writer`], [`Store::replacing`] or
-//! [`Store::idempotent`] for what they change. On SQLite these are two pools over one file: the writer's has one connection, so that concurrent writes queue
-//! for it instead of failing with "database is locked", and the readers' see every commit that was answered. On PostgreSQL
-//! all are one pool. Either way, what fails in passing is done again where that is safe: see [`retry`].
+//! [`Store::idempotent`] for what they change, if need be by way of [`Store::shared`]. On SQLite these are two pools over
+//! one file: the writer's has one connection, so that concurrent writes queue for it instead of failing with "database is
+//! locked", and the readers' see every commit that was answered. On PostgreSQL all are one pool. Either way, what fails in
+//! passing is done again where that is safe: see [`retry`].
 
 pub mod batch;
 mod failure;
