@@ -20,6 +20,11 @@ use crate::{Outcome, failed};
 /// How long nothing may happen before a run is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a connection may have rested that is used again. A server ends one that idles, and what is sent in that moment
+/// is lost (RFC 9112 section 9.5). Ours waits for ten seconds: half of that keeps clear of it, and so a connection that ends
+/// under a request is the server's fault.
+const REST: Duration = Duration::from_secs(5);
+
 /// What was sent: an operation, and whatever the work knows it by.
 #[derive(Debug, Clone, Copy)]
 pub struct Sent {
@@ -152,43 +157,46 @@ fn histogram() -> Histogram<u64> {
 
 /// A connection, with the request that it carries and its answer as far as it came.
 struct Connection {
-    stream: TcpStream,
+    /// None: the server has ended it. The next request begins another in its place.
+    stream: Option<TcpStream>,
     carries: Option<Carried>,
     heard: Vec<u8>,
-    /// Whether it was answered before. The server may have closed it since, and then nobody is to blame.
-    used: bool,
+    /// When it was last answered.
+    rests_since: Instant,
 }
 
 struct Carried {
     sent: Sent,
     due: Instant,
-    request: Vec<u8>,
 }
 
 /// Sends `work` to the servers, each connection to the next of them, until it is done and answered.
 pub fn drive(servers: &[SocketAddr], pace: &Pace, work: &mut impl Work) -> Outcome<Tally> {
-    Driver {
-        servers,
-        epoll: epoll::create(CreateFlags::CLOEXEC)?,
-        connections: Vec::new(),
-        idle: VecDeque::new(),
-        busy: 0,
-        tally: Tally::default(),
-    }
-    .run(pace, work)
+    Driver::new(servers)?.run(pace, work)
 }
 
 struct Driver<'a> {
     servers: &'a [SocketAddr],
     epoll: OwnedFd,
     connections: Vec<Connection>,
-    /// Those that carry nothing; who rested longest comes first, before the server finds that it idles.
+    /// Those that carry nothing; who rested longest comes first, so that none rests for too long.
     idle: VecDeque<usize>,
     busy: usize,
     tally: Tally,
 }
 
-impl Driver<'_> {
+impl<'a> Driver<'a> {
+    fn new(servers: &'a [SocketAddr]) -> Outcome<Self> {
+        Ok(Self {
+            servers,
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+            connections: Vec::new(),
+            idle: VecDeque::new(),
+            busy: 0,
+            tally: Tally::default(),
+        })
+    }
+
     fn run(mut self, pace: &Pace, work: &mut impl Work) -> Outcome<Tally> {
         let begin = Instant::now();
         let (most, measure_from, end) = match *pace {
@@ -204,6 +212,7 @@ impl Driver<'_> {
         .peekable();
         let open = matches!(pace, Pace::Open { .. });
         let mut events = Vec::with_capacity(256);
+        let mut request = Vec::with_capacity(1024);
         let mut last_heard = begin;
         loop {
             let mut now = Instant::now();
@@ -222,7 +231,7 @@ impl Driver<'_> {
                 if now >= end || (self.idle.is_empty() && self.connections.len() == most) {
                     break;
                 }
-                let mut request = Vec::with_capacity(1024);
+                request.clear();
                 let Some(sent) = work.next(&mut request) else {
                     // An arrival for which there is nothing to do is none.
                     if arrivals.next().is_none() {
@@ -231,7 +240,7 @@ impl Driver<'_> {
                     continue;
                 };
                 arrivals.next();
-                self.send(Carried { sent, due, request })?;
+                self.send(Carried { sent, due }, &request)?;
                 now = Instant::now();
             }
             if self.busy == 0 && (!open || arrivals.len() == 0) {
@@ -264,28 +273,27 @@ impl Driver<'_> {
         }
     }
 
-    /// Gives it to a connection that has nothing to do, or to a new one.
-    fn send(&mut self, carried: Carried) -> Outcome<()> {
-        let index = if let Some(index) = self.idle.pop_front() {
-            index
-        } else {
-            let index = self.connections.len();
-            let stream = self.connect(index)?;
-            self.connections.push(Connection { stream, carries: None, heard: Vec::new(), used: false });
-            index
-        };
-        self.busy += 1;
+    /// Gives it to the connection that has had nothing to do for the longest time, or to a new one.
+    fn send(&mut self, carried: Carried, request: &[u8]) -> Outcome<()> {
+        let index = self.idle.pop_front().unwrap_or_else(|| {
+            let (heard, rests_since) = (Vec::new(), carried.due);
+            self.connections.push(Connection { stream: None, carries: None, heard, rests_since });
+            self.connections.len() - 1
+        });
         let connection = &mut self.connections[index];
-        let written = connection.stream.write(&carried.request);
-        let whole = carried.request.len();
-        connection.carries = Some(carried);
-        match written {
-            // A request is small and alone on its way: there is room for all of it.
-            Ok(length) if length == whole => Ok(()),
-            Ok(_) => failed("a request did not fit into the socket"),
-            Err(_) if connection.used => self.again(index),
-            Err(error) => Err(error.into()),
+        let mut stream = match connection.stream.take() {
+            Some(stream) if connection.rests_since.elapsed() < REST => stream,
+            _ => self.connect(index)?,
+        };
+        // A request is small and alone on its way: there is room for all of it.
+        if stream.write(request)? != request.len() {
+            return failed("a request did not fit into the socket");
         }
+        let connection = &mut self.connections[index];
+        connection.stream = Some(stream);
+        connection.carries = Some(carried);
+        self.busy += 1;
+        Ok(())
     }
 
     fn connect(&self, index: usize) -> Outcome<TcpStream> {
@@ -294,19 +302,6 @@ impl Driver<'_> {
         stream.set_nonblocking(true)?;
         epoll::add(&self.epoll, &stream, EventData::new_u64(index as u64), EventFlags::IN)?;
         Ok(stream)
-    }
-
-    /// Sends once more, over a new connection, what the server cannot have read: it had closed an idle one.
-    fn again(&mut self, index: usize) -> Outcome<()> {
-        let stream = self.connect(index)?;
-        let connection = &mut self.connections[index];
-        connection.stream = stream;
-        connection.used = false;
-        connection.heard.clear();
-        if let Some(carried) = &connection.carries {
-            connection.stream.write_all(&carried.request)?;
-        }
-        Ok(())
     }
 
     /// Takes what has come over a connection; says whether that was an answer.
@@ -318,20 +313,21 @@ impl Driver<'_> {
         work: &mut impl Work,
     ) -> Outcome<bool> {
         let connection = &mut self.connections[index];
+        let Some(stream) = &mut connection.stream else { return Ok(false) };
         let mut buffer = [0; 16 * 1024];
-        match connection.stream.read(&mut buffer) {
-            Ok(0) => return self.closed(index),
+        match stream.read(&mut buffer) {
+            Ok(0) => return connection.ended("ended"),
             Ok(length) => connection.heard.extend_from_slice(&buffer[..length]),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
                 return Ok(false);
             }
-            Err(_) => return self.closed(index),
+            Err(error) => return connection.ended(&error.to_string()),
         }
         let Some(head) = Head::parse(&connection.heard)? else { return Ok(false) };
         if connection.heard.len() < head.length + head.body {
             return Ok(false);
         }
-        let Some(Carried { sent, due, .. }) = connection.carries.take() else {
+        let Some(Carried { sent, due }) = connection.carries.take() else {
             return failed(format!("an answer to nothing: {}", String::from_utf8_lossy(&connection.heard)));
         };
         let now = Instant::now();
@@ -344,19 +340,25 @@ impl Driver<'_> {
         self.tally.hear(sent.kind, head.status, answer.latency, now >= measure_from && now <= end);
         work.answered(sent, &answer);
         connection.heard.clear();
-        connection.used = true;
+        connection.rests_since = now;
+        if head.close {
+            connection.stream = None;
+        }
         self.busy -= 1;
         self.idle.push_back(index);
         Ok(true)
     }
+}
 
-    fn closed(&mut self, index: usize) -> Outcome<bool> {
-        let connection = &mut self.connections[index];
-        if connection.used && connection.heard.is_empty() {
-            self.again(index)?;
-            Ok(false)
-        } else {
-            failed("the server cut a connection that carried a request")
+impl Connection {
+    /// The server has ended it, which is its right while nothing is asked.
+    fn ended(&mut self, how: &str) -> Outcome<bool> {
+        self.stream = None;
+        match &self.carries {
+            None => Ok(false),
+            Some(Carried { sent, .. }) => {
+                failed(format!("a connection that carried a request, {}: {how}", sent.kind))
+            }
         }
     }
 }
@@ -367,6 +369,8 @@ struct Head {
     status: u16,
     body: usize,
     retry_after: Option<u64>,
+    /// Whether the server ends the connection with it (RFC 9112 section 9.6).
+    close: bool,
 }
 
 impl Head {
@@ -375,13 +379,15 @@ impl Head {
         let text = std::str::from_utf8(&answer[..end])?;
         let mut lines = text.split("\r\n");
         let status = lines.next().and_then(|line| line.get(9..12)).unwrap_or_default().parse()?;
-        let mut head = Self { length: end + 4, status, body: 0, retry_after: None };
+        let mut head = Self { length: end + 4, status, body: 0, retry_after: None, close: false };
         for line in lines {
             let Some((name, value)) = line.split_once(':') else { continue };
             if name.eq_ignore_ascii_case("content-length") {
                 head.body = value.trim().parse()?;
             } else if name.eq_ignore_ascii_case("retry-after") {
                 head.retry_after = Some(value.trim().parse()?);
+            } else if name.eq_ignore_ascii_case("connection") {
+                head.close = value.trim().eq_ignore_ascii_case("close");
             } else if name.eq_ignore_ascii_case("transfer-encoding") {
                 return failed("an answer in chunks, which this client does not read");
             }
@@ -389,3 +395,6 @@ impl Head {
         Ok(Some(head))
     }
 }
+
+#[cfg(test)]
+mod tests;
