@@ -12,7 +12,7 @@ use std::{
 
 use libsqlite3_sys as sqlite;
 
-use crate::{Outcome, failed};
+use crate::{Outcome, data::Size, failed};
 
 /// A connection, used by one thread.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Drop for Statement<'_> {
 
 /// The bare loop: the statement of `generateJoinCode`, prepared once, run over and over, each with a commit of its own.
 /// Says how often a second.
-pub fn bare_draws(path: &Path, classes: usize, owners: usize, duration: Duration) -> Outcome<f64> {
+pub fn bare_draws(path: &Path, size: Size, duration: Duration) -> Outcome<f64> {
     let connection = Connection::open(path)?;
     let mut update = connection.prepare(
         "UPDATE classes SET join_code = ?, join_code_expires_at = ? WHERE id = ? AND owner_id = ?",
@@ -142,8 +142,8 @@ pub fn bare_draws(path: &Path, classes: usize, owners: usize, duration: Duration
     let (begin, mut count) = (Instant::now(), 0_u32);
     while begin.elapsed() < duration {
         let code = crate::data::join_code(random.u64(..));
-        let class = random.usize(..classes);
-        let (class_id, owner) = (crate::data::class_id(class), crate::data::user_id(class % owners));
+        let class = random.usize(..size.classes);
+        let (class_id, owner) = (crate::data::class_id(class), crate::data::user_id(class % size.owners()));
         let values =
             [Value::Text(&code), Value::Text(expires_at), Value::Blob(&class_id), Value::Blob(&owner)];
         if update.run(&values)? != 1 {

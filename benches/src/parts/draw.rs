@@ -1,6 +1,6 @@
 //! `generateJoinCode` against the same statement in a bare loop, on both databases, and beside sign-ins.
 
-use std::{fs, process::Command, thread, time::Duration};
+use std::{fs, path::PathBuf, process::Command, thread, time::Duration};
 
 use super::{Bench, CONNECTIONS, SCHOOL};
 use crate::{
@@ -21,13 +21,11 @@ use crate::{
 pub fn on_sqlite(bench: &mut Bench) -> Outcome<()> {
     const PART: &str = "draw";
     let (data, tokens) = bench.school()?;
-    let copy = data.copy_of_file()?;
-    let server = Server::start(&data)?;
+    let (server, copy) = beside_a_copy(&data)?;
     let mut draws = Draws::new(data.size, &tokens);
     let (mut rates, mut bare_rates, mut costs, mut p99s) = (vec![], vec![], vec![], vec![]);
     for _ in 0..bench.rounds() {
-        let size = data.size;
-        bare_rates.push(sqlite::bare_draws(&copy, size.classes, size.owners(), bench.duration(5.0))?);
+        bare_rates.push(sqlite::bare_draws(&copy, data.size, bench.duration(5.0))?);
         let processor = server.processor()?;
         let tally = drive(&[server.address], &Pace::closed(CONNECTIONS, bench.seconds(5.0)), &mut draws)?
             .only(&[(Draws::KIND, 200)])?;
@@ -43,6 +41,13 @@ pub fn on_sqlite(bench: &mut Bench) -> Outcome<()> {
     bench.report.tell(PART, "generateJoinCode, processor time of each", median(&costs), "us");
     bench.report.hold(PART, "generateJoinCode / bare UPDATE", rate / bare, "", AtLeast(1.2));
     Ok(())
+}
+
+/// Starts a server on SQLite, beside a copy of its file for the bare loop.
+pub fn beside_a_copy(data: &Data) -> Outcome<(Server, PathBuf)> {
+    // In this order: the server writes.
+    let copy = data.copy_of_file()?;
+    Ok((Server::start(data)?, copy))
 }
 
 /// On PostgreSQL, against `pgbench` with the same statement on the same table.

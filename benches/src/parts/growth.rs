@@ -1,6 +1,6 @@
 //! What a school costs that is a hundred and a thousand times as large.
 
-use super::{Bench, CONNECTIONS, token};
+use super::{Bench, CONNECTIONS, draw, token};
 use crate::{
     Outcome,
     data::{Data, Size},
@@ -9,7 +9,6 @@ use crate::{
         Bound::{AtLeast, AtMost},
         median,
     },
-    server::Server,
     sqlite,
     work::{Draws, SignIns},
 };
@@ -28,12 +27,11 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
     let mut schools = Vec::new();
     for count in [1000, 100_000, 1_000_000] {
         let data = Data::sqlite(Size { users: count, classes: count }, Some(&like))?;
-        let copy = data.copy_of_file()?;
-        let server = Server::start(&data)?;
-        schools.push((data, copy, server, Rates::default()));
+        let (server, copy) = draw::beside_a_copy(&data)?;
+        schools.push((data, server, copy, Rates::default()));
     }
     for _ in 0..3 {
-        for (data, copy, server, rates) in &mut schools {
+        for (data, server, copy, rates) in &mut schools {
             let size = data.size;
             let seconds = bench.seconds(3.0);
             let pace = Pace::closed(CONNECTIONS, seconds);
@@ -42,7 +40,7 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
             rates.token.push(token::exchange(server, data, seconds, &mut vec![])?);
             let tally = drive(&[server.address], &pace, &mut Draws::new(size, &tokens))?;
             rates.draw.push(tally.only(&[(Draws::KIND, 200)])?.rate(Draws::KIND, 200));
-            rates.bare.push(sqlite::bare_draws(copy, size.classes, size.owners(), bench.duration(3.0))?);
+            rates.bare.push(sqlite::bare_draws(copy, size, bench.duration(3.0))?);
         }
     }
     let smallest = schools.first().map(|(.., rates)| (median(&rates.sign_in), median(&rates.token)));
