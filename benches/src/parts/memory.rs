@@ -5,6 +5,7 @@ use std::{thread, time::Duration};
 use super::{Bench, CONNECTIONS, SCHOOL};
 use crate::{
     Outcome, cores,
+    data::{Data, Size},
     driver::{Answer, Pace, Sent, Work, drive},
     report::Bound::AtMost,
     server::Server,
@@ -16,7 +17,9 @@ const IDLE: Duration = Duration::from_secs(63);
 
 pub fn run(bench: &mut Bench) -> Outcome<()> {
     const PART: &str = "memory";
-    let (data, tokens) = bench.school()?;
+    let (like, tokens) = bench.school()?;
+    // Its own: what is joined here has the code that it began with, and others draw for every class.
+    let data = Data::sqlite(SCHOOL, Some(&like))?;
     let (owners, students) = tokens.split_at(SCHOOL.owners());
     let server = Server::start(&data)?;
     bench.report.tell(PART, "resident, just started", server.resident()?, "MiB");
@@ -31,7 +34,8 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
     server.forget_peak()?;
     let mut flood = Flood {
         sign_ins,
-        draws: Draws::new(data.size, owners),
+        // The other half is joined.
+        draws: Draws::new(Size { classes: SCHOOL.classes / 2, ..SCHOOL }, owners),
         joins: Joins::new(data.size, students),
         turn: 0,
     };
