@@ -1,6 +1,6 @@
 //! Apps: the clients (RFC 6749 section 2) for which people sign in.
 
-use sea_orm::{QueryOrder, entity::prelude::*};
+use sea_orm::{QueryOrder, QuerySelect, QueryTrait, entity::prelude::*, sea_query::SimpleExpr};
 
 use super::{app_login_domain, app_redirect_uri};
 use crate::domain::{
@@ -57,22 +57,35 @@ impl Related<app_login_domain::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// The enabled app of this client id.
-    pub async fn find_enabled(db: &impl ConnectionTrait, id: Uuid) -> Result<Option<Model>, DbErr> {
-        Self::find_by_id(id).filter(Column::Enabled.eq(true)).one(db).await
+    /// The enabled app of this client id, with where it may send its users back to.
+    pub async fn find_enabled(
+        db: &impl ConnectionTrait,
+        id: Uuid,
+    ) -> Result<Option<(Model, Vec<app_redirect_uri::Model>)>, DbErr> {
+        Self::find_enabled_where(db, Column::Id.eq(id)).await
     }
 
-    /// The enabled app that owns a login domain.
+    /// The enabled app that owns a login domain, with where it may send its users back to.
     pub async fn find_enabled_by_login_domain(
         db: &impl ConnectionTrait,
         domain: LoginDomain,
-    ) -> Result<Option<Model>, DbErr> {
-        Self::find()
-            .inner_join(app_login_domain::Entity)
-            .filter(app_login_domain::Column::Domain.eq(domain))
+    ) -> Result<Option<(Model, Vec<app_redirect_uri::Model>)>, DbErr> {
+        let owner = app_login_domain::Entity::find()
+            .select_only()
+            .column(app_login_domain::Column::AppId)
+            .filter(app_login_domain::Column::Domain.eq(domain));
+        Self::find_enabled_where(db, Column::Id.in_subquery(QueryTrait::into_query(owner))).await
+    }
+
+    async fn find_enabled_where(
+        db: &impl ConnectionTrait,
+        filter: SimpleExpr,
+    ) -> Result<Option<(Model, Vec<app_redirect_uri::Model>)>, DbErr> {
+        let apps = Self::find()
             .filter(Column::Enabled.eq(true))
-            .one(db)
-            .await
+            .filter(filter)
+            .find_with_related(app_redirect_uri::Entity);
+        Ok(apps.all(db).await?.pop())
     }
 
     /// Whether pages of this origin belong to any enabled app, or to the app `id` if one is named.

@@ -108,13 +108,13 @@ impl Identity {
         app::Entity::owns_origin(self.store.reader(), None, origin).await
     }
 
-    /// The app that somebody signs in to: the one whose id was said, or else the one that owns the page's domain.
-    /// A page that is neither that app's nor ours is refused.
+    /// The app that somebody signs in to, with where it may send them back to: the app whose id was said, or else the one
+    /// that owns the page's domain. A page that is neither that app's nor ours is refused.
     pub(super) async fn resolve_app(
         &self,
         said: Option<Uuid>,
         page: &Page,
-    ) -> Result<app::Model, SignInError> {
+    ) -> Result<(app::Model, Vec<app_redirect_uri::Model>), SignInError> {
         let db = self.store.reader();
         let Some(id) = said else {
             let domain = match page {

@@ -17,7 +17,7 @@ use crate::{
         authorization_code::AuthorizationCode, email::Email, password::Password, pkce::CodeChallenge,
         redirect_uri::RedirectUri, state::State,
     },
-    entity::{app, app_redirect_uri, authorization_code, user},
+    entity::{app, authorization_code, user},
     store,
     throttle::{Refusal, passwords::Charge},
 };
@@ -101,14 +101,13 @@ impl Identity {
     /// and has spent no attempt.
     pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<String, SignInError> {
         let place = self.hashing.reserve()?;
-        let app = self.resolve_app(request.app, &request.page).await?;
+        let (app, redirect_uris) = self.resolve_app(request.app, &request.page).await?;
         if app.pkce_required && request.code_challenge.is_none() {
             return Err(SignInError::ChallengeMissing);
         }
-        let registered = app_redirect_uri::Entity::of_app(self.store.reader(), app.id).await?;
-        let redirect_uri = registered
+        let redirect_uri = redirect_uris
             .iter()
-            .find_map(|registered| registered.answer(&request.redirect_uri))
+            .find_map(|registered| registered.uri.answer(&request.redirect_uri))
             .ok_or(SignInError::RedirectUriUnregistered)?;
 
         let throttle = &self.settings.throttle;
