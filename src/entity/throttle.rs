@@ -93,11 +93,7 @@ impl Attempt {
         let mut given = String::new();
         let mut values: Vec<Value> = vec![self.at.into()];
         for (place, Limit { key, allowed, allowed_again, window_ends }) in self.limits.iter().enumerate() {
-            let separator = if place == 0 { "" } else { ", " };
-            let next = values.len() + 1;
-            // Writing to a text cannot fail.
-            let _ =
-                write!(given, "{separator}({place}, ${next}, ${}, ${}, ${})", next + 1, next + 2, next + 3);
+            row(&mut given, place, values.len());
             values.extend([
                 key.clone().into(),
                 (*allowed).into(),
@@ -117,6 +113,14 @@ impl Attempt {
         );
         Statement::from_sql_and_values(db.get_database_backend(), sql, values)
     }
+}
+
+/// Adds a row to the `VALUES` that are given: its place, and four of the statement's values behind so many others.
+fn row(given: &mut String, place: usize, values: usize) {
+    let separator = if place == 0 { "" } else { ", " };
+    let [first, second, third, fourth] = [1, 2, 3, 4].map(|next| values + next);
+    // Writing to a text cannot fail.
+    let _ = write!(given, "{separator}({place}, ${first}, ${second}, ${third}, ${fourth})");
 }
 
 /// Whether the count `row` refuses what it is asked. A time further ahead than the rule can have set it is of a clock
@@ -196,24 +200,36 @@ impl Entity {
     }
 
     /// Ends two counts in a row, as something has succeeded: the one of an account from a network, which is known
-    /// from now on, and the one of the account.
+    /// from now on, and the one of the account. `others` are given [back](Self::give_back).
     pub async fn settle(
         db: &impl ConnectionTrait,
-        pair: &ThrottleKey,
-        account: &ThrottleKey,
+        [pair, account]: [&ThrottleKey; 2],
+        others: impl Iterator<Item = &Charged>,
         now: i64,
         known_until: i64,
     ) -> Result<(), DbErr> {
-        let sql = "WITH given (place, key, known_until, forgotten_at) \
-                     AS (VALUES (0, $1, $3, $3), (1, $2, 0, $4)) \
-                   INSERT INTO throttles (key, failures, allowed, resumes_at, known_until, forgotten_at) \
-                   SELECT key, 0, 0, 0, known_until, forgotten_at FROM given \
-                   WHERE place = 0 OR EXISTS (SELECT 1 FROM throttles AS held WHERE held.key = given.key) \
-                   ORDER BY place \
-                   ON CONFLICT (key) DO UPDATE SET failures = 0, resumes_at = 0, \
-                     known_until = excluded.known_until, forgotten_at = excluded.forgotten_at";
-        let values: [Value; 4] =
-            [pair.clone().into(), account.clone().into(), known_until.into(), now.into()];
+        let ended = [(pair, 0, known_until, known_until), (account, 0, 0, now)].into_iter();
+        let given_back = others.map(|Charged { key, resumes_at, .. }| (key, *resumes_at, 0, *resumes_at));
+        let mut given = String::new();
+        let mut values: Vec<Value> = Vec::new();
+        for (place, (key, resumes_at, known_until, forgotten_at)) in ended.chain(given_back).enumerate() {
+            row(&mut given, place, values.len());
+            values.extend([key.clone().into(), resumes_at.into(), known_until.into(), forgotten_at.into()]);
+        }
+        let sql = format!(
+            "WITH given (place, key, resumes_at, known_until, forgotten_at) AS (VALUES {given}) \
+             INSERT INTO throttles (key, failures, allowed, resumes_at, known_until, forgotten_at) \
+             SELECT key, 0, 0, resumes_at, known_until, forgotten_at FROM given \
+             WHERE place = 0 OR EXISTS (SELECT 1 FROM throttles AS held WHERE held.key = given.key) \
+             ORDER BY place \
+             ON CONFLICT (key) DO UPDATE SET \
+               failures = CASE WHEN excluded.resumes_at > 0 THEN throttles.failures - 1 ELSE 0 END, \
+               resumes_at = excluded.resumes_at, \
+               known_until = excluded.known_until, \
+               forgotten_at = excluded.forgotten_at \
+             WHERE excluded.resumes_at = 0 \
+               OR (throttles.resumes_at = excluded.resumes_at AND throttles.failures > 0)"
+        );
         let settle = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
         db.execute_raw(settle).await?;
         Ok(())

@@ -126,11 +126,8 @@ impl Charge {
         }
         let Self { pair, account, charged } = self;
         let known_until = (now + KNOWN).timestamp_millis();
-        throttle::Entity::settle(db, pair, account, now.timestamp_millis(), known_until).await?;
-        for charged in charged.iter().filter(|charged| charged.key != *pair && charged.key != *account) {
-            throttle::Entity::give_back(db, charged).await?;
-        }
-        Ok(())
+        let others = charged.iter().filter(|charged| charged.key != *pair && charged.key != *account);
+        throttle::Entity::settle(db, [pair, account], others, now.timestamp_millis(), known_until).await
     }
 
     /// The attempt was no guess, or was never judged.
