@@ -24,6 +24,9 @@ use crate::{
 const UPKEEP: Duration = Duration::from_mins(1);
 /// How often what was observed is sorted into its histograms. It takes memory until then.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// How often the runtime's timer goes off at least: sooner than any time that a request may take. Otherwise each request
+/// that sets itself a limit would wake the thread which waits for the network, to tell it of an earlier time.
+const TICK: Duration = Duration::from_secs(2);
 /// How many may ask for metrics at once.
 const METRICS_CONNECTIONS: usize = 16;
 
@@ -111,6 +114,12 @@ pub async fn listen(
     };
     let endpoint = app.endpoint();
     beside.spawn(keep_up(app.clone(), tls.clone()));
+    beside.spawn(async {
+        let mut ticks = interval(TICK);
+        loop {
+            ticks.tick().await;
+        }
+    });
     let watched =
         watched.map_or_else(String::new, |address| format!("\nmetrics on http://{address}/metrics"));
     say(&format!("listening on {}://{address}{watched}", config.scheme()));
