@@ -14,6 +14,9 @@ use super::{ACQUIRE, leftovers::Leftovers};
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Readers: more than cores, since each holds its connection only while it reads.
 const READERS: u32 = 4;
+/// What a reader keeps of the file, as SQLite writes it: in KiB, with a minus. Every commit makes it worthless, and the
+/// system keeps the file's pages anyway; SQLite's own 2 MiB would only be held.
+const READER_CACHE: &str = "-256";
 
 /// The reader and the writer of a file, which is made if there is none.
 pub(super) async fn connect(
@@ -62,7 +65,7 @@ fn options(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
                 .foreign_keys(true)
                 .busy_timeout(BUSY);
             if read_only {
-                options.pragma("query_only", "on")
+                options.pragma("query_only", "on").pragma("cache_size", READER_CACHE)
             } else {
                 // FULL: what was answered is on disk, whatever happens next.
                 options
