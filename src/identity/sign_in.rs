@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     Identity,
     apps::Page,
+    codes::Issue,
     consent::Acceptance,
     password_hashing::{HashError, Place},
 };
@@ -111,7 +112,8 @@ impl Identity {
             .ok_or(SignInError::RedirectUriUnregistered)?;
 
         let throttle = &self.settings.throttle;
-        let charge = throttle.charge(&self.store, &request.email, request.address, now).await?;
+        let patience = self.hashing.patience();
+        let charge = throttle.charge(&self.store, &request.email, request.address, patience, now).await?;
         let admitted = self.admit(place, request, &app, redirect_uri, &charge, now).await;
         if let Err(error) = &admitted
             && !matches!(error, SignInError::Credentials)
@@ -149,7 +151,8 @@ impl Identity {
             expires_at: now + self.settings.code_life,
             redeemed_at: None,
         };
-        self.issue(issued, acceptance, charge).await.map_err(|error| match store::kind(&error) {
+        let issue = Issue { code: issued, acceptance, charge: charge.clone() };
+        self.issue(issue).await.map_err(|error| match store::kind(&error) {
             // The account or the app has gone since it was looked up: there is nobody to sign in.
             store::Kind::Dangling => SignInError::Credentials,
             _ => error.into(),

@@ -30,7 +30,7 @@ pub use self::{
     location::{InvalidLocation, Location},
     pool::Pool,
     retry::Retrying,
-    shared::Shared,
+    shared::{Change, Shared},
 };
 use self::{leftovers::Leftovers, retry::Repeat, shared::Commits};
 
@@ -114,7 +114,7 @@ impl Store {
         &self.writer
     }
 
-    /// For a change of one statement that many make at the same time. On SQLite it is committed together with theirs; on
+    /// For a change that many make at the same time, each their own. On SQLite it is committed together with theirs; on
     /// PostgreSQL it is made over `connections`, which are one of the others.
     pub fn shared<'a>(&'a self, connections: &'a Retrying) -> Shared<'a> {
         self.commits.shared(connections)

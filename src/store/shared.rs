@@ -1,13 +1,13 @@
-//! Single statements that share a commit on SQLite.
+//! Changes that share a commit on SQLite.
 //!
 //! Its one writer makes each commit durable before the next begins, so that everybody who waits at that time may as well
 //! be in one transaction. PostgreSQL shares the work of commits by itself, over as many connections as there are.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Statement,
-    prelude::async_trait,
+    ConnAcquireErr, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult,
+    Statement, prelude::async_trait,
 };
 
 use super::{
@@ -30,20 +30,39 @@ impl Commits {
     }
 
     pub(super) fn shared<'a>(&'a self, connections: &'a Retrying) -> Shared<'a> {
-        Shared { connections, batcher: self.0.as_deref() }
+        Shared { connections, batcher: self.0.as_deref(), patience: Duration::ZERO }
     }
 }
 
-/// Connections for changes of one statement, which neither see nor undo one another.
+/// A change of several statements.
+#[async_trait::async_trait]
+pub trait Change: Send + Sync + 'static {
+    /// Makes it. It may be made again, if what it was a part of could not be committed.
+    async fn make(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr>;
+}
+
+/// Connections for changes that neither see nor undo one another.
 pub struct Shared<'a> {
     connections: &'a Retrying,
     batcher: Option<&'a Batcher<Writes>>,
+    patience: Duration,
 }
 
 impl Shared<'_> {
+    /// The same for changes that may wait for so long for others to share a commit with.
+    #[must_use]
+    pub fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Makes a change of several statements: all of them or none.
+    pub async fn make(&self, change: impl Change) -> Result<(), DbErr> {
+        self.write(Write::Change(Box::new(change))).await.map(drop)
+    }
+
     async fn write(&self, write: Write) -> Result<Written, DbErr> {
-        let Some(batcher) = self.batcher else { return write.on(self.connections).await };
-        batcher.ask(write).await.map_err(|error| match error {
+        let Some(batcher) = self.batcher else { return write.alone(self.connections).await };
+        batcher.ask_within(self.patience, write).await.map_err(|error| match error {
             BatchError::Failed(error) => error,
             BatchError::Busy { .. } | BatchError::Ended => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
         })
@@ -57,7 +76,7 @@ impl ConnectionTrait for Shared<'_> {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.write(Write { statement, rows: false }).await?.changed.ok_or_else(unanswered)
+        self.write(Write::Execute(statement)).await?.changed.ok_or_else(unanswered)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -69,7 +88,7 @@ impl ConnectionTrait for Shared<'_> {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        Ok(self.write(Write { statement, rows: true }).await?.rows)
+        Ok(self.write(Write::Query(statement)).await?.rows)
     }
 }
 
@@ -77,10 +96,14 @@ fn unanswered() -> DbErr {
     DbErr::Custom("a change was not counted".to_owned())
 }
 
-/// A statement, and whether it answers rows.
-struct Write {
-    statement: Statement,
-    rows: bool,
+/// What is to be written.
+enum Write {
+    /// A statement that changes rows.
+    Execute(Statement),
+    /// A statement that answers rows as well.
+    Query(Statement),
+    /// Several statements.
+    Change(Box<dyn Change>),
 }
 
 /// What a statement answered.
@@ -90,14 +113,42 @@ struct Written {
     rows: Vec<QueryResult>,
 }
 
+impl Written {
+    fn changed(changed: ExecResult) -> Self {
+        Self { changed: Some(changed), rows: Vec::new() }
+    }
+
+    fn rows(rows: Vec<QueryResult>) -> Self {
+        Self { changed: None, rows }
+    }
+}
+
 impl Write {
-    async fn on(&self, db: &impl ConnectionTrait) -> Result<Written, DbErr> {
-        let statement = self.statement.clone();
-        Ok(if self.rows {
-            Written { rows: db.query_all_raw(statement).await?, ..Written::default() }
-        } else {
-            Written { changed: Some(db.execute_raw(statement).await?), ..Written::default() }
-        })
+    async fn alone(&self, connections: &Retrying) -> Result<Written, DbErr> {
+        match self {
+            Self::Execute(statement) => {
+                connections.execute_raw(statement.clone()).await.map(Written::changed)
+            }
+            Self::Query(statement) => connections.query_all_raw(statement.clone()).await.map(Written::rows),
+            Self::Change(_) => {
+                connections
+                    .transaction(|transaction| async move {
+                        let written = self.within(&transaction).await?;
+                        Ok((transaction, written))
+                    })
+                    .await
+            }
+        }
+    }
+
+    async fn within(&self, transaction: &DatabaseTransaction) -> Result<Written, DbErr> {
+        match self {
+            Self::Execute(statement) => {
+                transaction.execute_raw(statement.clone()).await.map(Written::changed)
+            }
+            Self::Query(statement) => transaction.query_all_raw(statement.clone()).await.map(Written::rows),
+            Self::Change(change) => change.make(transaction).await.map(|()| Written::default()),
+        }
     }
 }
 
@@ -109,12 +160,12 @@ impl batch::Statement for Writes {
 
     async fn write(&self, batch: &[Write]) -> Result<Vec<Option<Written>>, DbErr> {
         if let [alone] = batch {
-            return Ok(vec![Some(alone.on(&self.0).await?)]);
+            return Ok(vec![Some(alone.alone(&self.0).await?)]);
         }
         let together = self.0.transaction(|transaction| async move {
             let mut written = Vec::with_capacity(batch.len());
             for write in batch {
-                written.push(Some(write.on(&transaction).await?));
+                written.push(Some(write.within(&transaction).await?));
             }
             Ok::<_, DbErr>((transaction, written))
         });
@@ -124,9 +175,21 @@ impl batch::Statement for Writes {
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::{ConnectionTrait, Statement};
+    use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, Statement, prelude::async_trait};
 
+    use super::Change;
     use crate::store::{self, Kind, Location, Store};
+
+    /// Inserts two numbers.
+    struct Two(Statement, Statement);
+
+    #[async_trait::async_trait]
+    impl Change for Two {
+        async fn make(&self, transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+            transaction.execute_raw(self.0.clone()).await?;
+            transaction.execute_raw(self.1.clone()).await.map(drop)
+        }
+    }
 
     fn insert(store: &Store, number: i64) -> Statement {
         let sql = "INSERT INTO numbers (number) VALUES (?) RETURNING number";
@@ -163,5 +226,34 @@ mod tests {
         let doubled = "UPDATE numbers SET number = 2 * number + 100";
         let doubled = Statement::from_string(shared.get_database_backend(), doubled);
         assert_eq!(shared.execute_raw(doubled).await.unwrap().rows_affected(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_several_statements_is_made_whole_or_not_at_all_and_fails_for_itself() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let store = Store::connect(&Location::in_directory(directory.path())).await.unwrap();
+        store.writer().execute_unprepared("CREATE TABLE numbers (number BIGINT PRIMARY KEY)").await.unwrap();
+        let busy = store.begin().await.unwrap();
+        let tasks = [(1, 2), (3, 1), (4, 5)].map(|(first, second)| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let two = Two(insert(&store, first), insert(&store, second));
+                store.shared(store.writer()).make(two).await.map_err(|error| store::kind(&error))
+            })
+        });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        busy.commit().await.unwrap();
+        let mut outcomes = Vec::new();
+        for task in tasks {
+            outcomes.push(task.await.unwrap());
+        }
+        assert_eq!(outcomes, [Ok(()), Err(Kind::Taken), Ok(())]);
+        let all = "SELECT number FROM numbers ORDER BY number";
+        let all = Statement::from_string(store.reader().get_database_backend(), all);
+        let rows = store.reader().query_all_raw(all).await.unwrap();
+        let numbers: Vec<i64> = rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+        assert_eq!(numbers, [1, 2, 4, 5]);
     }
 }

@@ -12,7 +12,7 @@
 //!
 //! A pair that signed in lately is *known*, and is held against its own count alone: no stranger keeps an owner out.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
@@ -54,12 +54,14 @@ impl Limits {
     /// Nothing is counted.
     pub const NONE: Self = Self { free: 0, account: 0, network: 0, network_spray: 0, server_spray: 0 };
 
-    /// Charges an attempt on an account, be there one or not, or refuses it.
+    /// Charges an attempt on an account, be there one or not, or refuses it. It may wait for as long as `patience` for
+    /// others to be charged with it.
     pub async fn charge(
         &self,
         store: &Store,
         email: &Email,
         from: Option<IpAddr>,
+        patience: Duration,
         now: DateTime<Utc>,
     ) -> Result<Charge, Refusal> {
         let network = Network::of(from);
@@ -69,7 +71,8 @@ impl Limits {
             return Ok(Charge { pair, account, charged: Vec::new() });
         }
         let attempt = self.attempt(pair.clone(), account.clone(), network, now);
-        let charged = throttle::Entity::charge(&store.shared(store.replacing()), &attempt).await?;
+        let writer = store.shared(store.replacing()).within(patience);
+        let charged = throttle::Entity::charge(&writer, &attempt).await?;
         let known = charged.first().is_some_and(|first| first.known_until > attempt.at);
         let all = if known { 1 } else { attempt.limits.len() };
         let through = charged.len() >= all && charged.first().is_some_and(|first| first.key == pair);
@@ -104,7 +107,7 @@ impl Limits {
 }
 
 /// What an attempt was charged to. Left alone, it stays charged.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct Charge {
     pair: ThrottleKey,

@@ -128,6 +128,13 @@ impl PasswordHashing {
         self.workers.reserve()
     }
 
+    /// How long whoever signs in may well wait for something else: a small part of how long the last in the queue waits
+    /// for a thread.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.workers.wait() / 16
+    }
+
     /// Whether `password` is the one that `stored` was made of.
     ///
     /// Without a `stored` the answer is no, but takes as long: how long an answer takes does not tell which accounts

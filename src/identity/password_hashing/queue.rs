@@ -110,6 +110,11 @@ impl Queue {
         }
     }
 
+    /// How long the last one waits, at the pace of late.
+    pub(super) fn wait(&self) -> Duration {
+        self.lock().time_to_drain(self.workers)
+    }
+
     /// Learns how long a hash took.
     pub(super) fn took(&self, time: Duration) {
         let mut state = self.lock();
@@ -168,10 +173,14 @@ impl State {
         metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(self.jobs.len()).unwrap_or(u32::MAX));
     }
 
-    fn seconds_to_drain(&self, workers: NonZeroUsize) -> u64 {
+    fn time_to_drain(&self, workers: NonZeroUsize) -> Duration {
         let jobs = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
-        let wait = self.hash_time.saturating_mul(jobs) / workers;
+        self.hash_time.saturating_mul(jobs) / workers
+    }
+
+    fn seconds_to_drain(&self, workers: NonZeroUsize) -> u64 {
+        let wait = self.time_to_drain(workers);
         (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
     }
 }
@@ -229,6 +238,7 @@ mod tests {
         };
         // 10 hashes of 10 ms on 2 threads; then of 500 ms, and a little more for the last part of a second.
         assert_eq!(refused(), 1);
+        assert_eq!(queue.wait(), Duration::from_millis(50));
         (0..100).for_each(|_| queue.took(Duration::from_millis(500)));
         assert!((2..=3).contains(&refused()));
         assert_eq!(popped(&queue).as_deref(), Some("a"));

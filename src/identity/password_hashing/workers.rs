@@ -41,6 +41,11 @@ impl Workers {
         Ok(workers)
     }
 
+    /// How long the last in the queue waits for a thread, at the pace of late.
+    pub(super) fn wait(&self) -> Duration {
+        self.queue.wait()
+    }
+
     /// Holds a place before the threads, or tells when to come again.
     pub(super) fn reserve(&self) -> Result<Place<'_>, HashError> {
         self.queue.reserve()

@@ -2,7 +2,7 @@
 
 mod joins;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use homeroom::{
@@ -50,7 +50,8 @@ type Outcome = Result<Charge, u64>;
 impl School {
     /// Makes an attempt on an account, as far as it is counted.
     async fn attempt(&self, limits: Limits, account: &str, from: IpAddr) -> Outcome {
-        match limits.charge(&self.store, &email(account), Some(from), self.clock.now()).await {
+        let now = self.clock.now();
+        match limits.charge(&self.store, &email(account), Some(from), Duration::ZERO, now).await {
             Ok(charge) => Ok(charge),
             Err(Refusal::Throttled { retry_after_seconds }) => Err(retry_after_seconds),
             Err(Refusal::Store(error)) => panic!("{error}"),
