@@ -77,6 +77,14 @@ impl Bare {
         Ok(Self { rate, times })
     }
 
+    /// Both, as if they had been measured together.
+    pub fn and(mut self, other: Self) -> Self {
+        self.rate = f64::midpoint(self.rate, other.rate);
+        self.times.extend(other.times);
+        self.times.sort_by(f64::total_cmp);
+        self
+    }
+
     /// How long one took on average, in seconds.
     pub fn mean(&self) -> f64 {
         self.times.iter().sum::<f64>() / self.times.len() as f64
