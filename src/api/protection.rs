@@ -40,11 +40,8 @@ impl Protection {
         for (name, value) in ALWAYS {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        let policy = if is_page {
-            openapi::document().page_policy().clone()
-        } else {
-            HeaderValue::from_static(NO_PAGE)
-        };
+        let policy =
+            if is_page { openapi::page().policy().clone() } else { HeaderValue::from_static(NO_PAGE) };
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
         if let Some(transport) = &self.transport {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, transport.clone());

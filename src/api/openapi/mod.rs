@@ -8,10 +8,7 @@ mod text;
 
 use std::{collections::HashMap, marker::PhantomData, sync::LazyLock};
 
-use poem::{
-    endpoint::BoxEndpoint,
-    http::{HeaderValue, Method},
-};
+use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     ContactObject, LicenseObject, OpenApi, OpenApiService, SecurityScheme, ServerObject, Tags,
     auth::Bearer,
@@ -23,7 +20,7 @@ use super::{
     classes::operations::Classes, identity::operations::SignInOperations, service::operations::Service,
 };
 
-pub use self::{paths::PathItem, text::Text};
+pub use self::{page::Page, paths::PathItem, text::Text};
 
 /// The contract's own version, by the rules of semantic versioning.
 pub const VERSION: &str = "1.1.0";
@@ -56,8 +53,6 @@ pub struct Document {
     value: Value,
     json: Text,
     yaml: Text,
-    page: Text,
-    page_policy: HeaderValue,
     paths: Vec<PathItem>,
 }
 
@@ -77,16 +72,6 @@ impl Document {
         &self.yaml
     }
 
-    /// As a page to read it on and to try it from: Swagger UI, whole.
-    pub fn page(&self) -> &Text {
-        &self.page
-    }
-
-    /// What the page may do in a browser: its `Content-Security-Policy`.
-    pub fn page_policy(&self) -> &HeaderValue {
-        &self.page_policy
-    }
-
     /// The id of every operation.
     pub fn operations(&self) -> impl Iterator<Item = &str> {
         self.paths.iter().flat_map(PathItem::operations)
@@ -104,8 +89,18 @@ pub fn document() -> &'static Document {
     &DOCUMENT
 }
 
-fn write() -> Document {
-    let service = OpenApiService::new(Described::<Operations>(PhantomData), "Homeroom", VERSION)
+/// The document as a page to read it on and to try it from: Swagger UI, whole. Most servers are never asked for its
+/// megabytes, and so it is made for the first who does.
+pub fn page() -> &'static Page {
+    static PAGE: LazyLock<Page> = LazyLock::new(|| {
+        let service = service();
+        Page::finish(&service.swagger_ui_html(), &service.spec(), document().json().as_str())
+    });
+    &PAGE
+}
+
+fn service() -> OpenApiService<Described<Operations>, ()> {
+    OpenApiService::new(Described(PhantomData), "Homeroom", VERSION)
         .description(
             "The two moments at the start of a lesson: a person signs in, and a student joins a class.\n\n\
              Sign in with `POST /api/v1/codes`, swap the code from the URL for tokens with `POST /api/v1/tokens`, and \
@@ -118,23 +113,16 @@ fn write() -> Document {
         )
         .contact(ContactObject::new().name("Whoever runs this server"))
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/MIT.html"))
-        .server(ServerObject::new("/").description("This server, be it local, staging or production"));
-    let generated = service.spec();
-    let mut value: Value = serde_json::from_str(&generated).unwrap_or_default();
+        .server(ServerObject::new("/").description("This server, be it local, staging or production"))
+}
+
+fn write() -> Document {
+    let mut value: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
     finish::finish(&mut value);
     let json = serde_json::to_string_pretty(&value).unwrap_or_default();
     let yaml = finish::quote_times(&serde_yaml::to_string(&value).unwrap_or_default());
-    let page = page::finish(&service.swagger_ui_html(), &generated, &json);
-    let page_policy = page::policy(&page);
     let paths = paths::path_items(&value);
-    Document {
-        value,
-        json: Text::new(json),
-        yaml: Text::new(yaml),
-        page: Text::new(page),
-        page_policy,
-        paths,
-    }
+    Document { value, json: Text::new(json), yaml: Text::new(yaml), paths }
 }
 
 /// Operations as types alone: what the document needs of them.
@@ -158,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_the_finished_document_in_standards_mode() {
-        let page = document().page().as_str();
+        let page = page().text().as_str();
         assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
         assert!(page.contains("\"x-internal\": false"));
     }

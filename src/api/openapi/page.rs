@@ -4,6 +4,8 @@ use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::http::HeaderValue;
 
+use super::Text;
+
 /// How poem's page begins, and how ours does: in standards mode, with a language, and with no icon to ask for.
 const POEMS_HEAD: &str = "\n<html charset=\"UTF-8\">\n<head>\n    <meta http-equiv=\"Content-Type\" \
     content=\"text/html;charset=utf-8\">\n    <title>Swagger UI</title>\n";
@@ -11,15 +13,35 @@ const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n    <meta chars
     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n    \
     <title>Homeroom</title>\n    <link rel=\"icon\" href=\"data:,\">\n";
 
-/// Finishes a generated page: it shows the finished document, `json`, in the place of the `generated` one.
-pub fn finish(page: &str, generated: &str, json: &str) -> String {
-    // Inside a script element `</` would end it.
-    page.replacen(generated, &json.replace("</", "<\\/"), 1).replacen(POEMS_HEAD, HEAD, 1)
+/// The page.
+pub struct Page {
+    text: Text,
+    policy: HeaderValue,
+}
+
+impl Page {
+    /// Finishes a generated page: it shows the finished document, `json`, in the place of the `generated` one.
+    pub(super) fn finish(page: &str, generated: &str, json: &str) -> Self {
+        // Inside a script element `</` would end it.
+        let json = json.replace("</", "<\\/");
+        let text = page.replacen(generated, &json, 1).replacen(POEMS_HEAD, HEAD, 1);
+        Self { policy: policy(&text), text: Text::new(text) }
+    }
+
+    /// As HTML.
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// What it may do in a browser: its `Content-Security-Policy`.
+    pub fn policy(&self) -> &HeaderValue {
+        &self.policy
+    }
 }
 
 /// What a page may do (Content Security Policy Level 3): run the scripts and wear the styles that it came with, each
 /// known by its digest, show the pictures that are inside them, and ask this server.
-pub fn policy(page: &str) -> HeaderValue {
+fn policy(page: &str) -> HeaderValue {
     let (mut scripts, mut styles) = (String::new(), String::new());
     let mut rest = page;
     while let Some(Element { is_script, text, after }) = next_element(rest) {

@@ -114,7 +114,7 @@ impl Service {
         #[oai(name = "If-None-Match")]
         held: Header<Option<String>>,
     ) -> DocsResponse {
-        let text = openapi::document().page();
+        let text = openapi::page().text();
         if text.is_held(held.as_deref()) {
             DocsResponse::NotModified(Tag(text.tag()), TextCaching::default())
         } else {
