@@ -14,9 +14,12 @@ use super::{ACQUIRE, leftovers::Leftovers};
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Readers: more than cores, since each holds its connection only while it reads.
 const READERS: u32 = 4;
-/// What a reader keeps of the file, as SQLite writes it: in KiB, with a minus. Every commit makes it worthless, and the
-/// system keeps the file's pages anyway; SQLite's own 2 MiB would only be held.
+/// After how long without work a connection is closed, but for the last one: each has a thread and memory of its own.
+const IDLE: Duration = Duration::from_secs(20);
+/// What a connection keeps of the file, as SQLite writes it: in KiB, with a minus. The system keeps the file's pages
+/// anyway, and every commit makes worthless what a reader has kept; SQLite's own 2 MiB each would only be held.
 const READER_CACHE: &str = "-256";
+const WRITER_CACHE: &str = "-1024";
 
 /// The reader and the writer of a file, which is made if there is none.
 pub(super) async fn connect(
@@ -53,7 +56,7 @@ fn options(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
-        .idle_timeout(None::<Duration>)
+        .idle_timeout(IDLE)
         .max_lifetime(None::<Duration>)
         .test_before_acquire(false)
         .sqlx_logging(false)
@@ -72,6 +75,7 @@ fn options(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
                     .create_if_missing(true)
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
+                    .pragma("cache_size", WRITER_CACHE)
             }
         });
     options
