@@ -135,7 +135,7 @@ impl Work for Lessons<'_> {
                 Some(Sent { kind: READ, item: class })
             }
             3 if !self.codes.is_empty() => {
-                request::exchange(&self.codes.swap_remove(0), request);
+                request::exchange(&self.codes.remove(0), request);
                 Some(Sent { kind: Exchanges::KIND, item: 0 })
             }
             _ => self.sign_ins.next(request),
