@@ -14,8 +14,6 @@ use super::{ACQUIRE, leftovers::Leftovers};
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Readers: more than cores, since each holds its connection only while it reads.
 const READERS: u32 = 4;
-/// After how long without work a connection is closed, but for the last one: each has a thread and memory of its own.
-const IDLE: Duration = Duration::from_secs(20);
 /// What a connection keeps of the file, as SQLite writes it: in KiB, with a minus. The system keeps the file's pages
 /// anyway, and every commit makes worthless what a reader has kept; SQLite's own 2 MiB each would only be held.
 const READER_CACHE: &str = "-256";
@@ -56,7 +54,7 @@ fn options(path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
-        .idle_timeout(IDLE)
+        .idle_timeout(None::<Duration>)
         .max_lifetime(None::<Duration>)
         .test_before_acquire(false)
         .sqlx_logging(false)
