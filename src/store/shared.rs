@@ -191,56 +191,26 @@ mod tests {
         }
     }
 
-    fn insert(store: &Store, number: i64) -> Statement {
-        let sql = "INSERT INTO numbers (number) VALUES (?) RETURNING number";
-        Statement::from_sql_and_values(store.writer().get_database_backend(), sql, [number.into()])
-    }
-
-    #[tokio::test]
-    async fn statements_that_wait_together_are_all_made_but_those_that_fail() {
+    /// A store with a table of numbers, in a directory that has to be kept.
+    async fn numbers() -> (tempfile::TempDir, Store) {
         let directory = tempfile::TempDir::new().unwrap();
         let store = Store::connect(&Location::in_directory(directory.path())).await.unwrap();
         store.writer().execute_unprepared("CREATE TABLE numbers (number BIGINT PRIMARY KEY)").await.unwrap();
-        // While the writer is busy all of them gather behind the first.
-        let busy = store.begin().await.unwrap();
-        let numbers = [0, 1, 2, 1, 3, 2, 4];
-        let tasks = numbers.map(|number| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let shared = store.shared(store.writer());
-                let written = shared.query_one_raw(insert(&store, number)).await;
-                written.map(|row| row.unwrap().try_get_by_index::<i64>(0).unwrap())
-            })
-        });
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        busy.commit().await.unwrap();
-        let mut outcomes = Vec::new();
-        for task in tasks {
-            outcomes.push(task.await.unwrap().map_err(|error| store::kind(&error)));
-        }
-        let taken = Err(Kind::Taken);
-        assert_eq!(outcomes, [Ok(0), Ok(1), Ok(2), taken, Ok(3), taken, Ok(4)]);
-        let shared = store.shared(store.writer());
-        let doubled = "UPDATE numbers SET number = 2 * number + 100";
-        let doubled = Statement::from_string(shared.get_database_backend(), doubled);
-        assert_eq!(shared.execute_raw(doubled).await.unwrap().rows_affected(), 5);
+        (directory, store)
     }
 
-    #[tokio::test]
-    async fn a_change_of_several_statements_is_made_whole_or_not_at_all_and_fails_for_itself() {
-        let directory = tempfile::TempDir::new().unwrap();
-        let store = Store::connect(&Location::in_directory(directory.path())).await.unwrap();
-        store.writer().execute_unprepared("CREATE TABLE numbers (number BIGINT PRIMARY KEY)").await.unwrap();
+    /// Asks for each while the writer is busy, so that all of them gather behind the first.
+    async fn together<A, T, F>(
+        store: &Store,
+        asked: impl IntoIterator<Item = A>,
+        ask: fn(Store, A) -> F,
+    ) -> Vec<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
         let busy = store.begin().await.unwrap();
-        let tasks = [(1, 2), (3, 1), (4, 5)].map(|(first, second)| {
-            let store = store.clone();
-            tokio::spawn(async move {
-                let two = Two(insert(&store, first), insert(&store, second));
-                store.shared(store.writer()).make(two).await.map_err(|error| store::kind(&error))
-            })
-        });
+        let tasks: Vec<_> = asked.into_iter().map(|asked| tokio::spawn(ask(store.clone(), asked))).collect();
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -249,7 +219,38 @@ mod tests {
         for task in tasks {
             outcomes.push(task.await.unwrap());
         }
-        assert_eq!(outcomes, [Ok(()), Err(Kind::Taken), Ok(())]);
+        outcomes
+    }
+
+    fn insert(store: &Store, number: i64) -> Statement {
+        let sql = "INSERT INTO numbers (number) VALUES (?) RETURNING number";
+        Statement::from_sql_and_values(store.writer().get_database_backend(), sql, [number.into()])
+    }
+
+    #[tokio::test]
+    async fn statements_that_wait_together_are_all_made_but_those_that_fail() {
+        let (_directory, store) = numbers().await;
+        let outcomes = together(&store, [0, 1, 2, 1, 3, 2, 4], |store, number| async move {
+            let written = store.shared(store.writer()).query_one_raw(insert(&store, number)).await;
+            let written = written.map(|row| row.unwrap().try_get_by_index::<i64>(0).unwrap());
+            written.map_err(|error| store::kind(&error))
+        });
+        let taken = Err(Kind::Taken);
+        assert_eq!(outcomes.await, [Ok(0), Ok(1), Ok(2), taken, Ok(3), taken, Ok(4)]);
+        let shared = store.shared(store.writer());
+        let doubled = "UPDATE numbers SET number = 2 * number + 100";
+        let doubled = Statement::from_string(shared.get_database_backend(), doubled);
+        assert_eq!(shared.execute_raw(doubled).await.unwrap().rows_affected(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_several_statements_is_made_whole_or_not_at_all_and_fails_for_itself() {
+        let (_directory, store) = numbers().await;
+        let outcomes = together(&store, [(1, 2), (3, 1), (4, 5)], |store, (first, second)| async move {
+            let two = Two(insert(&store, first), insert(&store, second));
+            store.shared(store.writer()).make(two).await.map_err(|error| store::kind(&error))
+        });
+        assert_eq!(outcomes.await, [Ok(()), Err(Kind::Taken), Ok(())]);
         let all = "SELECT number FROM numbers ORDER BY number";
         let all = Statement::from_string(store.reader().get_database_backend(), all);
         let rows = store.reader().query_all_raw(all).await.unwrap();
