@@ -56,20 +56,23 @@ impl Related<app_login_domain::Entity> for Entity {
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// An app, with where it may send its users back to.
+pub type WithRedirectUris = (Model, Vec<app_redirect_uri::Model>);
+
 impl Entity {
-    /// The enabled app of this client id, with where it may send its users back to.
+    /// The enabled app of this client id.
     pub async fn find_enabled(
         db: &impl ConnectionTrait,
         id: Uuid,
-    ) -> Result<Option<(Model, Vec<app_redirect_uri::Model>)>, DbErr> {
+    ) -> Result<Option<WithRedirectUris>, DbErr> {
         Self::find_enabled_where(db, Column::Id.eq(id)).await
     }
 
-    /// The enabled app that owns a login domain, with where it may send its users back to.
+    /// The enabled app that owns a login domain.
     pub async fn find_enabled_by_login_domain(
         db: &impl ConnectionTrait,
         domain: LoginDomain,
-    ) -> Result<Option<(Model, Vec<app_redirect_uri::Model>)>, DbErr> {
+    ) -> Result<Option<WithRedirectUris>, DbErr> {
         let owner = app_login_domain::Entity::find()
             .select_only()
             .column(app_login_domain::Column::AppId)
@@ -80,7 +83,7 @@ impl Entity {
     async fn find_enabled_where(
         db: &impl ConnectionTrait,
         filter: SimpleExpr,
-    ) -> Result<Option<(Model, Vec<app_redirect_uri::Model>)>, DbErr> {
+    ) -> Result<Option<WithRedirectUris>, DbErr> {
         let apps = Self::find()
             .filter(Column::Enabled.eq(true))
             .filter(filter)

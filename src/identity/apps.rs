@@ -114,7 +114,7 @@ impl Identity {
         &self,
         said: Option<Uuid>,
         page: &Page,
-    ) -> Result<(app::Model, Vec<app_redirect_uri::Model>), SignInError> {
+    ) -> Result<app::WithRedirectUris, SignInError> {
         let db = self.store.reader();
         let Some(id) = said else {
             let domain = match page {

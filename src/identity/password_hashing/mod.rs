@@ -40,6 +40,10 @@ use crate::{
     entropy::{self, Entropy},
 };
 
+/// Whoever waits for a thread may wait for something else for this part of that: at the queue's default of half a second
+/// 31 ms, in which five others or so come by, and which nobody notices.
+const PATIENCE: u32 = 16;
+
 /// How the threads are set up.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -128,11 +132,10 @@ impl PasswordHashing {
         self.workers.reserve()
     }
 
-    /// How long whoever signs in may well wait for something else: a small part of how long the last in the queue waits
-    /// for a thread.
+    /// How long whoever signs in may well wait for something else: nothing while there is no queue.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        self.workers.wait() / 16
+        self.workers.wait() / PATIENCE
     }
 
     /// Whether `password` is the one that `stored` was made of.
