@@ -1,6 +1,7 @@
 //! A school day at 80 % of what the server can do, minutes long: no failure, and no memory that is never given back.
 
 use std::{
+    collections::VecDeque,
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -39,7 +40,7 @@ pub fn run(minutes: f64) -> Outcome<bool> {
     let (owners, students) = tokens.split_at(SIZE.owners());
     let mut lessons = Lessons {
         sign_ins: SignIns::new(SIZE),
-        codes: Vec::new(),
+        codes: VecDeque::new(),
         owners,
         students,
         joins: Joins::new(SIZE, students),
@@ -101,8 +102,8 @@ fn count(tally: &Tally, wanted: &dyn Fn((&'static str, u16)) -> bool) -> f64 {
 /// Somebody signs in, swaps the code; a teacher draws a code, a student joins a class, a teacher reads one; and so on.
 struct Lessons<'a> {
     sign_ins: SignIns,
-    /// What was issued and is not swapped yet.
-    codes: Vec<String>,
+    /// What was issued and is not swapped yet, the oldest first: it is worth nothing after a minute.
+    codes: VecDeque<String>,
     owners: &'a [String],
     students: &'a [String],
     joins: Joins<'a>,
@@ -134,10 +135,13 @@ impl Work for Lessons<'_> {
                 request::read(class, owner, request);
                 Some(Sent { kind: READ, item: class })
             }
-            3 if !self.codes.is_empty() => {
-                request::exchange(&self.codes.remove(0), request);
-                Some(Sent { kind: Exchanges::KIND, item: 0 })
-            }
+            3 => match self.codes.pop_front() {
+                Some(code) => {
+                    request::exchange(&code, request);
+                    Some(Sent { kind: Exchanges::KIND, item: 0 })
+                }
+                None => self.sign_ins.next(request),
+            },
             _ => self.sign_ins.next(request),
         }
     }
