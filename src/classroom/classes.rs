@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Classroom;
 use crate::{
     domain::{class_name::ClassName, id},
-    entity::{class, enrolment},
+    entity::{Unique, class, enrolment},
 };
 
 /// Why a class cannot be read.
@@ -61,7 +61,7 @@ impl Classroom {
         now: DateTime<Utc>,
     ) -> Result<class::Model, ReadError> {
         let db = self.store.reader();
-        let mut class = class::Entity::find_by_id(id).one(db).await?.ok_or(ReadError::NoSuchClass)?;
+        let mut class = class::Entity::find_by_id(id).only(db).await?.ok_or(ReadError::NoSuchClass)?;
         let owns = class.owner_id == reader;
         if !owns && !enrolment::Entity::exists(db, id, reader).await? {
             return Err(ReadError::NotMember);
@@ -72,7 +72,7 @@ impl Classroom {
 
     /// The class of an id, for an operator.
     pub async fn class(&self, id: Uuid) -> Result<Option<class::Model>, DbErr> {
-        class::Entity::find_by_id(id).one(self.store.reader()).await
+        class::Entity::find_by_id(id).only(self.store.reader()).await
     }
 
     /// Every class, the oldest first.

@@ -1,6 +1,10 @@
 //! Apps: the clients (RFC 6749 section 2) for which people sign in.
 
-use sea_orm::{QueryOrder, QuerySelect, QueryTrait, entity::prelude::*, sea_query::SimpleExpr};
+use sea_orm::{
+    Condition, QueryOrder, QuerySelect, QueryTrait,
+    entity::prelude::*,
+    sea_query::{SelectStatement, SimpleExpr},
+};
 
 use super::{app_login_domain, app_redirect_uri};
 use crate::domain::{
@@ -73,11 +77,7 @@ impl Entity {
         db: &impl ConnectionTrait,
         domain: LoginDomain,
     ) -> Result<Option<WithRedirectUris>, DbErr> {
-        let owner = app_login_domain::Entity::find()
-            .select_only()
-            .column(app_login_domain::Column::AppId)
-            .filter(app_login_domain::Column::Domain.eq(domain));
-        Self::find_enabled_where(db, Column::Id.in_subquery(QueryTrait::into_query(owner))).await
+        Self::find_enabled_where(db, Column::Id.in_subquery(owner_of(domain))).await
     }
 
     async fn find_enabled_where(
@@ -97,28 +97,33 @@ impl Entity {
         id: Option<Uuid>,
         origin: &Origin,
     ) -> Result<bool, DbErr> {
-        let enabled = || {
-            let enabled = Self::find().filter(Column::Enabled.eq(true));
-            match id {
-                Some(id) => enabled.filter(Column::Id.eq(id)),
-                None => enabled,
-            }
-        };
-        let redirects = enabled()
-            .inner_join(app_redirect_uri::Entity)
+        let redirecting = app_redirect_uri::Entity::find()
+            .select_only()
+            .column(app_redirect_uri::Column::AppId)
             .filter(app_redirect_uri::Column::Origin.eq(origin.clone().of_redirects()));
-        if redirects.one(db).await?.is_some() {
-            return Ok(true);
+        let owners = Condition::any().add(Column::Id.in_subquery(redirecting.into_query()));
+        let owners = match origin.login_domain() {
+            Some(domain) => owners.add(Column::Id.in_subquery(owner_of(domain))),
+            None => owners,
+        };
+        let mut apps = Self::find().filter(Column::Enabled.eq(true)).filter(owners);
+        if let Some(id) = id {
+            apps = apps.filter(Column::Id.eq(id));
         }
-        let Some(domain) = origin.login_domain() else { return Ok(false) };
-        let domains = enabled()
-            .inner_join(app_login_domain::Entity)
-            .filter(app_login_domain::Column::Domain.eq(domain));
-        Ok(domains.one(db).await?.is_some())
+        Ok(!apps.all(db).await?.is_empty())
     }
 
     /// Every app, the oldest first.
     pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
         Self::find().order_by_asc(Column::Id).all(db).await
     }
+}
+
+/// The id of the app that owns a login domain.
+fn owner_of(domain: LoginDomain) -> SelectStatement {
+    app_login_domain::Entity::find()
+        .select_only()
+        .column(app_login_domain::Column::AppId)
+        .filter(app_login_domain::Column::Domain.eq(domain))
+        .into_query()
 }

@@ -76,7 +76,7 @@ impl Entity {
     ) -> Result<Option<(Model, app::Model, user::Model)>, DbErr> {
         let issued = Self::find_by_id(digest).find_also_related(app::Entity).find_also_related(user::Entity);
         // Both are there as long as the code is: it points to them.
-        Ok(issued.one(db).await?.and_then(|(issued, app, user)| Some((issued, app?, user?))))
+        Ok(issued.all(db).await?.pop().and_then(|(issued, app, user)| Some((issued, app?, user?))))
     }
 
     /// Redeems a code, if it still can be. Of any number of calls at once, one alone is told `true`: the guards are in

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use sea_orm::{DbBackend, QueryOrder, Statement, entity::prelude::*};
 
+use super::Unique;
 use crate::domain::{class_name::ClassName, join_code::JoinCode};
 
 /// How long draws are counted together, from the first of them on.
@@ -141,7 +142,7 @@ impl Entity {
             .filter(Column::JoinCode.eq(code.clone()))
             .filter(Column::JoinCodeExpiresAt.gt(now))
             .filter(Column::IsActive.eq(true))
-            .one(db)
+            .only(db)
             .await
     }
 

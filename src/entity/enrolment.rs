@@ -6,7 +6,7 @@ use sea_orm::{
     sea_query::{Expr, OnConflict, Query},
 };
 
-use super::class;
+use super::{Unique, class};
 use crate::domain::join_code::JoinCode;
 
 /// A student's place in a class.
@@ -55,7 +55,7 @@ impl Entity {
         class: Uuid,
         student: Uuid,
     ) -> Result<Option<Model>, DbErr> {
-        Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student)).one(db).await
+        Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student)).only(db).await
     }
 
     /// Whether a student has a place in a class, however it stands.

@@ -2,6 +2,7 @@
 
 use sea_orm::{entity::prelude::*, sea_query::OnConflict};
 
+use super::Unique;
 use crate::domain::label::Label;
 
 /// One acceptance. The first of a version stands.
@@ -37,7 +38,7 @@ impl Entity {
         app: Uuid,
         version: &Label,
     ) -> Result<bool, DbErr> {
-        Ok(Self::find_by_id((user, app, version.clone())).one(db).await?.is_some())
+        Ok(Self::find_by_id((user, app, version.clone())).only(db).await?.is_some())
     }
 
     /// Records an acceptance, unless this version was accepted before.

@@ -2,6 +2,7 @@
 
 use sea_orm::{QueryOrder, entity::prelude::*};
 
+use super::Unique;
 use crate::domain::{email::Email, password::PasswordHash};
 
 /// An account.
@@ -40,7 +41,7 @@ impl Model {
 impl Entity {
     /// The account of an address, whatever its standing.
     pub async fn find_by_address(db: &impl ConnectionTrait, email: Email) -> Result<Option<Model>, DbErr> {
-        Self::find().filter(Column::Email.eq(email)).one(db).await
+        Self::find().filter(Column::Email.eq(email)).only(db).await
     }
 
     /// Every account, the oldest first.

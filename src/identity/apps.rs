@@ -9,7 +9,7 @@ use crate::{
         origin::{LoginDomain, Origin},
         redirect_uri::RedirectUri,
     },
-    entity::{app, app_login_domain, app_redirect_uri},
+    entity::{Unique, app, app_login_domain, app_redirect_uri},
     store::{self, Store},
 };
 
@@ -60,7 +60,7 @@ pub async fn register(store: &Store, registration: &Registration) -> Result<(), 
     store
         .writer()
         .transaction(|transaction| async move {
-            if app::Entity::find_by_id(app.id).one(&transaction).await?.is_some() {
+            if app::Entity::find_by_id(app.id).only(&transaction).await?.is_some() {
                 app.clone().into_active_model().reset_all().update(&transaction).await?;
             } else {
                 app::Entity::insert(app.clone().into_active_model())
@@ -81,7 +81,7 @@ pub async fn register(store: &Store, registration: &Registration) -> Result<(), 
 
 /// The app of a client id, enabled or not, with all that is registered for it.
 pub async fn find(store: &Store, id: Uuid) -> Result<Option<Registration>, DbErr> {
-    match app::Entity::find_by_id(id).one(store.reader()).await? {
+    match app::Entity::find_by_id(id).only(store.reader()).await? {
         Some(app) => Ok(Some(registration_of(store, app).await?)),
         None => Ok(None),
     }

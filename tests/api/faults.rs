@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use homeroom::{
-    entity::{authorization_code, class, enrolment, policy_acceptance},
+    entity::{Unique, authorization_code, class, enrolment, policy_acceptance},
     store::Store,
 };
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
@@ -60,7 +60,8 @@ async fn a_change_whose_answer_is_lost_is_told_as_it_was_made() {
 async fn a_draw_whose_answer_is_lost_is_not_made_again_lest_it_overtake_a_newer_one() {
     let (_site, proxy, server, store) = lossy().await;
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
-    let class = || async { class::Entity::find_by_id(OWN_CLASS).one(store.reader()).await.unwrap().unwrap() };
+    let class =
+        || async { class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap() };
     proxy.lose_answer_to("UPDATE classes");
     assert_eq!(try_draw(&server, &teacher).await, 503);
     assert_eq!((proxy.lost(), class().await.join_code_draws), (1, 1));

@@ -4,7 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use homeroom::{
     clock::Clock,
     domain::{class_name::ClassName, join_code::JoinCode},
-    entity::class::{self, Replacement},
+    entity::{
+        Unique,
+        class::{self, Replacement},
+    },
     store,
 };
 use sea_orm::EntityTrait;
@@ -26,7 +29,7 @@ async fn draw_60(school: &School, token: &str) {
 }
 
 async fn row(school: &School, id: Uuid) -> class::Model {
-    class::Entity::find_by_id(id).one(school.store.reader()).await.unwrap().unwrap()
+    class::Entity::find_by_id(id).only(school.store.reader()).await.unwrap().unwrap()
 }
 
 fn replacement(id: Uuid, owner_id: Uuid, code: &str, now: DateTime<Utc>) -> Replacement {

@@ -18,7 +18,7 @@ use homeroom::{
         redirect_uri::RedirectUri, state::State,
     },
     entity::{
-        authorization_code, class,
+        Unique, authorization_code, class,
         enrolment::{self, Status},
     },
     identity::accounts,
@@ -192,7 +192,7 @@ both! {
                 assert_eq!(statuses, [200, 200, 200, 200, 403, 403, 403, 404], "{round}, {number}");
                 let told: HashSet<&str> = of_class[..4].iter().map(|(_, code)| code.as_str()).collect();
                 assert_eq!(told.len(), 4, "{round}, {number}: a code was told twice");
-                let class = class::Entity::find_by_id(*class).one(school.store.reader()).await.unwrap().unwrap();
+                let class = class::Entity::find_by_id(*class).only(school.store.reader()).await.unwrap().unwrap();
                 assert_eq!(class.join_code_draws, 4 * (round + 1), "each draw counts once");
                 let live = class.join_code.unwrap();
                 assert!(told.contains(live.expose()), "{round}, {number}: the live code was told to nobody");
