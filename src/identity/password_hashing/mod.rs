@@ -43,6 +43,9 @@ use crate::{
 /// Whoever waits for a thread may wait for something else for this part of that: at the queue's default of half a second
 /// 31 ms, in which five others or so come by, and which nobody notices.
 const PATIENCE: u32 = 16;
+/// Less is not worth a timer, which counts milliseconds: hardly anybody comes by in that time, and while the queue is
+/// short every millisecond is noticed.
+const LEAST_PATIENCE: Duration = Duration::from_millis(4);
 
 /// How the threads are set up.
 #[derive(Debug, Clone, Copy)]
@@ -132,10 +135,11 @@ impl PasswordHashing {
         self.workers.reserve()
     }
 
-    /// How long whoever signs in may well wait for something else: nothing while there is no queue.
+    /// How long whoever signs in may well wait for something else: nothing while the queue is short.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        self.workers.wait() / PATIENCE
+        let patience = self.workers.wait() / PATIENCE;
+        if patience < LEAST_PATIENCE { Duration::ZERO } else { patience }
     }
 
     /// Whether `password` is the one that `stored` was made of.

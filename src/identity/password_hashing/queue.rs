@@ -112,7 +112,8 @@ impl Queue {
 
     /// How long the last one waits, at the pace of late.
     pub(super) fn wait(&self) -> Duration {
-        self.lock().time_to_drain(self.workers)
+        let state = self.lock();
+        state.time_for(state.jobs.len(), self.workers)
     }
 
     /// Learns how long a hash took.
@@ -173,14 +174,14 @@ impl State {
         metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(self.jobs.len()).unwrap_or(u32::MAX));
     }
 
-    fn time_to_drain(&self, workers: NonZeroUsize) -> Duration {
-        let jobs = u32::try_from(self.waiting()).unwrap_or(u32::MAX);
+    fn time_for(&self, jobs: usize, workers: NonZeroUsize) -> Duration {
+        let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
         self.hash_time.saturating_mul(jobs) / workers
     }
 
     fn seconds_to_drain(&self, workers: NonZeroUsize) -> u64 {
-        let wait = self.time_to_drain(workers);
+        let wait = self.time_for(self.waiting(), workers);
         (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
     }
 }
@@ -260,6 +261,8 @@ mod tests {
         let queue = Queue::new(Some(2), NonZeroUsize::MIN, Duration::from_millis(800));
         let (first, second) = (queue.reserve().unwrap(), queue.reserve().unwrap());
         assert!(matches!(queue.reserve(), Err(HashError::Busy { retry_after_seconds: 2 })));
+        // But nobody waits for a thread yet.
+        assert_eq!(queue.wait(), Duration::ZERO);
         drop(first);
         let _third = queue.reserve().unwrap();
         let (job, _answer) = job("second");
