@@ -1,6 +1,9 @@
 //! Connecting to SQLite: one file, written to by one connection and read by several.
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::OpenOptions, num::NonZeroUsize, os::unix::fs::OpenOptionsExt, path::Path, sync::Arc,
+    thread::available_parallelism, time::Duration,
+};
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::{
@@ -12,8 +15,9 @@ use super::{ACQUIRE, leftovers::Leftovers};
 
 /// How long SQLite waits for another process's write.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
-/// Readers: more than cores, since each holds its connection only while it reads.
-const READERS: u32 = 4;
+/// Fewest readers. There is one for each core: most of what they read is in the system's memory, so that more of them read
+/// no faster, and fewer find what they need where they left it.
+const READERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 /// What a connection keeps of the file, as SQLite writes it: in KiB, with a minus. The system keeps the file's pages
 /// anyway, and every commit makes worthless what a reader has kept; SQLite's own 2 MiB each would only be held.
 const READER_CACHE: &str = "-256";
@@ -37,7 +41,9 @@ pub(super) async fn connect(
         })
     });
     let writer = Database::connect(writer).await?;
-    let reader = Database::connect(options(path, READERS, true)).await?;
+    let readers = available_parallelism().unwrap_or(READERS).max(READERS);
+    let readers = u32::try_from(readers.get()).unwrap_or(u32::MAX);
+    let reader = Database::connect(options(path, readers, true)).await?;
     Ok((reader, writer))
 }
 
