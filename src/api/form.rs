@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use jsonschema::{Draft, ValidationError, Validator, error::ValidationErrorKind};
+use jsonschema::{Draft, PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
 use poem_openapi::{registry::MetaSchemaRef, types::Type};
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -23,20 +23,21 @@ pub trait Form {
     }
 }
 
-/// A schema, compiled, with the order in which its properties are documented.
+/// A request's schema, compiled, with the order in which its properties are documented.
 struct Compiled {
     validator: Validator,
     properties: Vec<String>,
 }
 
 static SCHEMAS: LazyLock<BTreeMap<String, Compiled>> = LazyLock::new(|| {
-    let document = openapi::document().value();
+    let document: Value = serde_json::from_str(openapi::document().json().as_str()).unwrap_or_default();
     let components = translated(&document["components"]);
-    let Some(schemas) = components["schemas"].as_object() else { return BTreeMap::new() };
-    let compiled = schemas.iter().filter_map(|(name, schema)| {
+    let compiled = bodies(&document).filter_map(|name| {
+        let schema = components["schemas"].get(name)?;
         let root = json!({ "$ref": format!("#/components/schemas/{name}"), "components": components });
         let validator = jsonschema::options()
             .with_draft(Draft::Draft4)
+            .with_pattern_options(PatternOptions::regex())
             .should_validate_formats(true)
             .with_format("email", |text: &str| Email::parse(text).is_ok())
             .with_format("uuid", |text: &str| Uuid::try_parse(text).is_ok())
@@ -46,10 +47,20 @@ static SCHEMAS: LazyLock<BTreeMap<String, Compiled>> = LazyLock::new(|| {
         let properties = schema["properties"].as_object();
         let properties =
             properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default();
-        Some((name.clone(), Compiled { validator, properties }))
+        Some((name.to_owned(), Compiled { validator, properties }))
     });
     compiled.collect()
 });
+
+/// The schemas of request bodies.
+fn bodies(document: &Value) -> impl Iterator<Item = &str> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let operations = paths.flat_map(|(_, operations)| operations.as_object().into_iter().flatten());
+    operations.filter_map(|(_, operation)| {
+        let body = operation["requestBody"]["content"].as_object()?.values().next()?;
+        body["schema"]["$ref"].as_str()?.strip_prefix("#/components/schemas/")
+    })
+}
 
 /// Finds every fault of `value` as a `T`.
 pub fn check<T: Type + Form>(value: &Value) -> Result<(), BadBody> {

@@ -50,18 +50,12 @@ pub struct AccessToken(pub Bearer);
 
 /// The document, in the forms in which it is needed.
 pub struct Document {
-    value: Value,
     json: Text,
     yaml: Text,
     paths: Vec<PathItem>,
 }
 
 impl Document {
-    /// As a value.
-    pub fn value(&self) -> &Value {
-        &self.value
-    }
-
     /// As JSON.
     pub fn json(&self) -> &Text {
         &self.json
@@ -122,7 +116,7 @@ fn write() -> Document {
     let json = serde_json::to_string_pretty(&value).unwrap_or_default();
     let yaml = finish::quote_times(&serde_yaml::to_string(&value).unwrap_or_default());
     let paths = paths::path_items(&value);
-    Document { value, json: Text::new(json), yaml: Text::new(yaml), paths }
+    Document { json: Text::new(json), yaml: Text::new(yaml), paths }
 }
 
 /// Operations as types alone: what the document needs of them.
