@@ -213,6 +213,12 @@ async fn what_others_may_read_or_change_is_told_with_the_command_that_ends_it() 
         let remedy = if is_wrong { wrong(&ended, &what) } else { warning(&ended, &what) };
         assert_eq!(remedy, format!("chmod {right:o} {}", path.display()));
         set_mode(&path, right);
+        // Where nobody has the database open, SQLite makes a log for who looks at it, of the mode that the file has then.
+        for beside in ["homeroom.db-wal", "homeroom.db-shm"].map(|name| site.data().join(name)) {
+            if beside.exists() {
+                set_mode(&beside, 0o600);
+            }
+        }
     }
     doctor(&site).await.success();
 }
