@@ -156,7 +156,7 @@ impl<E: Endpoint> Boundary<E> {
     }
 
     /// The answer to a request for `path`, if the document has it.
-    async fn answer(&self, path: Option<&PathItem>, asked: Asked, request: Request) -> Response {
+    async fn answer(&self, path: Option<&PathItem>, asked: Asked, request: Box<Request>) -> Response {
         if let Some(path) = path.filter(|path| path.is_service()) {
             return self.operate(path, asked, request).await;
         }
@@ -175,14 +175,14 @@ impl<E: Endpoint> Boundary<E> {
     }
 
     /// The answer of the operation of `path`.
-    async fn operate(&self, path: &PathItem, asked: Asked, mut request: Request) -> Response {
+    async fn operate(&self, path: &PathItem, asked: Asked, mut request: Box<Request>) -> Response {
         if !path.answers(request.method()) {
             return asked.refuse_method(path.methods().join(", "));
         }
         if !path.reads_body() {
             drain(&mut request).await;
         }
-        match self.inner.call(request).await {
+        match self.inner.call(*request).await {
             Ok(response) => response.into_response(),
             Err(error) => asked.refuse(error),
         }
@@ -192,7 +192,9 @@ impl<E: Endpoint> Boundary<E> {
 impl<E: Endpoint> Endpoint for Boundary<E> {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> Result<Response> {
+    async fn call(&self, request: Request) -> Result<Response> {
+        // Each step that it is handed to would keep room for it otherwise, for as long as the request takes.
+        let mut request = Box::new(request);
         let at = self.clock.now();
         request.extensions_mut().insert(ReceivedAt(at));
         normalize(&mut request);

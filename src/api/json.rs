@@ -56,7 +56,9 @@ impl<T: ParseFromJSON + Form> Json<T> {
             return Err(BadBody::MediaType);
         }
         let body = body.take().map_err(|_| BadBody::Interrupted)?;
-        let bytes = match tokio::time::timeout(ARRIVAL, body.into_bytes_limit(MAX_BODY)).await {
+        // In a box, for what reading takes is not needed while the request is answered.
+        let arrives = Box::pin(tokio::time::timeout(ARRIVAL, body.into_bytes_limit(MAX_BODY)));
+        let bytes = match arrives.await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(BadBody::TooLarge),
             Ok(Err(_)) => return Err(BadBody::Interrupted),

@@ -100,9 +100,12 @@ impl Identity {
     /// every refusal costs the same and reads the same, but for consent, which is only spoken of to who proved the
     /// password. A place before the hash comes before all of them: who is sent away there has cost the database nothing,
     /// and has spent no attempt.
+    ///
+    /// What asks the database is in a box: it is over soon, and hundreds may wait for their hash, for whom it would hold
+    /// room.
     pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<String, SignInError> {
         let place = self.hashing.reserve()?;
-        let (app, redirect_uris) = self.resolve_app(request.app, &request.page).await?;
+        let (app, redirect_uris) = Box::pin(self.resolve_app(request.app, &request.page)).await?;
         if app.pkce_required && request.code_challenge.is_none() {
             return Err(SignInError::ChallengeMissing);
         }
@@ -113,13 +116,14 @@ impl Identity {
 
         let throttle = &self.settings.throttle;
         let patience = self.hashing.patience();
-        let charge = throttle.charge(&self.store, &request.email, request.address, patience, now).await?;
+        let charge = throttle.charge(&self.store, &request.email, request.address, patience, now);
+        let charge = Box::pin(charge).await?;
         let admitted = self.admit(place, request, &app, redirect_uri, &charge, now).await;
         if let Err(error) = &admitted
             && !matches!(error, SignInError::Credentials)
         {
             // It was no guess. If not even this is heard of, the attempt stays charged.
-            let _ = charge.give_back(self.store.writer()).await;
+            let _ = Box::pin(charge.give_back(self.store.writer())).await;
         }
         admitted
     }
@@ -136,7 +140,7 @@ impl Identity {
     ) -> Result<String, SignInError> {
         let user = self.authenticate(place, request.email, request.password).await?;
         let accepts = request.accept_privacy_policy.then_some(Acceptance { at: now, from: request.address });
-        let acceptance = self.consent(accepts, app, &user).await?;
+        let acceptance = Box::pin(self.consent(accepts, app, &user)).await?;
 
         let code = AuthorizationCode::draw(&*self.entropy);
         let url = redirect_uri.url_with(&code, &request.state, app.id);
@@ -152,7 +156,7 @@ impl Identity {
             redeemed_at: None,
         };
         let issue = Issue { code: issued, acceptance, charge: charge.clone() };
-        self.issue(issue).await.map_err(|error| match store::kind(&error) {
+        Box::pin(self.issue(issue)).await.map_err(|error| match store::kind(&error) {
             // The account or the app has gone since it was looked up: there is nobody to sign in.
             store::Kind::Dangling => SignInError::Credentials,
             _ => error.into(),
@@ -168,7 +172,7 @@ impl Identity {
         email: Email,
         password: Password,
     ) -> Result<user::Model, SignInError> {
-        let account = user::Entity::find_by_address(self.store.reader(), email).await?;
+        let account = Box::pin(user::Entity::find_by_address(self.store.reader(), email)).await?;
         let stored = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hashing.verify(place, stored, password).await?;
         account.filter(|account| right && account.may_sign_in()).ok_or(SignInError::Credentials)

@@ -265,6 +265,18 @@ impl<E: Endpoint + 'static> Service<E> {
         let Some(tls) = self.tls.take() else {
             return self.converse(stream, local, remote, Scheme::HTTP, shutdown).await;
         };
+        // In a box, so that a connection without TLS holds no room for it.
+        Box::pin(self.converse_over_tls(tls, stream, local, remote, shutdown)).await;
+    }
+
+    async fn converse_over_tls(
+        &self,
+        tls: TlsAcceptor,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        local: LocalAddr,
+        remote: RemoteAddr,
+        shutdown: Watcher,
+    ) {
         let mut phase = self.phase.clone();
         let left = async { drop(phase.wait_for(|phase| *phase == Phase::Left).await) };
         let handshake = time::timeout(self.limits.header_timeout, tls.accept(stream));
