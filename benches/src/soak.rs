@@ -8,10 +8,11 @@ use std::{
 };
 
 use crate::{
-    Outcome,
+    Outcome, cores,
     data::{Data, Size},
     driver::{Answer, Pace, Sent, Tally, Work, drive, poisson},
     failed,
+    hash::Bare,
     report::{
         Bound::{AtLeast, AtMost},
         Report, median,
@@ -27,6 +28,10 @@ const SIZE: Size = Size { users: 2000, classes: 10_000 };
 const WARM_UP: f64 = 0.2;
 /// What of the peak is asked for.
 const LOAD: f64 = 0.8;
+/// How often the peak is measured.
+const PEAKS: usize = 4;
+/// For how long the bare hash is, before and after.
+const BARE: Duration = Duration::from_secs(5);
 /// Reading a class.
 const READ: &str = "getClass";
 
@@ -45,11 +50,22 @@ pub fn run(minutes: f64) -> Outcome<bool> {
         students,
         joins: Joins::new(SIZE, students),
         turn: 0,
+        began: Instant::now(),
+        failed: Vec::new(),
     };
-    let peak = drive(&[server.address], &Pace::closed(64, 15.0), &mut lessons)?;
-    let peak = Lessons::ANSWERS.iter().map(|(kind, status)| peak.rate(kind, *status)).sum::<f64>();
+    // The pace of a machine moves from one minute to the next, and 80 % of what it does in a good moment may be all that it
+    // does in a bad one.
+    let mut peak = f64::INFINITY;
+    for _ in 0..PEAKS {
+        let tally = drive(&[server.address], &Pace::closed(64, 15.0), &mut lessons)?;
+        let rate = Lessons::ANSWERS.iter().map(|(kind, status)| tally.rate(kind, *status)).sum::<f64>();
+        report.tell(PART, "the mix, 64 connections, 15 s", rate, "/s");
+        peak = peak.min(rate);
+    }
+    let before = Bare::measure(cores(), BARE)?;
 
     let seconds = minutes * 60.0;
+    (lessons.began, lessons.failed) = (Instant::now(), Vec::new());
     let arrivals = poisson(peak * LOAD, seconds, &mut fastrand::Rng::with_seed(5));
     let pace = Pace::Open { arrivals: &arrivals, connections: 512 };
     let (tally, memory) = thread::scope(|scope| -> Outcome<_> {
@@ -71,15 +87,21 @@ pub fn run(minutes: f64) -> Outcome<bool> {
         }
     })?;
 
+    let after = Bare::measure(cores(), BARE)?;
+    report.tell(PART, "bare hashes, before", before.rate, "/s");
+    report.tell(PART, "bare hashes, after", after.rate, "/s");
     report.tell(PART, "minutes", minutes, "");
-    report.tell(PART, "peak of the mix, 64 connections", peak, "/s");
-    report.tell(PART, "asked for", peak * LOAD, "/s");
+    report.tell(PART, "asked for, 80 % of the least", peak * LOAD, "/s");
     for (kind, status) in Lessons::ANSWERS {
         report.tell(PART, &format!("{kind}, {status}"), tally.count(kind, *status) as f64, "");
         report.tell(PART, &format!("{kind}, p99"), tally.quantile(kind, *status, 0.99), "ms");
     }
     let count = |wanted: &dyn Fn((&'static str, u16)) -> bool| count(&tally, wanted);
     report.hold(PART, "answers of 5xx", count(&|(_, status)| status >= 500), "", AtMost(0.0));
+    if let (Some(first), Some(last)) = (lessons.failed.first(), lessons.failed.last()) {
+        report.tell(PART, "the first answer of 5xx, after", *first, "s");
+        report.tell(PART, "the last one, after", *last, "s");
+    }
     let other = count(&|answer| answer.1 < 500 && !Lessons::ANSWERS.contains(&answer));
     report.hold(PART, "answers that are none of these", other, "", AtMost(0.0));
     report.hold(PART, "requests", count(&|_| true), "", AtLeast(arrivals.len() as f64));
@@ -108,6 +130,9 @@ struct Lessons<'a> {
     students: &'a [String],
     joins: Joins<'a>,
     turn: usize,
+    began: Instant,
+    /// When there was an answer of 5xx, in seconds.
+    failed: Vec<f64>,
 }
 
 impl Lessons<'_> {
@@ -147,6 +172,9 @@ impl Work for Lessons<'_> {
     }
 
     fn answered(&mut self, sent: Sent, answer: &Answer) {
+        if answer.status >= 500 {
+            self.failed.push(self.began.elapsed().as_secs_f64());
+        }
         if sent.kind == SignIns::KIND {
             self.codes.extend(request::code_in(answer.body));
         }
