@@ -19,11 +19,9 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
     let server = Server::start(&data)?;
     let seconds = bench.seconds(20.0);
     let mut sign_ins = SignIns::new(data.size);
-    let peak = drive(&[server.address], &Pace::closed(CONNECTIONS, seconds / 2.0), &mut sign_ins)?
-        .only(&[(SignIns::KIND, 201)])?
-        .rate(SignIns::KIND, 201);
+    let before = peak(&server, seconds, &mut sign_ins)?;
 
-    let arrivals = poisson(peak * 5.0, seconds, &mut bench.random);
+    let arrivals = poisson(before * 5.0, seconds, &mut bench.random);
     let probes = poisson(20.0, seconds, &mut bench.random);
     let address = server.address;
     let health = thread::spawn(move || {
@@ -35,10 +33,13 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
         drive(&[address], &pace, &mut sign_ins)?.only(&[(SignIns::KIND, 201), (SignIns::KIND, 503)])?;
     let Ok(health) = health.join() else { return failed("the probe panicked") };
     let health = health?.only(&[(HEALTH, 200)])?;
+    let untold = tally.count(SignIns::KIND, 503) - sign_ins.told_when;
+    // Before and after, of a machine whose pace moves meanwhile.
+    let peak = f64::midpoint(before, peak(&server, seconds, &mut sign_ins)?);
 
     let accepted = tally.rate(SignIns::KIND, 201);
     bench.report.tell(PART, "peak, 64 connections", peak, "/s");
-    bench.report.tell(PART, "asked for", peak * 5.0, "/s");
+    bench.report.tell(PART, "asked for", before * 5.0, "/s");
     bench.report.tell(PART, "accepted", accepted, "/s");
     bench.report.hold(PART, "accepted / peak", accepted / peak, "", AtLeast(0.9));
     let p99 = tally.quantile(SignIns::KIND, 201, 0.99);
@@ -46,7 +47,6 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
     let shed = tally.count(SignIns::KIND, 503);
     bench.report.hold(PART, "shed with 503", shed as f64, "", AtLeast(1.0));
     bench.report.hold(PART, "shed, p99", tally.quantile(SignIns::KIND, 503, 0.99), "ms", AtMost(50.0));
-    let untold = shed - sign_ins.told_when;
     bench.report.hold(PART, "shed without a Retry-After", untold as f64, "", AtMost(0.0));
     bench.report.tell(PART, "health meanwhile, p99", health.quantile(HEALTH, 200, 0.99), "ms");
     bench.report.hold(
@@ -57,4 +57,10 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
         AtLeast(1.0),
     );
     Ok(())
+}
+
+/// Sign-ins a second, asked for by as many as are answered.
+fn peak(server: &Server, seconds: f64, sign_ins: &mut SignIns) -> Outcome<f64> {
+    let tally = drive(&[server.address], &Pace::closed(CONNECTIONS, seconds / 2.0), sign_ins)?;
+    Ok(tally.only(&[(SignIns::KIND, 201)])?.rate(SignIns::KIND, 201))
 }
