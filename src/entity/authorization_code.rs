@@ -1,6 +1,8 @@
 //! Authorization codes: what each was issued for, and whether it still can be redeemed.
 
-use sea_orm::{IntoActiveModel, QuerySelect, TryInsertResult, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{
+    DbBackend, IntoActiveModel, QuerySelect, QueryTrait, Statement, entity::prelude::*, sea_query::OnConflict,
+};
 
 use super::{app, user};
 use crate::domain::{
@@ -58,15 +60,12 @@ impl Related<user::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Stores an issued code, and says whether it was not there yet. Its digest is of 256 random bits: one that is there is
-    /// this same code, stored by an attempt whose answer was lost.
-    pub async fn issue(db: &impl ConnectionTrait, issued: Model) -> Result<bool, DbErr> {
-        let stored = Self::insert(issued.into_active_model())
+    /// Stores an issued code. It changes nothing if the code is there: its digest is of 256 random bits, so that it is this
+    /// same code, stored by an attempt whose answer was lost.
+    pub fn issuing(backend: DbBackend, issued: Model) -> Statement {
+        Self::insert(issued.into_active_model())
             .on_conflict(OnConflict::column(Column::Digest).do_nothing().to_owned())
-            .try_insert()
-            .exec_without_returning(db)
-            .await?;
-        Ok(matches!(stored, TryInsertResult::Inserted(_)))
+            .build(backend)
     }
 
     /// What a code was issued for, with its app and its user, whatever their standing.
@@ -100,10 +99,8 @@ impl Entity {
     pub async fn sweep(db: &impl ConnectionTrait, now: DateTimeUtc, limit: u64) -> Result<u64, DbErr> {
         let expired =
             Self::find().filter(Column::ExpiresAt.lte(now)).limit(limit).select_only().column(Column::Digest);
-        let swept = Self::delete_many()
-            .filter(Column::Digest.in_subquery(sea_orm::QueryTrait::into_query(expired)))
-            .exec(db)
-            .await?;
+        let swept =
+            Self::delete_many().filter(Column::Digest.in_subquery(expired.into_query())).exec(db).await?;
         Ok(swept.rows_affected)
     }
 }

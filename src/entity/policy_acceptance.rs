@@ -1,6 +1,6 @@
 //! Who accepted which version of an app's privacy policy, when and from where.
 
-use sea_orm::{entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{DbBackend, QueryTrait, Statement, entity::prelude::*, sea_query::OnConflict};
 
 use super::Unique;
 use crate::domain::label::Label;
@@ -42,12 +42,9 @@ impl Entity {
     }
 
     /// Records an acceptance, unless this version was accepted before.
-    pub async fn record(db: &impl ConnectionTrait, acceptance: Model) -> Result<(), DbErr> {
+    pub fn recording(backend: DbBackend, acceptance: Model) -> Statement {
         Self::insert(ActiveModel::from(acceptance))
             .on_conflict(OnConflict::new().do_nothing().to_owned())
-            .try_insert()
-            .exec_without_returning(db)
-            .await?;
-        Ok(())
+            .build(backend)
     }
 }

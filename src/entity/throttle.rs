@@ -7,10 +7,13 @@
 //!
 //! Times are milliseconds since 1970, so that both databases do the same sums with them.
 
-use std::{fmt::Write, ops::RangeInclusive};
+use std::{
+    fmt::{Display, Write},
+    ops::RangeInclusive,
+};
 
 use sea_orm::{
-    ExprTrait, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    DbBackend, ExprTrait, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType},
 };
@@ -93,7 +96,7 @@ impl Attempt {
         let mut given = String::new();
         let mut values: Vec<Value> = vec![self.at.into()];
         for (place, Limit { key, allowed, allowed_again, window_ends }) in self.limits.iter().enumerate() {
-            row(&mut given, place, values.len());
+            row(&mut given, place, numbered(values.len()));
             values.extend([
                 key.clone().into(),
                 (*allowed).into(),
@@ -115,12 +118,16 @@ impl Attempt {
     }
 }
 
-/// Adds a row to the `VALUES` that are given: its place, and four of the statement's values behind so many others.
-fn row(given: &mut String, place: usize, values: usize) {
+/// Adds a row to the `VALUES` that are given: its place, and four of the statement's values.
+fn row(given: &mut String, place: usize, [first, second, third, fourth]: [impl Display; 4]) {
     let separator = if place == 0 { "" } else { ", " };
-    let [first, second, third, fourth] = [1, 2, 3, 4].map(|next| values + next);
     // Writing to a text cannot fail.
-    let _ = write!(given, "{separator}({place}, ${first}, ${second}, ${third}, ${fourth})");
+    let _ = write!(given, "{separator}({place}, {first}, {second}, {third}, {fourth})");
+}
+
+/// The four values behind so many others.
+fn numbered(values: usize) -> [String; 4] {
+    [1, 2, 3, 4].map(|next| format!("${}", values + next))
 }
 
 /// Whether the count `row` refuses what it is asked. A time further ahead than the rule can have set it is of a clock
@@ -201,19 +208,23 @@ impl Entity {
 
     /// Ends two counts in a row, as something has succeeded: the one of an account from a network, which is known
     /// from now on, and the one of the account. `others` are given [back](Self::give_back).
-    pub async fn settle(
-        db: &impl ConnectionTrait,
+    pub fn settling<'a>(
+        backend: DbBackend,
         [pair, account]: [&ThrottleKey; 2],
-        others: impl Iterator<Item = &Charged>,
+        others: impl Iterator<Item = &'a Charged>,
         now: i64,
         known_until: i64,
-    ) -> Result<(), DbErr> {
+    ) -> Statement {
         let ended = [(pair, 0, known_until, known_until), (account, 0, 0, now)].into_iter();
         let given_back = others.map(|Charged { key, resumes_at, .. }| (key, *resumes_at, 0, *resumes_at));
         let mut given = String::new();
         let mut values: Vec<Value> = Vec::new();
         for (place, (key, resumes_at, known_until, forgotten_at)) in ended.chain(given_back).enumerate() {
-            row(&mut given, place, values.len());
+            match backend {
+                // Others may stand before it, whose values come first.
+                DbBackend::Sqlite => row(&mut given, place, ["?"; 4]),
+                _ => row(&mut given, place, numbered(values.len())),
+            }
             values.extend([key.clone().into(), resumes_at.into(), known_until.into(), forgotten_at.into()]);
         }
         let sql = format!(
@@ -230,9 +241,7 @@ impl Entity {
              WHERE excluded.resumes_at = 0 \
                OR (throttles.resumes_at = excluded.resumes_at AND throttles.failures > 0)"
         );
-        let settle = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
-        db.execute_raw(settle).await?;
-        Ok(())
+        Statement::from_sql_and_values(backend, sql, values)
     }
 
     /// Takes a charge back, unless it is of a delay or a window that is over.

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::{
     Identity,
     apps::Page,
-    codes::Issue,
     consent::Acceptance,
     password_hashing::{HashError, Place},
 };
@@ -155,11 +154,12 @@ impl Identity {
             expires_at: now + self.settings.code_life,
             redeemed_at: None,
         };
-        let issue = Issue { code: issued, acceptance, charge: charge.clone() };
-        Box::pin(self.issue(issue)).await.map_err(|error| match store::kind(&error) {
-            // The account or the app has gone since it was looked up: there is nobody to sign in.
-            store::Kind::Dangling => SignInError::Credentials,
-            _ => error.into(),
+        Box::pin(self.issue(issued, acceptance, charge)).await.map_err(|error| {
+            match store::kind(&error) {
+                // The account or the app has gone since it was looked up: there is nobody to sign in.
+                store::Kind::Dangling => SignInError::Credentials,
+                _ => error.into(),
+            }
         })?;
         metrics::counter!(crate::metric::CODES_ISSUED).increment(1);
         Ok(url)

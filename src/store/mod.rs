@@ -1,12 +1,13 @@
 //! Where rows are kept: one SQLite file with a writer and readers, or PostgreSQL with a pool.
 //!
 //! Rooms take [`Store::reader`] for what they look up, and [`Store::writer`], [`Store::replacing`] or
-//! [`Store::idempotent`] for what they change, if need be by way of [`Store::shared`]. On SQLite these are two pools over
-//! one file: the writer's has one connection, so that concurrent writes queue for it instead of failing with "database is
-//! locked", and the readers' see every commit that was answered. On PostgreSQL all are one pool. Either way, what fails in
-//! passing is done again where that is safe: see [`retry`].
+//! [`Store::idempotent`] for what they change. On SQLite one connection makes all changes, so that they queue for it and share
+//! commits instead of failing with "database is locked", and a pool of readers sees every commit that was answered. On
+//! PostgreSQL all are one pool. Either way, what fails in passing is done again where that is safe: see [`retry`].
 
+mod access;
 pub mod batch;
+mod commits;
 mod failure;
 pub mod inspect;
 mod leftovers;
@@ -14,7 +15,6 @@ mod location;
 mod pool;
 mod postgres;
 pub mod retry;
-mod shared;
 mod sqlite;
 
 use std::{sync::Arc, time::Duration};
@@ -26,13 +26,19 @@ use sea_orm::{
 };
 
 pub use self::{
+    access::Access,
     failure::{Kind, kind},
     location::{InvalidLocation, Location},
     pool::Pool,
-    retry::Retrying,
-    shared::{Change, Shared},
 };
-use self::{leftovers::Leftovers, retry::Repeat, shared::Commits};
+use self::{
+    access::Sqlite,
+    batch::Batcher,
+    commits::Commits,
+    leftovers::Leftovers,
+    retry::{Repeat, Retrying},
+    sqlite::Connected,
+};
 
 /// How long a request waits for a connection before it is told that the database is busy.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -41,17 +47,22 @@ const PING: Duration = Duration::from_secs(2);
 /// How many connections to PostgreSQL a node has at most, unless it is told otherwise.
 pub const CONNECTIONS: u32 = 16;
 
+/// How many changes may wait for SQLite's writer, beside those that are made: each is a request's, of which there are not
+/// many more.
+const WAITING: usize = 1024;
+
 /// The number of PostgreSQL's advisory lock that a migrating node holds: "homeroom" in ASCII.
 const MIGRATION_LOCK: i64 = 0x686f_6d65_726f_6f6d;
 
 /// A connected database.
 #[derive(Clone)]
 pub struct Store {
-    reader: Retrying,
-    writer: Retrying,
-    replacing: Retrying,
-    idempotent: Retrying,
-    commits: Commits,
+    reader: Access,
+    writer: Access,
+    replacing: Access,
+    idempotent: Access,
+    sqlite: Option<Arc<Connected>>,
+    /// PostgreSQL's connections; SQLite's for changes that depend on what they find.
     pool: DatabaseConnection,
 }
 
@@ -64,21 +75,28 @@ impl Store {
     /// Connects, with at most so many connections to PostgreSQL.
     pub async fn connect_with(location: &Location, connections: u32) -> Result<Self, DbErr> {
         let leftovers = Arc::new(Leftovers::default());
-        let (reader, writer) = match location {
-            Location::Sqlite(path) => sqlite::connect(path, &leftovers).await?,
-            Location::Postgres(url) => {
-                let pool = postgres::connect(url, connections, leftovers.clone()).await?;
-                (pool.clone(), pool)
+        let (sqlite, pool) = match location {
+            Location::Sqlite(path) => {
+                let connected = Arc::new(sqlite::connect(path, &leftovers).await?);
+                let pool = connected.transactions.clone();
+                (Some(connected), pool)
             }
+            Location::Postgres(url) => (None, postgres::connect(url, connections, leftovers.clone()).await?),
         };
-        let changes = Retrying::new(writer.clone(), Repeat::IfUndone, leftovers.clone());
+        let retrying = |repeat| Retrying::new(pool.clone(), repeat, leftovers.clone());
+        let reads = sqlite.clone().map(Sqlite::Reader);
+        let writes = sqlite.clone().map(|connected| {
+            let commits = Commits::over(connected, retrying(Repeat::IfUndone));
+            Sqlite::Writer(Arc::new(Batcher::start(commits, WAITING)), Duration::ZERO)
+        });
+        let changing = |repeat| Access::new(retrying(repeat), writes.clone());
         Ok(Self {
-            reader: Retrying::new(reader, Repeat::Always, leftovers.clone()),
-            commits: Commits::new(&changes),
-            writer: changes,
-            replacing: Retrying::new(writer.clone(), Repeat::IfEnded, leftovers.clone()),
-            idempotent: Retrying::new(writer.clone(), Repeat::Always, leftovers),
-            pool: writer,
+            reader: Access::new(retrying(Repeat::Always), reads),
+            writer: changing(Repeat::IfUndone),
+            replacing: changing(Repeat::IfEnded),
+            idempotent: changing(Repeat::Always),
+            sqlite,
+            pool,
         })
     }
 
@@ -105,31 +123,25 @@ impl Store {
     }
 
     /// For what is looked up.
-    pub fn reader(&self) -> &Retrying {
+    pub fn reader(&self) -> &Access {
         &self.reader
     }
 
     /// For a change. If the connection breaks under it, nobody knows whether it was made, and it fails.
-    pub fn writer(&self) -> &Retrying {
+    pub fn writer(&self) -> &Access {
         &self.writer
-    }
-
-    /// For a change that many make at the same time, each their own. On SQLite it is committed together with theirs; on
-    /// PostgreSQL it is made over `connections`, which are one of the others.
-    pub fn shared<'a>(&'a self, connections: &'a Retrying) -> Shared<'a> {
-        self.commits.shared(connections)
     }
 
     /// For a change that takes the place of whatever was there, and may be made twice. If the server ends the connection
     /// under it, it is made again; if the connection breaks without a word, it fails, for the first attempt may yet be made
     /// and take the place of something newer.
-    pub fn replacing(&self) -> &Retrying {
+    pub fn replacing(&self) -> &Access {
         &self.replacing
     }
 
     /// For a change that comes to the same when it is made twice, however late. If the connection breaks under it, it is made again: so
     /// the number of rows that it changed does not tell whether they had been as they are now before.
-    pub fn idempotent(&self) -> &Retrying {
+    pub fn idempotent(&self) -> &Access {
         &self.idempotent
     }
 
@@ -140,13 +152,17 @@ impl Store {
 
     /// Closes every connection. What is asked from now on fails as if the database were gone.
     pub async fn close(&self) -> Result<(), DbErr> {
-        self.writer.close().await?;
-        self.reader.close().await
+        if let Some(sqlite) = &self.sqlite {
+            sqlite.close().await?;
+        }
+        self.pool.close_by_ref().await
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DbErr> {
-        self.writer.ping(PING).await?;
-        self.reader.ping(PING).await
+        match &self.sqlite {
+            Some(sqlite) => sqlite.ping(PING).await,
+            None => self.reader.ping(PING).await,
+        }
     }
 }

@@ -1,8 +1,5 @@
 //! How the connections are used.
 
-use sea_orm::DbBackend;
-use sqlx::{Database, Pool as Connections};
-
 use super::Store;
 
 /// A pool of connections, at one moment.
@@ -17,23 +14,20 @@ pub struct Pool {
 }
 
 impl Pool {
-    fn of<D: Database>(name: &'static str, connections: &Connections<D>) -> Self {
-        let open = connections.size();
-        let idle = u32::try_from(connections.num_idle()).unwrap_or(open).min(open);
-        Self { name, busy: f64::from(open - idle), idle: f64::from(idle) }
+    pub(super) fn new(name: &'static str, open: usize, idle: usize) -> Self {
+        // Few enough for any number.
+        let count = |connections: usize| f64::from(u32::try_from(connections).unwrap_or(u32::MAX));
+        Self { name, busy: count(open.saturating_sub(idle)), idle: count(idle.min(open)) }
     }
 }
 
 impl Store {
     /// The pools. On PostgreSQL readers and writers share the one that is called `writer`.
     pub fn pools(&self) -> Vec<Pool> {
-        if self.pool.get_database_backend() == DbBackend::Sqlite {
-            vec![
-                Pool::of("reader", self.reader.pool().get_sqlite_connection_pool()),
-                Pool::of("writer", self.pool.get_sqlite_connection_pool()),
-            ]
-        } else {
-            vec![Pool::of("writer", self.pool.get_postgres_connection_pool())]
-        }
+        let Some(sqlite) = &self.sqlite else {
+            let pool = self.pool.get_postgres_connection_pool();
+            return vec![Pool::new("writer", pool.size() as usize, pool.num_idle())];
+        };
+        sqlite.pools()
     }
 }

@@ -86,14 +86,6 @@ impl Retrying {
         .await
     }
 
-    pub(super) fn pool(&self) -> &DatabaseConnection {
-        &self.pool
-    }
-
-    pub(super) async fn close(&self) -> Result<(), DbErr> {
-        self.pool.close_by_ref().await
-    }
-
     /// Whether the database answers within `limit`.
     pub(super) async fn ping(&self, limit: Duration) -> Result<(), DbErr> {
         let ping = self.statement(|| Box::pin(self.pool.ping())).map_err(|error| (None, error));
@@ -107,7 +99,8 @@ impl Retrying {
         self.retry(|| attempt().map_err(|error| (Failure::of(&error), error))).await
     }
 
-    async fn retry<T, E, F>(&self, attempt: impl Fn() -> F) -> Result<T, E>
+    /// Makes an attempt, and again if it failed in passing and that is safe.
+    pub(super) async fn retry<T, E, F>(&self, attempt: impl Fn() -> F) -> Result<T, E>
     where
         E: StdError + From<DbErr>,
         F: Future<Output = Result<T, Failed<E>>>,

@@ -71,7 +71,7 @@ impl Try {
     /// The code admits nobody. Whoever made more tries at once than they had is refused here.
     pub async fn fail(self, store: &Store) -> Result<(), Refusal> {
         let Some(attempt) = self.0 else { return Ok(()) };
-        let charged = throttle::Entity::charge(&store.shared(store.replacing()), &attempt).await?;
+        let charged = throttle::Entity::charge(store.replacing(), &attempt).await?;
         if charged.len() == attempt.limits.len() { Ok(()) } else { Err(refusal(store, KIND, &attempt).await) }
     }
 }

@@ -15,7 +15,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use super::{Refusal, allowed, in_window, refusal};
 use crate::{
@@ -71,7 +71,7 @@ impl Limits {
             return Ok(Charge { pair, account, charged: Vec::new() });
         }
         let attempt = self.attempt(pair.clone(), account.clone(), network, now);
-        let writer = store.shared(store.replacing()).within(patience);
+        let writer = store.replacing().within(patience);
         let charged = throttle::Entity::charge(&writer, &attempt).await?;
         let known = charged.first().is_some_and(|first| first.known_until > attempt.at);
         let all = if known { 1 } else { attempt.limits.len() };
@@ -116,21 +116,16 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Whether nothing was counted, as nothing is limited.
-    pub fn is_empty(&self) -> bool {
-        self.charged.is_empty()
-    }
-
     /// The attempt succeeded: its pair and its account have no failures in a row any more, the pair is known, and network
-    /// and server get this one back.
-    pub async fn succeed(&self, db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<(), DbErr> {
-        if self.is_empty() {
-            return Ok(());
-        }
+    /// and server get this one back. Nothing, if nothing was counted.
+    pub fn succeeding(&self, backend: DbBackend, now: DateTime<Utc>) -> Option<Statement> {
         let Self { pair, account, charged } = self;
         let known_until = (now + KNOWN).timestamp_millis();
         let others = charged.iter().filter(|charged| charged.key != *pair && charged.key != *account);
-        throttle::Entity::settle(db, [pair, account], others, now.timestamp_millis(), known_until).await
+        (!charged.is_empty()).then(|| {
+            let at = now.timestamp_millis();
+            throttle::Entity::settling(backend, [pair, account], others, at, known_until)
+        })
     }
 
     /// The attempt was no guess, or was never judged.

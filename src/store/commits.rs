@@ -1,0 +1,228 @@
+//! SQLite's one writer.
+//!
+//! It makes each commit durable before the next begins, so that everybody who waits at that time may as well be in one
+//! transaction.
+
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use sea_orm::{DbErr, ExecResult, QueryResult, Statement, Value, Values};
+use sea_query_sqlx::SqlxValues;
+use sqlx::{
+    AssertSqlSafe, Either, Executor, SqliteConnection,
+    sqlite::{SqliteQueryResult, SqliteRow},
+};
+
+use super::{
+    batch,
+    failure::Failure,
+    retry::Retrying,
+    sqlite::{Connected, failed},
+};
+
+const BEGIN: &str = "BEGIN IMMEDIATE";
+const COMMIT: &str = "COMMIT";
+
+/// What is asked: a statement, or several of which all are made or none.
+pub(super) struct Write {
+    sql: String,
+    values: Vec<Value>,
+    several: bool,
+}
+
+impl Write {
+    pub(super) fn one(statement: Statement) -> Self {
+        Self::all(vec![statement])
+    }
+
+    /// The statements in a row, which SQLite takes as one, and gives each the next of the values.
+    pub(super) fn all(statements: Vec<Statement>) -> Self {
+        let several = statements.len() > 1;
+        let (mut sql, mut values) = (Vec::new(), Vec::new());
+        for statement in statements {
+            debug_assert!(!several || !statement.sql.contains('$'), "a number would be of another's value");
+            sql.push(statement.sql);
+            values.extend(statement.values.into_iter().flatten());
+        }
+        Self { sql: sql.join("; "), values, several }
+    }
+
+    /// Makes it, within a transaction or by itself.
+    pub(super) async fn make(&self, connection: &mut SqliteConnection) -> Result<Written, DbErr> {
+        self.make_as(self.sql.clone(), connection).await
+    }
+
+    /// Makes it and commits it, in one go.
+    async fn commit(&self, connection: &mut SqliteConnection) -> Result<Written, DbErr> {
+        let Self { sql, several, .. } = self;
+        let sql = if *several { format!("{BEGIN}; {sql}; {COMMIT}") } else { sql.clone() };
+        self.make_as(sql, connection).await
+    }
+
+    async fn make_as(&self, sql: String, connection: &mut SqliteConnection) -> Result<Written, DbErr> {
+        let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(Values(self.values.clone())));
+        let mut answers = connection.fetch_many(query);
+        let mut written = Written::default();
+        while let Some(answer) = answers.try_next().await.map_err(failed)? {
+            match answer {
+                Either::Left(changed) => written.changed = changed,
+                Either::Right(row) => written.rows.push(row),
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// What SQLite answered.
+#[derive(Default)]
+pub(super) struct Written {
+    /// Of the last statement.
+    changed: SqliteQueryResult,
+    rows: Vec<SqliteRow>,
+}
+
+impl Written {
+    pub(super) fn changed(self) -> ExecResult {
+        self.changed.into()
+    }
+
+    pub(super) fn rows(self) -> Vec<QueryResult> {
+        self.rows.into_iter().map(QueryResult::from).collect()
+    }
+}
+
+/// Whatever waits is committed together.
+pub(super) struct Commits {
+    connected: Arc<Connected>,
+    retrying: Retrying,
+}
+
+impl Commits {
+    /// Writes over a connection, and again as `retrying` has it.
+    pub(super) fn over(connected: Arc<Connected>, retrying: Retrying) -> Self {
+        Self { connected, retrying }
+    }
+
+    async fn commit(&self, batch: &[Write]) -> Result<Vec<Option<Written>>, DbErr> {
+        let committed = self.connected.writer.write(async |connection| {
+            if let [alone] = batch {
+                return Ok(vec![Some(alone.commit(connection).await?)]);
+            }
+            let mut written = Vec::with_capacity(batch.len());
+            connection.execute(BEGIN).await.map_err(failed)?;
+            for write in batch {
+                written.push(Some(write.make(connection).await?));
+            }
+            connection.execute(COMMIT).await.map_err(failed)?;
+            Ok(written)
+        });
+        committed.await
+    }
+}
+
+impl batch::Statement for Commits {
+    type Request = Write;
+    type Answer = Written;
+
+    async fn write(&self, batch: &[Write]) -> Result<Vec<Option<Written>>, DbErr> {
+        let commit = async || self.commit(batch).await.map_err(|error| (Failure::of(&error), error));
+        self.retrying.retry(commit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ConnectionTrait, DbErr, Statement};
+
+    use crate::store::{self, Kind, Location, Store};
+
+    /// A store with a table of numbers, in a directory that has to be kept.
+    async fn numbers() -> (tempfile::TempDir, Store) {
+        let directory = tempfile::TempDir::new().unwrap();
+        let store = Store::connect(&Location::in_directory(directory.path())).await.unwrap();
+        store.writer().execute_unprepared("CREATE TABLE numbers (number BIGINT PRIMARY KEY)").await.unwrap();
+        (directory, store)
+    }
+
+    /// Asks for each while somebody else writes, so that all of them gather behind the first.
+    async fn together<A, T, F>(
+        store: &Store,
+        asked: impl IntoIterator<Item = A>,
+        ask: fn(Store, A) -> F,
+    ) -> Vec<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let busy = store.begin().await.unwrap();
+        let tasks: Vec<_> = asked.into_iter().map(|asked| tokio::spawn(ask(store.clone(), asked))).collect();
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        busy.commit().await.unwrap();
+        let mut outcomes = Vec::new();
+        for task in tasks {
+            outcomes.push(task.await.unwrap());
+        }
+        outcomes
+    }
+
+    fn insert(store: &Store, number: i64) -> Statement {
+        let sql = "INSERT INTO numbers (number) VALUES (?) RETURNING number";
+        Statement::from_sql_and_values(store.writer().get_database_backend(), sql, [number.into()])
+    }
+
+    async fn all(store: &Store) -> Vec<i64> {
+        let all = "SELECT number FROM numbers ORDER BY number";
+        let all = Statement::from_string(store.reader().get_database_backend(), all);
+        let rows = store.reader().query_all_raw(all).await.unwrap();
+        rows.iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    }
+
+    async fn both(store: Store, (first, second): (i64, i64)) -> Result<(), Kind> {
+        let both = vec![insert(&store, first), insert(&store, second)];
+        store.writer().make(both).await.map_err(|error: DbErr| store::kind(&error))
+    }
+
+    #[tokio::test]
+    async fn statements_that_wait_together_are_all_made_but_those_that_fail() {
+        let (_directory, store) = numbers().await;
+        let outcomes = together(&store, [0, 1, 2, 1, 3, 2, 4], |store, number| async move {
+            let written = store.writer().query_one_raw(insert(&store, number)).await;
+            let written = written.map(|row| row.unwrap().try_get_by_index::<i64>(0).unwrap());
+            written.map_err(|error| store::kind(&error))
+        });
+        let taken = Err(Kind::Taken);
+        assert_eq!(outcomes.await, [Ok(0), Ok(1), Ok(2), taken, Ok(3), taken, Ok(4)]);
+        let doubled = "UPDATE numbers SET number = 2 * number + 100";
+        assert_eq!(store.writer().execute_unprepared(doubled).await.unwrap().rows_affected(), 5);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_several_statements_is_made_whole_or_not_at_all_and_fails_for_itself() {
+        let (_directory, store) = numbers().await;
+        let outcomes = together(&store, [(1, 2), (3, 1), (4, 5)], both);
+        assert_eq!(outcomes.await, [Ok(()), Err(Kind::Taken), Ok(())]);
+        assert_eq!(all(&store).await, [1, 2, 4, 5]);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_fails_alone_leaves_nothing_and_the_next_one_is_kept() {
+        let (_directory, store) = numbers().await;
+        for (change, outcome) in [((1, 2), Ok(())), ((3, 1), Err(Kind::Taken)), ((4, 5), Ok(()))] {
+            assert_eq!(both(store.clone(), change).await, outcome);
+        }
+        assert_eq!(
+            store
+                .writer()
+                .execute_unprepared("nonsense")
+                .await
+                .map_err(|error| store::kind(&error))
+                .map(drop),
+            Err(Kind::Broken)
+        );
+        assert_eq!(both(store.clone(), (6, 7)).await, Ok(()));
+        // A reader sees what is committed, and nothing else.
+        assert_eq!(all(&store).await, [1, 2, 4, 5, 6, 7]);
+    }
+}
