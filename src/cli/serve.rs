@@ -1,6 +1,9 @@
 //! `homeroom serve`
 
-use std::{error::Error, future::pending, io::IsTerminal, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    error::Error, future::pending, io::IsTerminal, net::SocketAddr, panic::resume_unwind, sync::Arc, thread,
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -39,9 +42,14 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 pub async fn prepare(config: &Config) -> Result<(Store, PasswordHashing), Failure> {
     config.public_url(config.listen).map_err(|error| Failure::Usage(error.to_string()))?;
     log_to_stderr(&config.log, config.log_format);
+    // Testing the hash takes a processor as long as opening the database takes another.
+    let settings = config.hashing.settings();
+    let hashing = thread::spawn(move || PasswordHashing::start(settings, &OsEntropy));
     let store = open(&config.data).await?;
-    let hashing = PasswordHashing::start(config.hashing.settings(), &OsEntropy)
-        .map_err(|error| Failure::of("starting the password hash", &error))?;
+    let hashing = match hashing.join() {
+        Ok(started) => started.map_err(|error| Failure::of("starting the password hash", &error))?,
+        Err(panic) => resume_unwind(panic),
+    };
     Ok((store, hashing))
 }
 

@@ -109,7 +109,7 @@ pub struct PasswordHashing {
 }
 
 impl PasswordHashing {
-    /// Tests the engines, makes the decoy and starts the threads. Takes the time of a few hashes.
+    /// Tests the engine, makes the decoy and starts the threads. Takes the time of a hash or two.
     pub fn start(settings: Settings, entropy: &dyn Entropy) -> Result<Self, StartError> {
         let (engine, hash_time) = self_test::choose(settings.engine, HashEngine::filler)?;
         let decoy = Phc {
