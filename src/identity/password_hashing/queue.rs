@@ -1,7 +1,12 @@
 //! Passwords that wait for a thread: a bounded queue that knows how long it is, and holds places in it.
+//!
+//! What its bound is there for is that nobody is let in who would wait long for a thread. When the database stands still for
+//! a moment, those who wait for it pile up while the threads have nothing to do, and come all at once when it goes on.
+//! Whoever was held up so is late, and late ones fill no place of others: sign-ins that this server can do are not sent
+//! away for a disk that took a breath.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     num::NonZeroUsize,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -19,6 +24,12 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// For each thread so many may wait, however slow it is.
 const SHORTEST: usize = 32;
 
+/// Whoever has held a place for longer than this before the password came is late. What comes before the password takes a
+/// tenth of it, and with [patience](super::PATIENCE) a half.
+const LATE: Duration = Duration::from_millis(100);
+/// So many times the capacity may wait in all, late ones among them.
+const WITH_LATE_ONES: usize = 4;
+
 /// A password to hash.
 pub(super) struct Job {
     pub(super) password: Password,
@@ -28,6 +39,19 @@ pub(super) struct Job {
     pub(super) since: Instant,
     /// Where the asker waits. It is closed once nobody does.
     pub(super) answer: oneshot::Sender<Result<Tag, HashError>>,
+}
+
+/// A job in the queue.
+struct Waiting {
+    job: Job,
+    late: bool,
+}
+
+impl Waiting {
+    /// Whether nobody waits for it any more.
+    fn is_left(&self) -> bool {
+        self.job.answer.is_closed()
+    }
 }
 
 /// What a thread is to do next.
@@ -51,9 +75,11 @@ pub(super) struct Queue {
 }
 
 struct State {
-    jobs: VecDeque<Job>,
-    /// Places that are held for jobs to come.
-    reserved: usize,
+    jobs: VecDeque<Waiting>,
+    /// Places that are held for jobs to come: since when, in the order in which they were taken.
+    reserved: BTreeMap<u64, Instant>,
+    /// The number of the next of them.
+    number: u64,
     /// How long a hash takes of late.
     hash_time: Duration,
     closed: bool,
@@ -62,7 +88,8 @@ struct State {
 impl Queue {
     /// An empty queue before as many `workers`, a hash of which takes `hash_time` as far as is known yet.
     pub(super) fn new(capacity: Option<usize>, workers: NonZeroUsize, hash_time: Duration) -> Self {
-        let state = State { jobs: VecDeque::new(), reserved: 0, hash_time, closed: false };
+        let state =
+            State { jobs: VecDeque::new(), reserved: BTreeMap::new(), number: 0, hash_time, closed: false };
         Self { capacity, workers, state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -70,22 +97,24 @@ impl Queue {
     pub(super) fn reserve(&self) -> Result<Place<'_>, HashError> {
         let mut state = self.lock();
         let capacity = self.capacity.unwrap_or_else(|| state.done_in(LONGEST_WAIT) * self.workers.get());
-        if state.waiting() >= capacity {
+        if state.is_full(capacity) {
             // Whoever hung up leaves a place.
-            state.jobs.retain(|job| !job.answer.is_closed());
+            state.jobs.retain(|waiting| !waiting.is_left());
         }
-        if state.waiting() >= capacity {
+        if state.is_full(capacity) {
             metrics::counter!(metric::HASH_REFUSED).increment(1);
             return Err(HashError::Busy { retry_after_seconds: state.seconds_to_drain(self.workers) });
         }
-        state.reserved += 1;
-        Ok(Place(self))
+        state.number += 1;
+        let number = state.number;
+        state.reserved.insert(number, Instant::now());
+        Ok(Place { queue: self, number })
     }
 
     /// The next job that somebody waits for. Without one it waits, for no longer than `patience` if there is one.
     pub(super) fn pop(&self, patience: Option<Duration>) -> Next {
         let nothing_to_do = |state: &mut State| {
-            while state.jobs.front().is_some_and(|job| job.answer.is_closed()) {
+            while state.jobs.front().is_some_and(Waiting::is_left) {
                 state.jobs.pop_front();
             }
             state.jobs.is_empty() && !state.closed
@@ -98,7 +127,7 @@ impl Queue {
                 waited.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        let job = state.jobs.pop_front();
+        let job = state.jobs.pop_front().map(|waiting| waiting.job);
         state.tell_depth();
         match job {
             _ if state.closed => Next::Closed,
@@ -140,28 +169,42 @@ impl Queue {
 /// A place for one password in the queue. Dropping it gives it back.
 #[derive(Debug)]
 #[must_use]
-pub struct Place<'a>(&'a Queue);
+pub struct Place<'a> {
+    queue: &'a Queue,
+    number: u64,
+}
 
 impl Place<'_> {
     /// Puts the job in. It stands behind those that are there by now.
     pub(super) fn push(self, job: Job) {
-        let mut state = self.0.lock();
-        state.jobs.push_back(job);
+        let mut state = self.queue.lock();
+        let late = state.reserved.get(&self.number).is_some_and(|since| since.elapsed() > LATE);
+        state.jobs.push_back(Waiting { job, late });
         state.tell_depth();
         drop(state);
-        self.0.changed.notify_one();
+        self.queue.changed.notify_one();
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.lock().reserved -= 1;
+        self.queue.lock().reserved.remove(&self.number);
     }
 }
 
 impl State {
     fn waiting(&self) -> usize {
-        self.jobs.len() + self.reserved
+        self.jobs.len() + self.reserved.len()
+    }
+
+    fn is_full(&self, capacity: usize) -> bool {
+        let waiting = self.waiting();
+        if waiting < capacity {
+            return false;
+        }
+        let late = self.jobs.iter().filter(|waiting| waiting.late).count()
+            + self.reserved.values().take_while(|since| since.elapsed() > LATE).count();
+        waiting - late >= capacity || waiting >= WITH_LATE_ONES * capacity
     }
 
     /// How many a thread does in this time, at the pace of late.
@@ -190,7 +233,7 @@ impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
             .field("jobs", &self.jobs.len())
-            .field("reserved", &self.reserved)
+            .field("reserved", &self.reserved.len())
             .finish_non_exhaustive()
     }
 }
@@ -270,6 +313,34 @@ mod tests {
         assert!(matches!(queue.reserve(), Err(HashError::Busy { .. })));
         assert_eq!(popped(&queue).as_deref(), Some("second"));
         let _fourth = queue.reserve().unwrap();
+    }
+
+    #[test]
+    fn who_is_late_fills_no_place_of_others_but_there_is_an_end_to_it() {
+        let queue = Queue::new(Some(2), NonZeroUsize::MIN, Duration::ZERO);
+        let places = || [queue.reserve().unwrap(), queue.reserve().unwrap()];
+        let refused = || matches!(queue.reserve(), Err(HashError::Busy { .. }));
+        let [first, second] = places();
+        assert!(refused());
+        std::thread::sleep(LATE + Duration::from_millis(1));
+        let _others = places();
+        assert!(refused());
+        // Late they stay when they wait for a thread.
+        let answers = [first, second].map(|place| {
+            let (job, answer) = job("late");
+            place.push(job);
+            answer
+        });
+        assert!(refused());
+        std::thread::sleep(LATE + Duration::from_millis(1));
+        let _more = places();
+        std::thread::sleep(LATE + Duration::from_millis(1));
+        let _most = places();
+        std::thread::sleep(LATE + Duration::from_millis(1));
+        assert!(refused(), "four times as many as may be in time");
+        drop(answers);
+        let _places_of_who_hung_up = places();
+        assert!(refused());
     }
 
     #[test]
