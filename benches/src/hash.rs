@@ -1,6 +1,7 @@
 //! The bare password hash: the engine and the parameters of the server, and nothing around them.
 
 use std::{
+    sync::{Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -89,4 +90,41 @@ impl Bare {
     pub fn mean(&self) -> f64 {
         self.times.iter().sum::<f64>() / self.times.len() as f64
     }
+}
+
+/// How long each of these arrivals waited and was worked on, in seconds, in order of size, where so many threads do nothing
+/// but hash, and take whoever came first: the queue that is computed elsewhere, as this machine has it at this moment.
+pub fn queue(threads: usize, arrivals: &[Duration]) -> Outcome<Vec<f64>> {
+    let (arrive, arrived) = mpsc::channel::<Instant>();
+    let arrived = Mutex::new(arrived);
+    let work = || -> Result<Vec<f64>, String> {
+        let mut hasher = hasher().map_err(|error| error.to_string())?;
+        let mut times = Vec::new();
+        // Who waits for the next arrival keeps the others from it: they have nothing to do either.
+        let next = || arrived.lock().ok().and_then(|arrived| arrived.recv().ok());
+        while let Some(due) = next() {
+            hash(&mut hasher, b"salt of everyone").map_err(|error| error.to_string())?;
+            times.push(due.elapsed().as_secs_f64());
+        }
+        Ok(times)
+    };
+    let mut times = thread::scope(|scope| -> Outcome<Vec<f64>> {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let begin = Instant::now();
+        for arrival in arrivals {
+            thread::sleep((begin + *arrival).saturating_duration_since(Instant::now()));
+            arrive.send(begin + *arrival)?;
+        }
+        drop(arrive);
+        let mut times = Vec::with_capacity(arrivals.len());
+        for worker in workers {
+            match worker.join() {
+                Ok(measured) => times.extend(measured?),
+                Err(_) => return failed("a hashing thread panicked"),
+            }
+        }
+        Ok(times)
+    })?;
+    times.sort_by(f64::total_cmp);
+    Ok(times)
 }

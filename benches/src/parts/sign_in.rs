@@ -4,7 +4,7 @@ use super::{Bench, CONNECTIONS};
 use crate::{
     Outcome, cores,
     driver::{Pace, drive, poisson},
-    hash::Bare,
+    hash::{Bare, queue},
     ideal::Workers,
     report::{
         Bound::{AtLeast, AtMost},
@@ -44,6 +44,8 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
         bench.report.tell(PART, &format!("70 % load, {name}, createCode"), of(|both| both.ours), "ms");
         let what = format!("70 % load, {name}, createCode / ideal queue");
         bench.report.hold(PART, &what, of(|both| both.ours / both.ideal), "", AtMost(most));
+        let what = format!("70 % load, {name}, threads that do nothing but hash / ideal queue");
+        bench.report.tell(PART, &what, of(|both| both.bare / both.ideal), "");
     }
     Ok(())
 }
@@ -63,10 +65,12 @@ struct Round {
     p99: Latency,
 }
 
-/// The same quantile of both, in milliseconds.
+/// The same quantile of all, in milliseconds.
 #[derive(Clone, Copy)]
 struct Latency {
     ours: f64,
+    /// Of the hash alone, at the same arrivals.
+    bare: f64,
     ideal: f64,
 }
 
@@ -86,10 +90,12 @@ impl Round {
         let arrivals = poisson(rate * LOAD, bench.seconds(15.0), &mut bench.random);
         let open = Pace::Open { arrivals: &arrivals, connections: 256 };
         let tally = drive(&[server.address], &open, sign_ins)?.only(&[(SignIns::KIND, 201)])?;
+        let bare_queue = queue(cores(), &arrivals)?;
         let together = after.and(Bare::measure(cores(), bench.duration(3.0))?);
         let ideal = Workers::new(cores(), &alone, &together).latencies(&arrivals, &mut bench.random);
         let latency = |part| Latency {
             ours: tally.quantile(SignIns::KIND, 201, part),
+            bare: quantile(&bare_queue, part) * 1000.0,
             ideal: quantile(&ideal, part) * 1000.0,
         };
         Ok(Self {
