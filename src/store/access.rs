@@ -9,8 +9,9 @@ use sea_orm::{
 
 use super::{
     batch::{BatchError, Batcher},
-    commits::{Commits, Write, Written},
+    commits::Commits,
     failure::Failure,
+    request::{Answer, Request},
     retry::Retrying,
     sqlite::Connected,
 };
@@ -54,7 +55,7 @@ impl Access {
     /// others are not made once more.
     pub async fn make(&self, change: Vec<Statement>) -> Result<(), DbErr> {
         if let Some(sqlite) = &self.sqlite {
-            return self.ask(sqlite, Write::all(change)).await.map(drop);
+            return self.ask(sqlite, Request::all(change)).await.map(drop);
         }
         if let [alone] = change.as_slice() {
             return self.retrying.execute_raw(alone.clone()).await.map(drop);
@@ -87,7 +88,7 @@ impl Access {
         self.retrying.ping(limit).await
     }
 
-    async fn ask(&self, sqlite: &Sqlite, asked: Write) -> Result<Written, DbErr> {
+    async fn ask(&self, sqlite: &Sqlite, asked: Request) -> Result<Answer, DbErr> {
         match sqlite {
             Sqlite::Reader(connected) => {
                 let read = async || {
@@ -115,7 +116,7 @@ impl ConnectionTrait for Access {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         match &self.sqlite {
-            Some(sqlite) => Ok(self.ask(sqlite, Write::one(statement)).await?.changed()),
+            Some(sqlite) => Ok(self.ask(sqlite, Request::one(statement)).await?.changed()),
             None => self.retrying.execute_raw(statement).await,
         }
     }
@@ -136,7 +137,7 @@ impl ConnectionTrait for Access {
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         match &self.sqlite {
-            Some(sqlite) => Ok(self.ask(sqlite, Write::one(statement)).await?.rows()),
+            Some(sqlite) => Ok(self.ask(sqlite, Request::one(statement)).await?.rows()),
             None => self.retrying.query_all_raw(statement).await,
         }
     }

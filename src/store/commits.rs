@@ -5,91 +5,16 @@
 
 use std::sync::Arc;
 
-use futures_util::TryStreamExt;
-use sea_orm::{DbErr, ExecResult, QueryResult, Statement, Value, Values};
-use sea_query_sqlx::SqlxValues;
-use sqlx::{
-    AssertSqlSafe, Either, Executor, SqliteConnection,
-    sqlite::{SqliteQueryResult, SqliteRow},
-};
+use sea_orm::DbErr;
+use sqlx::Executor;
 
 use super::{
     batch,
     failure::Failure,
+    request::{Answer, BEGIN, COMMIT, Request},
     retry::Retrying,
     sqlite::{Connected, failed},
 };
-
-const BEGIN: &str = "BEGIN IMMEDIATE";
-const COMMIT: &str = "COMMIT";
-
-/// What is asked: a statement, or several of which all are made or none.
-pub(super) struct Write {
-    sql: String,
-    values: Vec<Value>,
-    several: bool,
-}
-
-impl Write {
-    pub(super) fn one(statement: Statement) -> Self {
-        Self::all(vec![statement])
-    }
-
-    /// The statements in a row, which SQLite takes as one, and gives each the next of the values.
-    pub(super) fn all(statements: Vec<Statement>) -> Self {
-        let several = statements.len() > 1;
-        let (mut sql, mut values) = (Vec::new(), Vec::new());
-        for statement in statements {
-            debug_assert!(!several || !statement.sql.contains('$'), "a number would be of another's value");
-            sql.push(statement.sql);
-            values.extend(statement.values.into_iter().flatten());
-        }
-        Self { sql: sql.join("; "), values, several }
-    }
-
-    /// Makes it, within a transaction or by itself.
-    pub(super) async fn make(&self, connection: &mut SqliteConnection) -> Result<Written, DbErr> {
-        self.make_as(self.sql.clone(), connection).await
-    }
-
-    /// Makes it and commits it, in one go.
-    async fn commit(&self, connection: &mut SqliteConnection) -> Result<Written, DbErr> {
-        let Self { sql, several, .. } = self;
-        let sql = if *several { format!("{BEGIN}; {sql}; {COMMIT}") } else { sql.clone() };
-        self.make_as(sql, connection).await
-    }
-
-    async fn make_as(&self, sql: String, connection: &mut SqliteConnection) -> Result<Written, DbErr> {
-        let query = sqlx::query_with(AssertSqlSafe(sql), SqlxValues(Values(self.values.clone())));
-        let mut answers = connection.fetch_many(query);
-        let mut written = Written::default();
-        while let Some(answer) = answers.try_next().await.map_err(failed)? {
-            match answer {
-                Either::Left(changed) => written.changed = changed,
-                Either::Right(row) => written.rows.push(row),
-            }
-        }
-        Ok(written)
-    }
-}
-
-/// What SQLite answered.
-#[derive(Default)]
-pub(super) struct Written {
-    /// Of the last statement.
-    changed: SqliteQueryResult,
-    rows: Vec<SqliteRow>,
-}
-
-impl Written {
-    pub(super) fn changed(self) -> ExecResult {
-        self.changed.into()
-    }
-
-    pub(super) fn rows(self) -> Vec<QueryResult> {
-        self.rows.into_iter().map(QueryResult::from).collect()
-    }
-}
 
 /// Whatever waits is committed together.
 pub(super) struct Commits {
@@ -103,28 +28,28 @@ impl Commits {
         Self { connected, retrying }
     }
 
-    async fn commit(&self, batch: &[Write]) -> Result<Vec<Option<Written>>, DbErr> {
+    async fn commit(&self, batch: &[Request]) -> Result<Vec<Option<Answer>>, DbErr> {
         let committed = self.connected.writer.write(async |connection| {
             if let [alone] = batch {
                 return Ok(vec![Some(alone.commit(connection).await?)]);
             }
-            let mut written = Vec::with_capacity(batch.len());
+            let mut answers = Vec::with_capacity(batch.len());
             connection.execute(BEGIN).await.map_err(failed)?;
-            for write in batch {
-                written.push(Some(write.make(connection).await?));
+            for request in batch {
+                answers.push(Some(request.make(connection).await?));
             }
             connection.execute(COMMIT).await.map_err(failed)?;
-            Ok(written)
+            Ok(answers)
         });
         committed.await
     }
 }
 
 impl batch::Statement for Commits {
-    type Request = Write;
-    type Answer = Written;
+    type Request = Request;
+    type Answer = Answer;
 
-    async fn write(&self, batch: &[Write]) -> Result<Vec<Option<Written>>, DbErr> {
+    async fn write(&self, batch: &[Request]) -> Result<Vec<Option<Answer>>, DbErr> {
         let commit = async || self.commit(batch).await.map_err(|error| (Failure::of(&error), error));
         self.retrying.retry(commit).await
     }

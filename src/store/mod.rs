@@ -14,6 +14,7 @@ mod leftovers;
 mod location;
 mod pool;
 mod postgres;
+mod request;
 pub mod retry;
 mod sqlite;
 

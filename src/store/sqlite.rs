@@ -26,11 +26,10 @@ use tokio::{
 };
 
 use super::{
-    ACQUIRE, Kind,
-    commits::{Write, Written},
-    failure,
+    ACQUIRE, Kind, failure,
     leftovers::Leftovers,
     pool::Pool,
+    request::{Answer, Request},
 };
 
 /// How long SQLite waits for another process's write.
@@ -191,7 +190,7 @@ impl Connection {
     }
 
     /// Has it look something up. Whoever stops waiting leaves nothing behind.
-    async fn read(&self, read: &Write, mut held: MutexGuard<'_, Held>) -> Result<Written, DbErr> {
+    async fn read(&self, read: &Request, mut held: MutexGuard<'_, Held>) -> Result<Answer, DbErr> {
         if matches!(*held, Held::Lost) {
             *held = Held::Open(open(&self.options).await?);
         }
@@ -233,7 +232,7 @@ impl Readers {
     }
 
     /// Looks something up, over the first connection that nobody uses, or else over each in turn.
-    pub(super) async fn read(&self, read: &Write) -> Result<Written, DbErr> {
+    pub(super) async fn read(&self, read: &Request) -> Result<Answer, DbErr> {
         for connection in &self.connections {
             if let Ok(held) = connection.held.try_lock() {
                 return connection.read(read, held).await;
@@ -269,7 +268,7 @@ mod tests {
     use tempfile::TempDir;
     use tokio::time::timeout;
 
-    use super::{Write, connect, failed};
+    use super::{Request, connect, failed};
     use crate::store::{Location, Store};
 
     #[tokio::test]
@@ -287,7 +286,7 @@ mod tests {
         timeout(Duration::from_millis(100), half).await.unwrap_err();
         write("INSERT INTO numbers VALUES (2)").await;
         let count = Statement::from_string(DbBackend::Sqlite, "SELECT SUM(number) FROM numbers");
-        let rows = connected.readers.read(&Write::one(count)).await.unwrap().rows();
+        let rows = connected.readers.read(&Request::one(count)).await.unwrap().rows();
         assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), 2);
     }
 
