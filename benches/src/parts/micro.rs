@@ -15,6 +15,7 @@ use crate::{
 const FIGURES: &[(&str, Bound)] = &[
     ("bearer seen before", AtMost(3.0)),
     ("bearer first time", AtMost(25.0)),
+    ("RS256 signature checked", None),
     ("form of createCode", None),
     ("redirect URL", None),
     ("join code drawn", None),
