@@ -129,6 +129,18 @@ impl Tally {
         self.counts.get(&(kind, status)).copied().unwrap_or(0)
     }
 
+    /// Counts what came of more of it as well.
+    pub fn add(&mut self, other: &Self) -> Outcome<()> {
+        self.seconds += other.seconds;
+        for (answer, count) in &other.counts {
+            *self.counts.entry(*answer).or_default() += count;
+        }
+        for (answer, latencies) in &other.latencies {
+            self.latencies.entry(*answer).or_insert_with(histogram).add(latencies)?;
+        }
+        Ok(())
+    }
+
     /// Fails if there was an answer that is not among these.
     pub fn only(self, expected: &[(&'static str, u16)]) -> Outcome<Self> {
         let other = self.counts.iter().find(|(answer, _)| !expected.contains(answer));
