@@ -35,7 +35,7 @@ impl Leftovers {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|left| left.elapsed() < WATCH)
     }
 
-    /// Has SQLite's writer closed when it comes back next.
+    /// Has SQLite's connection for transactions closed when it comes back next.
     pub(super) fn distrust(&self) {
         self.distrusted.store(true, Ordering::Relaxed);
     }
