@@ -1,7 +1,7 @@
 //! The bare password hash: the engine and the parameters of the server, and nothing around them.
 
 use std::{
-    sync::{Mutex, mpsc},
+    sync::{Barrier, Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -40,7 +40,7 @@ pub fn stored() -> Outcome<String> {
 }
 
 /// What so many threads did, each with memory of its own that it fills again and again.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Bare {
     /// Hashes a second, all together.
     pub rate: f64,
@@ -49,30 +49,26 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Hashes for so long on so many threads.
+    /// Hashes for so long on so many threads, once each has its memory.
     pub fn measure(threads: usize, duration: Duration) -> Outcome<Self> {
-        let begin = Instant::now();
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                thread::spawn(move || -> Result<Vec<f64>, String> {
-                    let mut hasher = hasher().map_err(|error| error.to_string())?;
-                    let mut times = Vec::new();
-                    while begin.elapsed() < duration {
-                        let begin = Instant::now();
-                        hash(&mut hasher, b"salt of everyone").map_err(|error| error.to_string())?;
-                        times.push(begin.elapsed().as_secs_f64());
-                    }
-                    Ok(times)
-                })
-            })
-            .collect();
-        let mut times = Vec::new();
-        for worker in workers {
-            match worker.join() {
-                Ok(measured) => times.extend(measured?),
-                Err(_) => return failed("a hashing thread panicked"),
+        let ready = Barrier::new(threads + 1);
+        let work = || -> Result<Vec<f64>, String> {
+            let warm = warm();
+            ready.wait();
+            let (begin, mut hasher, mut times) = (Instant::now(), warm?, Vec::new());
+            while begin.elapsed() < duration {
+                let begin = Instant::now();
+                hash(&mut hasher, b"salt of everyone").map_err(|error| error.to_string())?;
+                times.push(begin.elapsed().as_secs_f64());
             }
-        }
+            Ok(times)
+        };
+        let mut begin = Instant::now();
+        let mut times = on_threads(threads, work, || {
+            ready.wait();
+            begin = Instant::now();
+            Ok(())
+        })?;
         let rate = times.len() as f64 / begin.elapsed().as_secs_f64();
         times.sort_by(f64::total_cmp);
         Ok(Self { rate, times })
@@ -96,10 +92,11 @@ impl Bare {
 /// but hash, and take whoever came first: the queue that is computed elsewhere, as this machine has it at this moment.
 pub fn queue(threads: usize, arrivals: &[Duration]) -> Outcome<Vec<f64>> {
     let (arrive, arrived) = mpsc::channel::<Instant>();
-    let arrived = Mutex::new(arrived);
+    let (arrived, ready) = (Mutex::new(arrived), Barrier::new(threads + 1));
     let work = || -> Result<Vec<f64>, String> {
-        let mut hasher = hasher().map_err(|error| error.to_string())?;
-        let mut times = Vec::new();
+        let warm = warm();
+        ready.wait();
+        let (mut hasher, mut times) = (warm?, Vec::new());
         // Who waits for the next arrival keeps the others from it: they have nothing to do either.
         let next = || arrived.lock().ok().and_then(|arrived| arrived.recv().ok());
         while let Some(due) = next() {
@@ -108,15 +105,37 @@ pub fn queue(threads: usize, arrivals: &[Duration]) -> Outcome<Vec<f64>> {
         }
         Ok(times)
     };
-    let mut times = thread::scope(|scope| -> Outcome<Vec<f64>> {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+    let mut times = on_threads(threads, work, || {
+        ready.wait();
         let begin = Instant::now();
         for arrival in arrivals {
             thread::sleep((begin + *arrival).saturating_duration_since(Instant::now()));
             arrive.send(begin + *arrival)?;
         }
         drop(arrive);
-        let mut times = Vec::with_capacity(arrivals.len());
+        Ok(())
+    })?;
+    times.sort_by(f64::total_cmp);
+    Ok(times)
+}
+
+/// An engine that has its memory.
+fn warm() -> Result<Hasher, String> {
+    let mut hasher = hasher().map_err(|error| error.to_string())?;
+    hash(&mut hasher, b"salt of everyone").map_err(|error| error.to_string())?;
+    Ok(hasher)
+}
+
+/// What so many threads measured while they did the same.
+fn on_threads(
+    threads: usize,
+    work: impl Fn() -> Result<Vec<f64>, String> + Sync,
+    meanwhile: impl FnOnce() -> Outcome<()>,
+) -> Outcome<Vec<f64>> {
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(&work)).collect();
+        meanwhile()?;
+        let mut times = Vec::new();
         for worker in workers {
             match worker.join() {
                 Ok(measured) => times.extend(measured?),
@@ -124,7 +143,5 @@ pub fn queue(threads: usize, arrivals: &[Duration]) -> Outcome<Vec<f64>> {
             }
         }
         Ok(times)
-    })?;
-    times.sort_by(f64::total_cmp);
-    Ok(times)
+    })
 }

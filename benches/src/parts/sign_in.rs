@@ -1,9 +1,11 @@
 //! `createCode` against the bare hash, saturated and at 70 % of that.
 
+use std::time::Duration;
+
 use super::{Bench, CONNECTIONS};
 use crate::{
     Outcome, cores,
-    driver::{Pace, drive, poisson},
+    driver::{Pace, Tally, drive, poisson},
     hash::{Bare, queue},
     ideal::Workers,
     report::{
@@ -24,58 +26,44 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
     let mut sign_ins = SignIns::new(data.size);
     let mut rounds = Vec::new();
     for _ in 0..bench.rounds() {
-        rounds.push(Round::measure(bench, &server, &mut sign_ins)?);
+        rounds.push(Saturated::measure(bench, &server, &mut sign_ins)?);
     }
-    let of = |figure: fn(&Round) -> f64| median(&rounds.iter().map(figure).collect::<Vec<_>>());
+    let of = |figure: fn(&Saturated) -> f64| median(&rounds.iter().map(figure).collect::<Vec<_>>());
     bench.report.tell(PART, "bare hashes, one thread per core", of(|round| round.bare), "/s");
     bench.report.tell(PART, "createCode, 64 connections", of(|round| round.rate), "/s");
     bench.report.tell(PART, "createCode, processor time of each", of(|round| round.cost), "ms");
     let saturated = of(|round| round.rate / round.bare);
     bench.report.hold(PART, "createCode / bare hashes", saturated, "", AtLeast(0.90));
-    bench.report.tell(PART, "one hash, alone", of(|round| round.alone), "ms");
-    bench.report.tell(PART, "one hash, all cores busy", of(|round| round.together), "ms");
-    for (name, most, figure) in
-        [("p50", 1.3, (|round| round.p50) as fn(&Round) -> Latency), ("p99", 1.2, |round| round.p99)]
-    {
-        let of = |part: fn(&Latency) -> f64| {
-            median(&rounds.iter().map(|round| part(&figure(round))).collect::<Vec<_>>())
-        };
-        bench.report.tell(PART, &format!("70 % load, {name}, ideal queue"), of(|both| both.ideal), "ms");
-        bench.report.tell(PART, &format!("70 % load, {name}, createCode"), of(|both| both.ours), "ms");
+
+    let loaded = Loaded::measure(bench, &server, &mut sign_ins, saturated * LOAD)?;
+    bench.report.tell(PART, "one hash, alone", loaded.alone.mean() * 1000.0, "ms");
+    bench.report.tell(PART, "one hash, all cores busy", loaded.together.mean() * 1000.0, "ms");
+    for (name, part, most) in [("p50", 0.5, 1.3), ("p99", 0.99, 1.2)] {
+        let ideal = quantile(&loaded.ideal, part) * 1000.0;
+        let ours = loaded.ours.quantile(SignIns::KIND, 201, part);
+        bench.report.tell(PART, &format!("70 % load, {name}, ideal queue"), ideal, "ms");
+        bench.report.tell(PART, &format!("70 % load, {name}, createCode"), ours, "ms");
         let what = format!("70 % load, {name}, createCode / ideal queue");
-        bench.report.hold(PART, &what, of(|both| both.ours / both.ideal), "", AtMost(most));
+        bench.report.hold(PART, &what, ours / ideal, "", AtMost(most));
         let what = format!("70 % load, {name}, threads that do nothing but hash / ideal queue");
-        bench.report.tell(PART, &what, of(|both| both.bare / both.ideal), "");
+        let bare = quantile(&loaded.bare, part) * 1000.0;
+        bench.report.tell(PART, &what, bare / ideal, "");
     }
     Ok(())
 }
 
-/// What was measured within a minute, of a machine whose pace differs from one minute to the next.
-struct Round {
+/// As many sign-ins as can be done.
+struct Saturated {
     /// Hashes a second, before and after.
     bare: f64,
     /// `createCode` a second.
     rate: f64,
     /// The processor time of each, in milliseconds.
     cost: f64,
-    /// A hash by itself and beside others, in milliseconds.
-    alone: f64,
-    together: f64,
-    p50: Latency,
-    p99: Latency,
 }
 
-/// The same quantile of all, in milliseconds.
-#[derive(Clone, Copy)]
-struct Latency {
-    ours: f64,
-    /// Of the hash alone, at the same arrivals.
-    bare: f64,
-    ideal: f64,
-}
-
-impl Round {
-    fn measure(bench: &mut Bench, server: &Server, sign_ins: &mut SignIns) -> Outcome<Self> {
+impl Saturated {
+    fn measure(bench: &Bench, server: &Server, sign_ins: &mut SignIns) -> Outcome<Self> {
         let before = Bare::measure(cores(), bench.duration(3.0))?;
         let processor = server.processor()?;
         let tally = drive(&[server.address], &Pace::closed(CONNECTIONS, bench.seconds(6.0)), sign_ins)?
@@ -84,28 +72,52 @@ impl Round {
         let cost = (server.processor()? - processor) / answers * 1000.0;
         let rate = tally.rate(SignIns::KIND, 201);
         let after = Bare::measure(cores(), bench.duration(3.0))?;
-        let bare = f64::midpoint(before.rate, after.rate);
+        Ok(Self { bare: f64::midpoint(before.rate, after.rate), rate, cost })
+    }
+}
 
-        let alone = Bare::measure(1, bench.duration(3.0))?;
-        let arrivals = poisson(rate * LOAD, bench.seconds(15.0), &mut bench.random);
-        let open = Pace::Open { arrivals: &arrivals, connections: 256 };
-        let tally = drive(&[server.address], &open, sign_ins)?.only(&[(SignIns::KIND, 201)])?;
-        let bare_queue = queue(cores(), &arrivals)?;
-        let together = after.and(Bare::measure(cores(), bench.duration(3.0))?);
-        let ideal = Workers::new(cores(), &alone, &together).latencies(&arrivals, &mut bench.random);
-        let latency = |part| Latency {
-            ours: tally.quantile(SignIns::KIND, 201, part),
-            bare: quantile(&bare_queue, part) * 1000.0,
-            ideal: quantile(&ideal, part) * 1000.0,
+/// A part of that, as it comes: the same arrivals for the server, for threads that do nothing but hash, and for an ideal
+/// queue. It is measured in turns of two seconds, because a machine that others share has another pace a few seconds
+/// later, and so another load.
+struct Loaded {
+    /// The hash by itself and beside others.
+    alone: Bare,
+    together: Bare,
+    /// Latencies, in order of size those in seconds.
+    ours: Tally,
+    bare: Vec<f64>,
+    ideal: Vec<f64>,
+}
+
+impl Loaded {
+    /// At this part of the bare hashes.
+    fn measure(bench: &mut Bench, server: &Server, sign_ins: &mut SignIns, load: f64) -> Outcome<Self> {
+        const TURN: f64 = 2.0;
+        const PROBE: Duration = Duration::from_millis(300);
+        let probe = || Outcome::Ok((Bare::measure(1, PROBE)?, Bare::measure(cores(), PROBE)?));
+        let (mut alone, mut together) = probe()?;
+        let mut all = Self {
+            alone: alone.clone(),
+            together: together.clone(),
+            ours: Tally::default(),
+            bare: Vec::new(),
+            ideal: Vec::new(),
         };
-        Ok(Self {
-            bare,
-            rate,
-            cost,
-            alone: alone.mean() * 1000.0,
-            together: together.mean() * 1000.0,
-            p50: latency(0.5),
-            p99: latency(0.99),
-        })
+        for _ in 0..bench.seconds(30.0) as usize {
+            let arrivals = poisson(together.rate * load, TURN, &mut bench.random);
+            let open = Pace::Open { arrivals: &arrivals, connections: 256 };
+            all.ours.add(&drive(&[server.address], &open, sign_ins)?.only(&[(SignIns::KIND, 201)])?)?;
+            all.bare.extend(queue(cores(), &arrivals)?);
+            let (alone_then, together_then) = probe()?;
+            let workers =
+                Workers::new(cores(), &alone.and(alone_then.clone()), &together.and(together_then.clone()));
+            all.ideal.extend(workers.latencies(&arrivals, &mut bench.random));
+            all.alone = all.alone.and(alone_then.clone());
+            all.together = all.together.and(together_then.clone());
+            (alone, together) = (alone_then, together_then);
+        }
+        all.bare.sort_by(f64::total_cmp);
+        all.ideal.sort_by(f64::total_cmp);
+        Ok(all)
     }
 }
