@@ -46,6 +46,8 @@ const PATIENCE: u32 = 16;
 /// Less is not worth a timer, which counts milliseconds: hardly anybody comes by in that time, and while the queue is
 /// short every millisecond is noticed.
 const LEAST_PATIENCE: Duration = Duration::from_millis(4);
+/// More is not worth it either: as many commit together by then as will.
+const MOST_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How the threads are set up.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +140,7 @@ impl PasswordHashing {
     /// How long whoever signs in may well wait for something else: nothing while the queue is short.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        let patience = self.workers.wait() / PATIENCE;
+        let patience = MOST_PATIENCE.min(self.workers.wait() / PATIENCE);
         if patience < LEAST_PATIENCE { Duration::ZERO } else { patience }
     }
 

@@ -15,7 +15,7 @@ use std::{
 use argon2::Params;
 use tokio::sync::oneshot;
 
-use super::{HashError, engine::Tag};
+use super::{HashError, MOST_PATIENCE, engine::Tag};
 use crate::{domain::password::Password, metric};
 
 /// How long the last in a queue waits about, if nobody said how many may. Who is sent away comes back sooner than they
@@ -24,9 +24,9 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// For each thread so many may wait, however slow it is.
 const SHORTEST: usize = 32;
 
-/// Whoever has held a place for longer than this before the password came is late. What comes before the password takes a
-/// tenth of it, and with [patience](super::PATIENCE) a half.
-const LATE: Duration = Duration::from_millis(100);
+/// Whoever has held a place for longer than this before the password came is late: it was not their patience alone, and what
+/// else comes before the password takes a tenth of it.
+const LATE: Duration = MOST_PATIENCE.saturating_mul(2);
 /// So many times the capacity may wait in all, late ones among them.
 const WITH_LATE_ONES: usize = 4;
 

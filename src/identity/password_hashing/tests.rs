@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::entropy::OsEntropy;
 
@@ -80,4 +82,18 @@ async fn more_passwords_than_threads_and_places_are_refused_and_the_rest_answere
     }
     assert!(answered >= 2 && refused >= 1, "{answered} answered, {refused} refused");
     assert!(!verify(&hashing, None, password("password")).await.unwrap());
+}
+
+#[tokio::test]
+async fn nobody_has_patience_for_longer_than_somebody_is_late_after_however_long_the_queue_is() {
+    let settings =
+        Settings { workers: NonZeroUsize::MIN, queue: NonZeroUsize::new(2000), ..Settings::default() };
+    let hashing = PasswordHashing::start(settings, &OsEntropy).unwrap();
+    assert_eq!(hashing.patience(), Duration::ZERO);
+    let asked = |_| fill(hashing.reserve().unwrap(), phc::PARAMS, b"somesalt".into(), password("a"));
+    let mut asked: Vec<_> = (0..2000).map(|number| Box::pin(asked(number))).collect();
+    for asked in &mut asked {
+        assert!(asked.as_mut().now_or_never().is_none());
+    }
+    assert_eq!(hashing.patience(), MOST_PATIENCE);
 }
