@@ -52,7 +52,7 @@ impl Access {
     /// Makes a change of several statements: all of them or none. On SQLite their placeholders are plain `?`.
     ///
     /// The first of them changes a row, or else the change was made before, by an attempt whose answer was lost, and the
-    /// others are not made once more.
+    /// others are not made once more. This is so on PostgreSQL; on SQLite nothing is made again that may have been made.
     pub async fn make(&self, change: Vec<Statement>) -> Result<(), DbErr> {
         if let Some(sqlite) = &self.sqlite {
             return self.ask(sqlite, Request::all(change)).await.map(drop);

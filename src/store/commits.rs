@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use sea_orm::DbErr;
-use sqlx::Executor;
+use sqlx::{Executor, SqliteConnection};
 
 use super::{
-    batch,
-    failure::Failure,
-    request::{Answer, BEGIN, COMMIT, Request},
+    Kind, batch,
+    failure::{self, Failure},
+    request::{Answer, BEGIN, COMMIT, ROLLBACK, Request},
     retry::Retrying,
     sqlite::{Connected, failed},
 };
@@ -29,20 +29,31 @@ impl Commits {
     }
 
     async fn commit(&self, batch: &[Request]) -> Result<Vec<Option<Answer>>, DbErr> {
-        let committed = self.connected.writer.write(async |connection| {
-            if let [alone] = batch {
-                return Ok(vec![Some(alone.commit(connection).await?)]);
+        let committed = self.connected.writer.ask(async |connection| match commit(batch, connection).await {
+            // What was refused for its values leaves the connection as it was, and others need not wait for a new one.
+            Err(error) if matches!(failure::kind(&error), Kind::Taken | Kind::Dangling) => {
+                if batch.len() > 1 || batch.iter().any(Request::is_several) {
+                    connection.execute(ROLLBACK).await.map_err(failed)?;
+                }
+                Ok(Err(error))
             }
-            let mut answers = Vec::with_capacity(batch.len());
-            connection.execute(BEGIN).await.map_err(failed)?;
-            for request in batch {
-                answers.push(Some(request.make(connection).await?));
-            }
-            connection.execute(COMMIT).await.map_err(failed)?;
-            Ok(answers)
+            committed => committed.map(Ok),
         });
-        committed.await
+        committed.await?
     }
+}
+
+async fn commit(batch: &[Request], connection: &mut SqliteConnection) -> Result<Vec<Option<Answer>>, DbErr> {
+    if let [alone] = batch {
+        return Ok(vec![Some(alone.commit(connection).await?)]);
+    }
+    let mut answers = Vec::with_capacity(batch.len());
+    connection.execute(BEGIN).await.map_err(failed)?;
+    for request in batch {
+        answers.push(Some(request.make(connection).await?));
+    }
+    connection.execute(COMMIT).await.map_err(failed)?;
+    Ok(answers)
 }
 
 impl batch::Statement for Commits {
@@ -129,6 +140,21 @@ mod tests {
         let outcomes = together(&store, [(1, 2), (3, 1), (4, 5)], both);
         assert_eq!(outcomes.await, [Ok(()), Err(Kind::Taken), Ok(())]);
         assert_eq!(all(&store).await, [1, 2, 4, 5]);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_is_refused_costs_nobody_the_connection() {
+        let (_directory, store) = numbers().await;
+        let write = async |sql| store.writer().execute_unprepared(sql).await.map(drop);
+        // What is temporary goes with its connection.
+        write("CREATE TEMPORARY TABLE here (number BIGINT)").await.unwrap();
+        let insert = "INSERT INTO numbers VALUES (1)";
+        write(insert).await.unwrap();
+        assert_eq!(write(insert).await.map_err(|error| store::kind(&error)), Err(Kind::Taken));
+        assert_eq!(both(store.clone(), (2, 1)).await, Err(Kind::Taken));
+        write("INSERT INTO here VALUES (1)").await.unwrap();
+        write("nonsense").await.unwrap_err();
+        write("INSERT INTO here VALUES (1)").await.unwrap_err();
     }
 
     #[tokio::test]

@@ -36,9 +36,6 @@ pub(super) enum Failure {
     Unknown,
     /// It was not done, and will not be for a while.
     Lasting,
-    /// It was not done, and will not be over this connection: SQLite opens a file for reading alone if it may not write
-    /// it, and holds to that when it may again.
-    ReadOnly,
 }
 
 impl Failure {
@@ -99,9 +96,8 @@ impl Failure {
         match code & 0xff {
             // BUSY, LOCKED, PROTOCOL: another process was in the way
             5 | 6 | 15 => Some(Self::Undone),
-            // NOMEM, IOERR, FULL, CANTOPEN
-            7 | 10 | 13 | 14 => Some(Self::Lasting),
-            8 => Some(Self::ReadOnly),
+            // NOMEM, READONLY, IOERR, FULL, CANTOPEN
+            7 | 8 | 10 | 13 | 14 => Some(Self::Lasting),
             _ => None,
         }
     }
@@ -137,8 +133,8 @@ mod tests {
         for (code, failure) in [
             (5, Some(Failure::Undone)),
             (517, Some(Failure::Undone)),
-            (8, Some(Failure::ReadOnly)),
-            (1032, Some(Failure::ReadOnly)),
+            (8, Some(Failure::Lasting)),
+            (1032, Some(Failure::Lasting)),
             (10, Some(Failure::Lasting)),
             (778, Some(Failure::Lasting)),
             (13, Some(Failure::Lasting)),

@@ -3,26 +3,18 @@
 //! The pool waits for the answer before it gives the connection to anybody else: for ever, if the server has vanished
 //! without a word. Then its connections would run out. So after a statement was left, connections that come back to the
 //! pool are tried, for a short time, and closed unless they answer.
-//!
-//! And connections that are no good any more, of which only the failure of their statement tells.
 
 use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 /// How long after a statement was left connections are tried that come back. Its own comes back at once.
 const WATCH: Duration = Duration::from_secs(10);
 
-/// When a statement was last left, and whether a connection is no good any more.
+/// When a statement was last left.
 #[derive(Default)]
-pub(super) struct Leftovers {
-    left: Mutex<Option<Instant>>,
-    distrusted: AtomicBool,
-}
+pub(super) struct Leftovers(Mutex<Option<Instant>>);
 
 impl Leftovers {
     /// Notes a statement that is left, unless it is said to be finished.
@@ -32,17 +24,7 @@ impl Leftovers {
 
     /// Whether a statement was left a moment ago.
     pub(super) fn are_there(&self) -> bool {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|left| left.elapsed() < WATCH)
-    }
-
-    /// Has SQLite's connection for transactions closed when it comes back next.
-    pub(super) fn distrust(&self) {
-        self.distrusted.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it is to be closed, which is said once.
-    pub(super) fn is_distrusted(&self) -> bool {
-        self.distrusted.swap(false, Ordering::Relaxed)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|left| left.elapsed() < WATCH)
     }
 }
 
@@ -59,7 +41,7 @@ impl Unfinished<'_> {
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
         if let Some(leftovers) = self.0 {
-            *leftovers.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            *leftovers.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }
 }

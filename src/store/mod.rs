@@ -1,9 +1,10 @@
 //! Where rows are kept: one SQLite file with a writer and readers, or PostgreSQL with a pool.
 //!
 //! Rooms take [`Store::reader`] for what they look up, and [`Store::writer`], [`Store::replacing`] or
-//! [`Store::idempotent`] for what they change. On SQLite one connection makes all changes, so that they queue for it and share
-//! commits instead of failing with "database is locked", and a pool of readers sees every commit that was answered. On
-//! PostgreSQL all are one pool. Either way, what fails in passing is done again where that is safe: see [`retry`].
+//! [`Store::idempotent`] for what they change. On SQLite one connection makes all changes of the rooms, so that they queue for it
+//! and share commits instead of failing with "database is locked", and readers see every commit that was answered; what an
+//! operator changes goes over another one, often from another process, and waits its turn at SQLite's own lock. On PostgreSQL
+//! all are one pool. Either way, what fails in passing is done again where that is safe: see [`retry`].
 
 mod access;
 pub mod batch;
@@ -78,7 +79,7 @@ impl Store {
         let leftovers = Arc::new(Leftovers::default());
         let (sqlite, pool) = match location {
             Location::Sqlite(path) => {
-                let connected = Arc::new(sqlite::connect(path, &leftovers).await?);
+                let connected = Arc::new(sqlite::connect(path).await?);
                 let pool = connected.transactions.clone();
                 (Some(connected), pool)
             }
@@ -128,7 +129,8 @@ impl Store {
         &self.reader
     }
 
-    /// For a change. If the connection breaks under it, nobody knows whether it was made, and it fails.
+    /// For a change. If the connection breaks under it, nobody knows whether it was made, and it fails; on SQLite, so does
+    /// every other.
     pub fn writer(&self) -> &Access {
         &self.writer
     }

@@ -12,6 +12,7 @@ use super::sqlite::failed;
 
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
 
 /// What is asked: a statement, or several of which all are made or none.
 pub(super) struct Request {
@@ -35,6 +36,11 @@ impl Request {
             values.extend(statement.values.into_iter().flatten());
         }
         Self { sql: sql.join("; "), values, several }
+    }
+
+    /// Whether it takes a transaction.
+    pub(super) fn is_several(&self) -> bool {
+        self.several
     }
 
     /// Makes it, within a transaction or by itself.

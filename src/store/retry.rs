@@ -117,10 +117,6 @@ impl Retrying {
                 Some(Failure::Undone) => true,
                 Some(Failure::Ended) => self.repeat != Repeat::IfUndone,
                 Some(Failure::Unknown) => self.repeat == Repeat::Always,
-                Some(Failure::ReadOnly) => {
-                    self.leftovers.distrust();
-                    false
-                }
                 Some(Failure::Lasting) | None => false,
             };
             if !safe || number == ATTEMPTS || began.elapsed() > PATIENCE {

@@ -1,8 +1,7 @@
-//! Connecting to SQLite: one file, written to by one connection and read by several.
+//! Connecting to SQLite: one file, written to by one connection, but for what an operator changes, and read by several.
 
 use std::{
     fs::OpenOptions,
-    mem,
     num::NonZeroUsize,
     os::unix::fs::OpenOptionsExt,
     path::Path,
@@ -17,7 +16,7 @@ use std::{
 
 use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::{
-    ConnectOptions, Connection as _, Executor, SqliteConnection,
+    ConnectOptions, Connection as _, SqliteConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::{
@@ -26,13 +25,12 @@ use tokio::{
 };
 
 use super::{
-    ACQUIRE, Kind, failure,
-    leftovers::Leftovers,
+    ACQUIRE,
     pool::Pool,
     request::{Answer, Request},
 };
 
-/// How long SQLite waits for another process's write.
+/// How long SQLite waits for a write of another connection, an operator's most likely.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// After how long without one the connection for transactions is closed.
 const RESTING: Duration = Duration::from_secs(10);
@@ -53,23 +51,19 @@ pub(super) struct Connected {
 }
 
 /// Connects to a file, which is made if there is none.
-pub(super) async fn connect(path: &Path, leftovers: &Arc<Leftovers>) -> Result<Connected, DbErr> {
+pub(super) async fn connect(path: &Path) -> Result<Connected, DbErr> {
     make_private(path)
         .map_err(|error| DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", path.display()))))?;
     // The writer comes first: it turns the file to write-ahead logging.
     let writer = Connection::open(writing(path)).await?;
     let readers = available_parallelism().unwrap_or(READERS).max(READERS);
     let readers = Readers::open(&reading(path), readers.get()).await?;
-    let leftovers = leftovers.clone();
     let transactions = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(ACQUIRE)
         .idle_timeout(RESTING)
         .test_before_acquire(false)
-        .after_release(move |connection, _| {
-            let distrusted = leftovers.is_distrusted();
-            Box::pin(async move { Ok(!distrusted && has_no_transaction(connection).await?) })
-        })
+        .after_release(|connection, _| Box::pin(has_no_transaction(connection)))
         .connect_lazy_with(writing(path));
     Ok(Connected { readers, writer, transactions: transactions.into() })
 }
@@ -125,81 +119,95 @@ fn writing(path: &Path) -> SqliteConnectOptions {
         .pragma("cache_size", WRITER_CACHE)
 }
 
-/// A connection for one at a time, opened anew when it failed. It is no pool's: a pool tries a connection each time that it
-/// is given back, and each word to one of SQLite's is two changes of threads, for which whoever signs in would wait.
+/// A connection for one at a time, opened anew when nobody knows any more in what state it is. It is no pool's: a pool tries
+/// a connection each time that it is given back, and each word to one of SQLite's is two changes of threads, for which
+/// whoever signs in would wait.
 pub(super) struct Connection {
     options: SqliteConnectOptions,
     held: Mutex<Held>,
 }
 
-enum Held {
-    Open(SqliteConnection),
-    /// It failed, or nobody knows in what state it was left.
-    Lost,
+/// What there is of it.
+struct Held {
+    /// None while it is opened anew, or since that failed; and once it is closed.
+    connection: Option<SqliteConnection>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing is under way on it, and it is in no transaction.
+    Ready,
+    /// Something is under way on it. Or was: it failed, or whoever asked for it has stopped waiting, and the driver's thread
+    /// may be at it yet.
+    Asked,
     /// For good.
     Closed,
 }
 
+impl Held {
+    /// The connection to be asked something, once nothing that was asked before is under way, so that no change is made
+    /// after one that was asked for later. Whoever stops waiting leaves it [`State::Asked`].
+    async fn ask(&mut self, options: &SqliteConnectOptions) -> Result<&mut SqliteConnection, DbErr> {
+        match self.state {
+            State::Closed => return Err(closed()),
+            State::Ready => self.state = State::Asked,
+            State::Asked => {
+                if let Some(connection) = &mut self.connection {
+                    // Its turn comes when the thread has done what it is at. What it says then does not matter.
+                    _ = connection.ping().await;
+                }
+                if let Some(connection) = self.connection.take() {
+                    // With it ends its transaction, if it is in one.
+                    _ = connection.close().await;
+                }
+            }
+        }
+        if self.connection.is_none() {
+            self.connection = Some(open(options).await?);
+        }
+        self.connection.as_mut().ok_or_else(closed)
+    }
+}
+
 impl Connection {
     async fn open(options: SqliteConnectOptions) -> Result<Self, DbErr> {
-        let held = Mutex::new(Held::Open(open(&options).await?));
-        Ok(Self { options, held })
+        let connection = Some(open(&options).await?);
+        Ok(Self { options, held: Mutex::new(Held { connection, state: State::Ready }) })
     }
 
     /// Closes it for good.
     pub(super) async fn close(&self) -> Result<(), DbErr> {
-        match mem::replace(&mut *self.held.lock().await, Held::Closed) {
-            Held::Open(connection) => connection.close().await.map_err(failed),
-            Held::Lost | Held::Closed => Ok(()),
+        let mut held = self.held.lock().await;
+        held.state = State::Closed;
+        match held.connection.take() {
+            Some(connection) => connection.close().await.map_err(failed),
+            None => Ok(()),
         }
     }
 
     /// Whether it can be had, and answers, within `limit`.
     pub(super) async fn ping(&self, limit: Duration) -> Result<(), DbErr> {
-        let ping = self.write(async |connection| connection.ping().await.map_err(failed));
+        let ping = self.ask(async |connection| connection.ping().await.map_err(failed));
         timeout(limit, ping).await.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))
     }
 
-    /// Has it change something. What fails leaves it in a state that nobody knows, but for a statement that was refused for its
-    /// values; and so does whoever stops waiting.
-    pub(super) async fn write<T>(
+    /// Has it do something, after which it is in no transaction unless it failed.
+    pub(super) async fn ask<T>(
         &self,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, DbErr>,
     ) -> Result<T, DbErr> {
-        let mut held = self.held.lock().await;
-        let mut connection = match mem::replace(&mut *held, Held::Lost) {
-            Held::Open(connection) => connection,
-            Held::Lost => open(&self.options).await?,
-            Held::Closed => {
-                *held = Held::Closed;
-                return Err(closed());
-            }
-        };
-        let done = work(&mut connection).await;
-        let usable = match &done {
-            Ok(_) => true,
-            Err(error) => {
-                matches!(failure::kind(error), Kind::Taken | Kind::Dangling)
-                    && connection.execute("ROLLBACK").await.is_ok()
-            }
-        };
-        if usable {
-            *held = Held::Open(connection);
-        }
-        done
+        self.ask_held(self.held.lock().await, work).await
     }
 
-    /// Has it look something up. Whoever stops waiting leaves nothing behind.
-    async fn read(&self, read: &Request, mut held: MutexGuard<'_, Held>) -> Result<Answer, DbErr> {
-        if matches!(*held, Held::Lost) {
-            *held = Held::Open(open(&self.options).await?);
-        }
-        let Held::Open(connection) = &mut *held else { return Err(closed()) };
-        let done = read.make(connection).await;
-        if done.is_err() {
-            *held = Held::Lost;
-        }
-        done
+    async fn ask_held<T>(
+        &self,
+        mut held: MutexGuard<'_, Held>,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, DbErr>,
+    ) -> Result<T, DbErr> {
+        let done = work(held.ask(&self.options).await?).await?;
+        held.state = State::Ready;
+        Ok(done)
     }
 }
 
@@ -233,13 +241,15 @@ impl Readers {
 
     /// Looks something up, over the first connection that nobody uses, or else over each in turn.
     pub(super) async fn read(&self, read: &Request) -> Result<Answer, DbErr> {
+        let work = async |connection: &mut SqliteConnection| read.make(connection).await;
         for connection in &self.connections {
-            if let Ok(held) = connection.held.try_lock() {
-                return connection.read(read, held).await;
+            if let Ok(held) = connection.held.try_lock()
+                && held.state == State::Ready
+            {
+                return connection.ask_held(held, work).await;
             }
         }
-        let connection = self.next();
-        connection.read(read, connection.held.lock().await).await
+        self.next().ask(work).await
     }
 
     fn next(&self) -> &Connection {
@@ -261,25 +271,25 @@ async fn has_no_transaction(connection: &mut SqliteConnection) -> Result<bool, s
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, sync::Arc, time::Duration};
+    use std::{future::pending, time::Duration};
 
     use sea_orm::{DbBackend, Statement};
     use sqlx::Executor;
     use tempfile::TempDir;
     use tokio::time::timeout;
 
-    use super::{Request, connect, failed};
+    use super::{Request, State, connect, failed};
     use crate::store::{Location, Store};
 
     #[tokio::test]
     async fn a_change_that_is_given_up_half_way_leaves_nothing_and_nobody_in_its_place() {
         let directory = TempDir::new().unwrap();
-        let connected = connect(&directory.path().join("numbers.db"), &Arc::default()).await.unwrap();
+        let connected = connect(&directory.path().join("numbers.db")).await.unwrap();
         let write = async |sql: &'static str| {
-            connected.writer.write(async |writer| writer.execute(sql).await.map_err(failed)).await.unwrap()
+            connected.writer.ask(async |writer| writer.execute(sql).await.map_err(failed)).await.unwrap()
         };
         write("CREATE TABLE numbers (number BIGINT PRIMARY KEY)").await;
-        let half = connected.writer.write(async |writer| {
+        let half = connected.writer.ask(async |writer| {
             writer.execute("BEGIN IMMEDIATE; INSERT INTO numbers VALUES (1)").await.map_err(failed)?;
             pending::<Result<(), _>>().await
         });
@@ -288,6 +298,51 @@ mod tests {
         let count = Statement::from_string(DbBackend::Sqlite, "SELECT SUM(number) FROM numbers");
         let rows = connected.readers.read(&Request::one(count)).await.unwrap().rows();
         assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), 2);
+    }
+
+    /// So many rows of nothing, which takes SQLite a while.
+    fn slowly(rows: u32) -> String {
+        format!(
+            "WITH RECURSIVE rows(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM rows WHERE n < {rows}) SELECT MAX(n) FROM rows"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_change_that_was_given_up_is_made_before_what_was_asked_for_later_or_never() {
+        let directory = TempDir::new().unwrap();
+        let connected = connect(&directory.path().join("numbers.db")).await.unwrap();
+        let write = |sql| connected.writer.ask(async move |writer| writer.execute(sql).await.map_err(failed));
+        write("CREATE TABLE numbers (number BIGINT PRIMARY KEY)").await.unwrap();
+        write("INSERT INTO numbers VALUES (0)").await.unwrap();
+        // It waits for the lock that somebody else has, and nobody waits for it any more.
+        let locked = crate::store::retry::begin(&connected.transactions).await.unwrap();
+        let first = timeout(Duration::from_millis(100), write("UPDATE numbers SET number = 1"));
+        first.await.unwrap_err();
+        let unlock = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            locked.rollback().await.unwrap();
+        };
+        let (second, ()) = tokio::join!(write("UPDATE numbers SET number = 2"), unlock);
+        second.unwrap();
+        let number = Request::one(Statement::from_string(DbBackend::Sqlite, "SELECT number FROM numbers"));
+        // If the first were waiting yet, it would try for the lock once more within 100 ms.
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let rows = connected.readers.read(&number).await.unwrap().rows();
+        assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_behind_what_was_given_up_while_another_reader_is_free() {
+        let directory = TempDir::new().unwrap();
+        let connected = connect(&directory.path().join("numbers.db")).await.unwrap();
+        let read = |sql| Request::one(Statement::from_string(DbBackend::Sqlite, sql));
+        let slow = read(slowly(10_000_000));
+        timeout(Duration::from_millis(50), connected.readers.read(&slow)).await.map(drop).unwrap_err();
+        for _ in 0..3 {
+            connected.readers.read(&read("SELECT 1".to_owned())).await.unwrap();
+        }
+        let state = |reader: usize| connected.readers.connections[reader].held.try_lock().unwrap().state;
+        assert_eq!([state(0), state(1)], [State::Asked, State::Ready]);
     }
 
     #[tokio::test]
