@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use sea_orm::DbErr;
-use sqlx::{Executor, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::{
     Kind, batch,
     failure::{self, Failure},
-    request::{Answer, BEGIN, COMMIT, ROLLBACK, Request},
+    request::{self, Answer, BEGIN, COMMIT, ROLLBACK, Request},
     retry::Retrying,
-    sqlite::{Connected, failed},
+    sqlite::Connected,
 };
 
 /// Whatever waits is committed together.
@@ -33,7 +33,7 @@ impl Commits {
             // What was refused for its values leaves the connection as it was, and others need not wait for a new one.
             Err(error) if matches!(failure::kind(&error), Kind::Taken | Kind::Dangling) => {
                 if batch.len() > 1 || batch.iter().any(Request::is_several) {
-                    connection.execute(ROLLBACK).await.map_err(failed)?;
+                    request::say(ROLLBACK, connection).await?;
                 }
                 Ok(Err(error))
             }
@@ -48,11 +48,11 @@ async fn commit(batch: &[Request], connection: &mut SqliteConnection) -> Result<
         return Ok(vec![Some(alone.commit(connection).await?)]);
     }
     let mut answers = Vec::with_capacity(batch.len());
-    connection.execute(BEGIN).await.map_err(failed)?;
+    request::say(BEGIN, connection).await?;
     for request in batch {
         answers.push(Some(request.make(connection).await?));
     }
-    connection.execute(COMMIT).await.map_err(failed)?;
+    request::say(COMMIT, connection).await?;
     Ok(answers)
 }
 
