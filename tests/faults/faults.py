@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 
 from load import Health, Load, School
-from machines import AS_ROOT, Broken, Haproxy, Node, Postgres, Relay, Sqlite, Tmpfs, run, send
+from machines import AS_ROOT, Broken, Disk, Haproxy, Node, Postgres, Relay, Sqlite, Tmpfs, run, send
 from wire import Connection
 
 # The bound of the recovery, in seconds.
@@ -371,6 +371,25 @@ async def sqlite_full(trial, _):
             await still_reads(trial)
             disk.free()
         trial.require(trial.load.tally.count("503") > before, "the full disk was not felt")
+        await asyncio.sleep(AFTERWARDS)
+
+
+@scenario("sqlite-stall", 55, {"503"}, database_gone=True)
+async def sqlite_stall(trial, _):
+    """The disk stands still for fifteen seconds, twice: whoever writes waits, and nothing says that it fails."""
+    disk = Disk(trial.directory / "disk", 64)
+    trial.ends.append(disk.end)
+    await trial.single(data=disk.path / "data")
+    for _ in range(2):
+        before = trial.load.tally.count("503")
+        async with trial.fault():
+            disk.freeze()
+            try:
+                # Who reads may have to note so beside the file, and then waits as well.
+                await asyncio.sleep(15)
+            finally:
+                disk.thaw()
+        trial.require(trial.load.tally.count("503") > before, "nobody felt that the disk stood still")
         await asyncio.sleep(AFTERWARDS)
 
 

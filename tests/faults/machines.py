@@ -358,3 +358,28 @@ class Tmpfs:
 
     def end(self):
         run(*AS_ROOT, "umount", "--lazy", self.path)
+
+
+class Disk:
+    """A disk that can stand still: whoever writes to it waits."""
+
+    def __init__(self, path, megabytes):
+        self.path = path
+        image = path.with_suffix(".image")
+        path.mkdir()
+        with open(image, "wb") as file:
+            file.truncate(megabytes << 20)
+        run("mkfs.ext4", "-q", "-F", image)
+        run(*AS_ROOT, "mount", "-o", "loop", image, path)
+        run(*AS_ROOT, "chmod", "0777", path)
+
+    def freeze(self):
+        run(*AS_ROOT, "fsfreeze", "--freeze", self.path)
+
+    def thaw(self):
+        run(*AS_ROOT, "fsfreeze", "--unfreeze", self.path)
+
+    def end(self):
+        with contextlib.suppress(Broken):
+            self.thaw()
+        run(*AS_ROOT, "umount", "--lazy", self.path)

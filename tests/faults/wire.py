@@ -7,6 +7,11 @@ import time
 from dataclasses import dataclass
 
 
+# How long a connection may have rested that is used again, in seconds. A server ends one that idles, and what is sent in
+# that moment is lost (RFC 9112 section 9.5). Ours waits for ten.
+REST = 5.0
+
+
 class NotSent(Exception):
     """There was no connection: the request cannot have been carried out."""
 
@@ -41,6 +46,7 @@ class Connection:
     def __init__(self, port):
         self.port = port
         self.streams = None
+        self.rests_since = 0.0
 
     async def ask(self, method, path, token=None, body=None, patience=20.0, hang_up=None):
         """Sends a request and reads the whole answer. `hang_up` ends the connection so many seconds after sending."""
@@ -51,6 +57,8 @@ class Connection:
         if token is not None:
             head.append(f"Authorization: Bearer {token}")
         request = "\r\n".join([*head, "", ""]).encode() + content
+        if time.monotonic() - self.rests_since > REST:
+            self.close()
         if self.streams is None:
             try:
                 async with asyncio.timeout(5):
@@ -72,7 +80,7 @@ class Connection:
         except asyncio.CancelledError:
             self.close()
             raise
-        answered = time.monotonic()
+        answered = self.rests_since = time.monotonic()
         if not keep:
             self.close()
         return Answer(status, headers, answer, sent, answered)
