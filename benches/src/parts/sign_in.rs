@@ -78,7 +78,7 @@ impl Saturated {
 
 /// A part of that, as it comes: the same arrivals for the server, for threads that do nothing but hash, and for an ideal
 /// queue. It is measured in turns of two seconds, because a machine that others share has another pace a few seconds
-/// later, and so another load.
+/// later, and so another ideal.
 struct Loaded {
     /// The hash by itself and beside others.
     alone: Bare,
@@ -93,9 +93,11 @@ impl Loaded {
     /// At this part of the bare hashes.
     fn measure(bench: &mut Bench, server: &Server, sign_ins: &mut SignIns, load: f64) -> Outcome<Self> {
         const TURN: f64 = 2.0;
-        const PROBE: Duration = Duration::from_millis(300);
-        let probe = || Outcome::Ok((Bare::measure(1, PROBE)?, Bare::measure(cores(), PROBE)?));
-        let (mut alone, mut together) = probe()?;
+        let probe = |seconds| {
+            let duration = Duration::from_secs_f64(seconds);
+            Outcome::Ok((Bare::measure(1, duration)?, Bare::measure(cores(), duration)?))
+        };
+        let (mut alone, mut together) = probe(TURN)?;
         let mut all = Self {
             alone: alone.clone(),
             together: together.clone(),
@@ -104,11 +106,13 @@ impl Loaded {
             ideal: Vec::new(),
         };
         for _ in 0..bench.seconds(30.0) as usize {
-            let arrivals = poisson(together.rate * load, TURN, &mut bench.random);
+            // The mean of all so far: at the pace of a single probe, the next turn may be past all bearing.
+            let pace = cores() as f64 / all.together.mean();
+            let arrivals = poisson(pace * load, TURN, &mut bench.random);
             let open = Pace::Open { arrivals: &arrivals, connections: 256 };
             all.ours.add(&drive(&[server.address], &open, sign_ins)?.only(&[(SignIns::KIND, 201)])?)?;
             all.bare.extend(queue(cores(), &arrivals)?);
-            let (alone_then, together_then) = probe()?;
+            let (alone_then, together_then) = probe(0.3)?;
             let workers =
                 Workers::new(cores(), &alone.and(alone_then.clone()), &together.and(together_then.clone()));
             all.ideal.extend(workers.latencies(&arrivals, &mut bench.random));
