@@ -11,11 +11,16 @@ mod openapi;
 mod serve;
 mod user;
 
-use std::{error::Error as StdError, io::Write, os::unix::fs::DirBuilderExt, process::ExitCode};
+use std::{
+    error::Error as StdError, io::Write, os::unix::fs::DirBuilderExt, process::ExitCode, time::Duration,
+};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{config::Data, store::Store};
+
+/// How long a thread that files are read on may take to end, once all else has.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// Homeroom: signing in, and joining a class
 #[derive(Debug, Parser)]
@@ -101,7 +106,12 @@ pub fn main() -> ExitCode {
         .enable_all()
         .build()
         .map_err(|error| Failure::of("starting", &error))
-        .and_then(|runtime| runtime.block_on(run(cli.command)));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(run(cli.command));
+            // A thread may be at a directory that stands still.
+            runtime.shutdown_timeout(LEAVING);
+            outcome
+        });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

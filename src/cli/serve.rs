@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::interval,
 };
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
@@ -166,15 +166,24 @@ async fn bind(address: SocketAddr) -> Result<(Listener, SocketAddr), Failure> {
 }
 
 /// What is done beside the requests, over and over. Each goes its own pace: a database that hangs must not keep the
-/// keys from being read.
+/// keys from being read, nor must a directory that stands still keep anything.
+#[expect(clippy::disallowed_methods, reason = "one at a time, of files that may not answer")]
 async fn keep_up(app: App, tls: Option<Tls>) {
     let keys = async {
         let mut ticks = interval(UPKEEP);
         loop {
             ticks.tick().await;
-            app.identity.keys().reload();
-            if let Some(tls) = &tls {
-                tell_of_certificate(tls.reload());
+            app.identity.keys().reload().await;
+        }
+    };
+    let certificate = async {
+        let Some(tls) = tls else { return };
+        let mut ticks = interval(UPKEEP);
+        loop {
+            ticks.tick().await;
+            let tls = tls.clone();
+            if let Ok(reloaded) = spawn_blocking(move || tls.reload()).await {
+                tell_of_certificate(reloaded);
             }
         }
     };
@@ -187,7 +196,7 @@ async fn keep_up(app: App, tls: Option<Tls>) {
             }
         }
     };
-    tokio::join!(keys, sweep);
+    tokio::join!(keys, certificate, sweep);
 }
 
 fn tell_of_certificate(reloaded: Result<bool, TlsError>) {

@@ -131,10 +131,13 @@ impl Identity {
     /// Who bears `token`, judged at this one instant, without leeway.
     ///
     /// The signature of a token that was seen before is not checked again; its expiry is, and whether its key is there.
-    pub fn bearer(&self, token: &str, now: DateTime<Utc>) -> Result<Bearer, InvalidToken> {
+    pub async fn bearer(&self, token: &str, now: DateTime<Utc>) -> Result<Bearer, InvalidToken> {
         let digest = TokenDigest::of(token);
         let known = self.verified.get(&digest).filter(|token| self.keys.holds(token.kid));
-        let verified = known.map_or_else(|| self.verify(token, now), Ok);
+        let verified = match known {
+            Some(known) => Ok(known),
+            None => self.verify(token, now).await,
+        };
         let live = verified.ok().filter(|token| token.exp > now.timestamp());
         match (known, live) {
             (None, Some(live)) => self.verified.insert(digest, live),
@@ -145,13 +148,13 @@ impl Identity {
     }
 
     /// What an access token of ours says, however old it is.
-    fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Verified, InvalidToken> {
+    async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Verified, InvalidToken> {
         let header = signing_keys::header(token).ok_or(InvalidToken)?;
         // An id token is signed with the same keys, and must open nothing (RFC 8725 section 3.11).
         if header.typ != ACCESS_TOKEN {
             return Err(InvalidToken);
         }
-        let key = self.keys.verifying(&header.kid, now).ok_or(InvalidToken)?;
+        let key = self.keys.verifying(&header.kid, now).await.ok_or(InvalidToken)?;
         let claims: AccessClaims = key.verify(token).map_err(|_| InvalidToken)?;
         let ours = claims.iss == self.settings.issuer && claims.aud == self.settings.issuer;
         ours.then_some(Verified { kid: key.kid(), exp: claims.exp, user: claims.sub }).ok_or(InvalidToken)

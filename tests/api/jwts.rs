@@ -276,7 +276,7 @@ both! {
         school.clock.advance(TimeDelta::minutes(10));
         signing_keys::retire(&school.keys(), old, school.clock.now()).unwrap();
         // As the server does each minute.
-        school.app.identity.keys().reload();
+        school.app.identity.keys().reload().await;
         assert_refused(&school, &token, "its key is gone").await;
         assert_eq!(draw(&school, &school.token(TEACHER).await).await.status, 200);
     }

@@ -34,8 +34,8 @@ impl Classes {
         Self { classroom, identity }
     }
 
-    fn bearer(&self, token: &AccessToken, ReceivedAt(at): ReceivedAt) -> Result<Bearer, Failure<ErrorCode>> {
-        Ok(self.identity.bearer(&token.0.token, at)?)
+    async fn bearer(&self, token: &AccessToken, at: ReceivedAt) -> Result<Bearer, Failure<ErrorCode>> {
+        Ok(self.identity.bearer(&token.0.token, at.0).await?)
     }
 
     /// The examples of every operation of this family.
@@ -66,7 +66,7 @@ impl Classes {
         class_id: Path<String>,
         at: ReceivedAt,
     ) -> Result<Answer<GenerateJoinCode>, Refused<GenerateJoinCode>> {
-        let bearer = self.bearer(&token, at)?;
+        let bearer = self.bearer(&token, at).await?;
         let class = class(&class_id)?;
         let drawn = self.classroom.draw_join_code(class, bearer.user, at.0).await.map_err(Failure::from)?;
         Ok(Answer(Success::new(GenerateJoinCode::SUCCESS, drawn)))
@@ -86,7 +86,7 @@ impl Classes {
         address: ClientAddress,
         at: ReceivedAt,
     ) -> Result<Answer<JoinClassByCode>, Refused<JoinClassByCode>> {
-        let bearer = self.bearer(&token, at)?;
+        let bearer = self.bearer(&token, at).await?;
         let joined = self.classroom.join(&join_code, bearer.user, address.0, at.0).await;
         let enrolment = joined.map_err(Failure::from)?;
         Ok(Answer(Success::new(JoinClassByCode::SUCCESS, enrolment)))
@@ -104,7 +104,7 @@ impl Classes {
         class_id: Path<String>,
         at: ReceivedAt,
     ) -> Result<Answer<GetClass>, Refused<GetClass>> {
-        let bearer = self.bearer(&token, at)?;
+        let bearer = self.bearer(&token, at).await?;
         let class = class(&class_id)?;
         let class = self.classroom.read_class(class, bearer.user, at.0).await.map_err(Failure::from)?;
         Ok(Answer(Success::new(GetClass::SUCCESS, class)))

@@ -17,11 +17,17 @@ use std::{
     fmt::{self, Debug, Formatter},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use thiserror::Error;
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    task::spawn_blocking,
+    time::timeout,
+};
 use uuid::Uuid;
 
 use self::{
@@ -38,15 +44,22 @@ use crate::entropy::Entropy;
 /// How rarely tokens with ids that nobody knows can make the directory be read.
 const UNKNOWN_KID_PAUSE: TimeDelta = TimeDelta::seconds(10);
 
+/// How long such a token waits for the directory to be read.
+const UNKNOWN_KID_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The keys of a running server.
 ///
-/// Reading the directory blocks the thread for a few file operations, and for about a millisecond with
-/// each key that is new.
+/// Their directory is read on a thread that requests have no need of: it may be mounted over a network, and stand still.
 pub struct SigningKeys {
+    kept: Arc<Kept>,
+    /// Held while the directory is being read, so that whoever misses a key meanwhile waits for it.
+    reading: Arc<Mutex<Reading>>,
+}
+
+/// The directory, and what it held when it was last read.
+struct Kept {
     directory: PathBuf,
     current: RwLock<Arc<KeySet>>,
-    /// Held while the directory is being read, so that whoever misses a key meanwhile waits for it.
-    reading: Mutex<Reading>,
 }
 
 #[derive(Default)]
@@ -99,70 +112,88 @@ impl SigningKeys {
             // Another node may have made one at the same time, and then it is in the directory too.
             keys = directory::read(directory, &Keys::new(), &mut reading.skipped)?;
         }
-        let keys = KeySet::new(keys).ok_or_else(|| KeyError::NoKey { path: directory.to_owned() })?;
-        Ok(Self {
+        let kept = Kept {
             directory: directory.to_owned(),
-            current: RwLock::new(Arc::new(keys)),
-            reading: Mutex::new(reading),
-        })
+            current: RwLock::new(Arc::new(key_set(keys, directory)?)),
+        };
+        Ok(Self { kept: Arc::new(kept), reading: Arc::new(Mutex::new(reading)) })
     }
 
     /// Reads the directory again, as the server does each minute. A directory that cannot be read, or is
     /// empty, leaves the keys as they are: a mount that goes away does not take them along.
-    pub fn reload(&self) {
-        self.read(&mut self.reading.lock().unwrap_or_else(PoisonError::into_inner));
+    pub async fn reload(&self) {
+        self.read(Arc::clone(&self.reading).lock_owned().await).await;
     }
 
     /// The key to sign with.
     pub fn signing(&self, now: DateTime<Utc>) -> Arc<SigningKey> {
-        Arc::clone(self.current().signing(now))
+        Arc::clone(self.kept.current().signing(now))
     }
 
     /// The key to check with, by the `kid` of a token's [`header`]. An unknown one may be another node's
-    /// that is new here, so it makes the directory be read again, at most every ten seconds.
-    pub fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<Arc<VerifyingKey>> {
+    /// that is new here, so it makes the directory be read again, at most every ten seconds. One that is not read within a
+    /// second is not there.
+    pub async fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<Arc<VerifyingKey>> {
         let kid = Uuid::try_parse(kid).ok()?;
-        self.current().verifying(kid).or_else(|| {
-            let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = self.kept.current().verifying(kid) {
+            return Some(known);
+        }
+        let looked_for = async {
+            let mut reading = Arc::clone(&self.reading).lock_owned().await;
             // Either way round: a clock that was set back does not keep the directory shut.
             if reading.unknown_kid_at.is_none_or(|at| (now - at).abs() >= UNKNOWN_KID_PAUSE) {
                 reading.unknown_kid_at = Some(now);
-                self.read(&mut reading);
+                self.read(reading).await;
             }
-            self.current().verifying(kid)
-        })
+        };
+        if timeout(UNKNOWN_KID_PATIENCE, looked_for).await.is_err() {
+            tracing::warn!("the key directory does not answer");
+        }
+        self.kept.current().verifying(kid)
     }
 
     /// Whether what this key has signed is accepted still.
     pub fn holds(&self, kid: Uuid) -> bool {
-        self.current().keys().contains_key(&kid)
+        self.kept.current().keys().contains_key(&kid)
     }
 
     /// All public keys, from the oldest to the youngest.
     pub fn published(&self) -> Arc<[PublicKey]> {
-        Arc::clone(self.current().published())
+        Arc::clone(self.kept.current().published())
     }
 
+    /// Goes on when nobody waits for it any more.
+    #[expect(clippy::disallowed_methods, reason = "one at a time, of a directory that may stand still")]
+    async fn read(&self, mut reading: OwnedMutexGuard<Reading>) {
+        let kept = Arc::clone(&self.kept);
+        let read = spawn_blocking(move || kept.read(&mut reading.skipped));
+        match read.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the signing keys stay as they were"),
+            Err(error) => tracing::error!(%error, "the signing keys stay as they were"),
+        }
+    }
+}
+
+impl Kept {
     fn current(&self) -> Arc<KeySet> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn read(&self, reading: &mut Reading) {
-        if let Err(error) = self.try_read(reading) {
-            tracing::warn!(%error, "the signing keys stay as they were");
-        }
-    }
-
-    fn try_read(&self, reading: &mut Reading) -> Result<(), KeyError> {
-        let keys = directory::read(&self.directory, self.current().keys(), &mut reading.skipped)?;
-        let keys = KeySet::new(keys).ok_or_else(|| KeyError::NoKey { path: self.directory.clone() })?;
+    fn read(&self, skipped: &mut Skipped) -> Result<(), KeyError> {
+        let keys = directory::read(&self.directory, self.current().keys(), skipped)?;
+        let keys = key_set(keys, &self.directory)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
 }
 
+fn key_set(keys: Keys, directory: &Path) -> Result<KeySet, KeyError> {
+    KeySet::new(keys).ok_or_else(|| KeyError::NoKey { path: directory.to_owned() })
+}
+
 impl Debug for SigningKeys {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SigningKeys").field(&self.current().keys().keys()).finish()
+        f.debug_tuple("SigningKeys").field(&self.kept.current().keys().keys()).finish()
     }
 }

@@ -4,10 +4,12 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     sync::atomic::{AtomicU8, Ordering},
+    time::Instant,
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::Jwk};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -53,8 +55,8 @@ fn kids(keys: &SigningKeys) -> Vec<Uuid> {
     keys.published().iter().map(|key| key.kid).collect()
 }
 
-fn verify(keys: &SigningKeys, token: &str, now: DateTime<Utc>) -> Option<Value> {
-    keys.verifying(&header(token)?.kid, now)?.verify(token).ok()
+async fn verify(keys: &SigningKeys, token: &str, now: DateTime<Utc>) -> Option<Value> {
+    keys.verifying(&header(token)?.kid, now).await?.verify(token).ok()
 }
 
 #[test]
@@ -81,13 +83,13 @@ fn the_next_start_finds_the_same_key() {
     assert_eq!(*open(&directory).published(), *first.published());
 }
 
-#[test]
-fn a_new_key_is_published_at_once_and_signs_when_it_is_old_enough() {
+#[tokio::test]
+async fn a_new_key_is_published_at_once_and_signs_when_it_is_old_enough() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let first = keys.signing(start()).kid();
     let second = rotate(directory.path(), minutes(60), &OsEntropy).unwrap();
-    keys.reload();
+    keys.reload().await;
     assert_eq!(kids(&keys), [first, second]);
     assert_eq!(keys.signing(minutes(60)).kid(), first);
     assert_eq!(keys.signing(minutes(70) - TimeDelta::milliseconds(1)).kid(), first);
@@ -114,28 +116,28 @@ fn nodes_that_each_made_a_first_key_agree_on_the_oldest() {
     assert_eq!(other.signing(minutes(10)).kid(), second);
 }
 
-#[test]
-fn a_key_of_another_node_is_found_by_its_id_but_not_looked_for_all_the_time() {
+#[tokio::test]
+async fn a_key_of_another_node_is_found_by_its_id_but_not_looked_for_all_the_time() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let second = rotate(directory.path(), seconds(1), &OsEntropy).unwrap().to_string();
-    assert!(keys.verifying(&second, seconds(1)).is_some());
+    assert!(keys.verifying(&second, seconds(1)).await.is_some());
 
     let third = rotate(directory.path(), seconds(2), &OsEntropy).unwrap().to_string();
-    assert!(keys.verifying(&third, seconds(10)).is_none());
-    assert!(keys.verifying(&third, seconds(11)).is_some());
-    assert!(keys.verifying("no id at all", seconds(60)).is_none());
+    assert!(keys.verifying(&third, seconds(10)).await.is_none());
+    assert!(keys.verifying(&third, seconds(11)).await.is_some());
+    assert!(keys.verifying("no id at all", seconds(60)).await.is_none());
 }
 
-#[test]
-fn a_retired_key_is_forgotten_at_the_next_reading() {
+#[tokio::test]
+async fn a_retired_key_is_forgotten_at_the_next_reading() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let first = keys.signing(start()).kid();
     rotate(directory.path(), minutes(1), &OsEntropy).unwrap();
     retire(directory.path(), first, minutes(11)).unwrap();
-    keys.reload();
-    assert!(keys.verifying(&first.to_string(), minutes(11)).is_none());
+    keys.reload().await;
+    assert!(keys.verifying(&first.to_string(), minutes(11)).await.is_none());
     assert!(!file(&directory, first).exists());
 }
 
@@ -153,8 +155,8 @@ fn the_key_that_signs_and_one_that_is_not_there_are_not_retired() {
     assert!(file(&directory, first).exists());
 }
 
-#[test]
-fn files_that_are_no_keys_are_passed_over() {
+#[tokio::test]
+async fn files_that_are_no_keys_are_passed_over() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let signing = keys.signing(start()).kid();
@@ -169,25 +171,55 @@ fn files_that_are_no_keys_are_passed_over() {
     fs::write(file(&directory, v7), "not a key").unwrap();
     fs::create_dir(directory.path().join("lost+found")).unwrap();
 
-    keys.reload();
+    keys.reload().await;
     assert_eq!(kids(&keys), [signing]);
     assert_eq!(kids(&open(&directory)), [signing]);
-    assert_eq!(keys.reading.lock().unwrap().skipped.len(), 6, "all of them but the hidden one");
+    assert_eq!(keys.reading.lock().await.skipped.len(), 6, "all of them but the hidden one");
 }
 
-#[test]
-fn a_directory_that_is_empty_or_gone_leaves_the_keys_as_they_were() {
+/// A file that nobody gets to read before somebody writes it, as on a mount that stands still.
+#[tokio::test]
+async fn a_directory_that_stands_still_holds_up_nobody_but_who_needs_it_and_not_for_long() {
+    let directory = TempDir::new().unwrap();
+    let keys = open(&directory);
+    let known = keys.signing(start()).kid().to_string();
+    let ids = [0; 2].map(|_| crate::domain::id::new(start(), &OsEntropy));
+    let (unknown, stuck) = (ids[0].to_string(), file(&directory, ids[1]));
+    mknodat(CWD, &stuck, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+
+    // One thread does all of this: it is free while the file is waited for.
+    let begun = Instant::now();
+    let others = async {
+        tokio::task::yield_now().await;
+        assert!(keys.verifying(&known, start()).await.is_some());
+        begun.elapsed()
+    };
+    let (first, second, others) =
+        tokio::join!(keys.verifying(&unknown, start()), keys.verifying(&unknown, start()), others);
+    assert!(first.is_none() && second.is_none());
+    assert!(others < UNKNOWN_KID_PATIENCE && begun.elapsed() >= UNKNOWN_KID_PATIENCE);
+
+    // It answers at last.
+    fs::write(&stuck, "not a key").unwrap();
+    fs::remove_file(&stuck).unwrap();
+    let new = rotate(directory.path(), seconds(1), &OsEntropy).unwrap();
+    keys.reload().await;
+    assert!(keys.verifying(&new.to_string(), seconds(1)).await.is_some());
+}
+
+#[tokio::test]
+async fn a_directory_that_is_empty_or_gone_leaves_the_keys_as_they_were() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let signing = keys.signing(start()).kid();
     let token = keys.signing(start()).sign("JWT", &json!({})).unwrap();
     fs::remove_file(file(&directory, signing)).unwrap();
-    keys.reload();
+    keys.reload().await;
     assert_eq!(kids(&keys), [signing]);
     directory.close().unwrap();
-    keys.reload();
+    keys.reload().await;
     assert_eq!(keys.signing(minutes(60)).kid(), signing);
-    assert!(verify(&keys, &token, minutes(60)).is_some());
+    assert!(verify(&keys, &token, minutes(60)).await.is_some());
 }
 
 #[test]
@@ -212,15 +244,15 @@ fn a_key_that_cannot_be_written_leaves_nothing_behind() {
     assert_eq!(names(&directory), [format!("{kid}.pem")]);
 }
 
-#[test]
-fn a_token_of_one_node_verifies_at_another_and_with_the_published_key_alone() {
+#[tokio::test]
+async fn a_token_of_one_node_verifies_at_another_and_with_the_published_key_alone() {
     let directory = TempDir::new().unwrap();
     let (one, other) = (open(&directory), open(&directory));
     let claims = json!({ "sub": "somebody", "aud": "anybody", "exp": 1 });
     let token = one.signing(start()).sign("at+jwt", &claims).unwrap();
     let kid = one.signing(start()).kid();
     assert_eq!(header(&token), Some(TokenHeader { kid: kid.to_string(), typ: "at+jwt".to_owned() }));
-    assert_eq!(verify(&other, &token, start()), Some(claims.clone()));
+    assert_eq!(verify(&other, &token, start()).await, Some(claims.clone()));
 
     let PublicKey { kid, n, e } = &other.published()[0];
     let jwk = json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e });
