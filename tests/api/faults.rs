@@ -3,11 +3,15 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use homeroom::{
     entity::{Unique, authorization_code, class, enrolment, policy_acceptance},
     store::Store,
 };
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
+use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::support::{
     APP, Kind, OWN_CLASS, PASSWORD, STUDENT, TEACHER, both, exchange_body,
@@ -178,4 +182,34 @@ async fn when_the_file_cannot_grow_writers_are_told_to_come_back_and_nothing_is_
     assert_eq!(policy_acceptance::Entity::find().count(store.reader()).await.unwrap(), 1);
     let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
     assert_eq!(class.1["data"]["joinCode"].as_str(), Some(drawn.as_str()));
+}
+
+/// A pipe among the keys, which nobody writes, is as a mount that stands still.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_directory_that_stands_still_keeps_nobody_from_being_answered_nor_the_server_from_its_end() {
+    let site = Site::new(Kind::Sqlite).await.with("HOMEROOM_JOIN_CODE_RATE", "0");
+    let server = Arc::new(site.listen("demo").await);
+    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
+    let [pipe, unknown] = ["01900000-0000-7000-8000-000000000001", "01900000-0000-7000-8000-000000000002"];
+    let pipe = site.data().join("keys").join(format!("{pipe}.pem"));
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+
+    let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": unknown }).to_string();
+    let strange = format!("{}.e30.AAAA", URL_SAFE_NO_PAD.encode(header));
+    let asking: Vec<_> = (0..16)
+        .map(|_| {
+            let (server, strange) = (server.clone(), strange.clone());
+            tokio::spawn(async move { try_draw(&server, &strange).await })
+        })
+        .collect();
+    while !asking.iter().all(JoinHandle::is_finished) {
+        assert_eq!(heard(server.get("/health/live")).await.0, 200);
+        assert_eq!(try_draw(&server, &teacher).await, 200);
+    }
+    for task in asking {
+        assert_eq!(task.await.unwrap(), 401);
+    }
+    server.signal("TERM");
+    let ended = Arc::into_inner(server).unwrap().program.end().await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
