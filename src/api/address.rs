@@ -40,18 +40,22 @@ impl TrustedProxies {
     ///
     /// Only what a trusted proxy has written counts: each appends the address that it was asked from, so that the list is
     /// read from its end, past the trusted ones. What stands before that anybody may have made up, and it is never
-    /// looked at. If what counts cannot be read, the peer is all that is known. `Forwarded` (RFC 7239) is asked before
-    /// `X-Forwarded-For`.
+    /// looked at. If what counts cannot be read, the peer is all that is known.
+    ///
+    /// Proxies write `Forwarded` (RFC 7239) or `X-Forwarded-For`, most of them one, and pass the other on as the client
+    /// made it up. So if both are there, they count only as far as they say the same.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
             return peer;
         }
-        let named = if headers.contains_key("forwarded") {
-            let forwarded = |value| rfc7239::parse(value).next_back()?.ok()?.forwarded_for?.ip().copied();
-            self.first_untrusted(elements(headers, "forwarded").map(forwarded))
-        } else {
-            self.first_untrusted(elements(headers, "x-forwarded-for").map(address))
+        let forwarded = |value| rfc7239::parse(value).next_back()?.ok()?.forwarded_for?.ip().copied();
+        let standard = || self.first_untrusted(elements(headers, "forwarded").map(forwarded));
+        let customary = || self.first_untrusted(elements(headers, "x-forwarded-for").map(address));
+        let named = match ["forwarded", "x-forwarded-for"].map(|name| headers.contains_key(name)) {
+            [true, true] => standard().filter(|client| customary() == Some(*client)),
+            [true, false] => standard(),
+            [false, _] => customary(),
         };
         named.unwrap_or(peer)
     }
@@ -145,9 +149,13 @@ mod tests {
             (vec![(&X, "\"\\, nonsense, 192.0.2.9")], "192.0.2.9"),
             (vec![(&FORWARDED, "for=\", for=192.0.2.9")], "192.0.2.9"),
             (vec![(&FORWARDED, "for=1.2.3.4;x=\", for=192.0.2.9")], "192.0.2.9"),
-            // `Forwarded` is asked first, even if what it says is not to be read.
-            (vec![(&X, "1.2.3.4"), (&FORWARDED, "for=192.0.2.9")], "192.0.2.9"),
-            (vec![(&X, "1.2.3.4"), (&FORWARDED, "for=unknown")], "10.0.0.1"),
+            // One of the two is the proxy's, and nobody knows which.
+            (vec![(&X, "192.0.2.9"), (&FORWARDED, "for=192.0.2.9")], "192.0.2.9"),
+            (vec![(&X, "1.2.3.4, 192.0.2.9"), (&FORWARDED, "for=192.0.2.9, for=10.9.9.9")], "192.0.2.9"),
+            (vec![(&X, "192.0.2.9"), (&FORWARDED, "for=1.2.3.4")], "10.0.0.1"),
+            (vec![(&X, "1.2.3.4"), (&FORWARDED, "for=192.0.2.9")], "10.0.0.1"),
+            (vec![(&X, "192.0.2.9"), (&FORWARDED, "for=unknown")], "10.0.0.1"),
+            (vec![(&X, "unknown"), (&FORWARDED, "for=unknown")], "10.0.0.1"),
         ] {
             assert_eq!(seen("10.0.0.1", &headers), client, "{headers:?}");
         }
