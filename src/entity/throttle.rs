@@ -130,12 +130,17 @@ fn numbered(values: usize) -> [String; 4] {
     [1, 2, 3, 4].map(|next| format!("${}", values + next))
 }
 
+/// By how many milliseconds an attempt may be older than the one that opened its window: it is judged as of its arrival,
+/// and may have waited since for as long as any request may, or be on a node whose clock is a little behind.
+const SKEW: i64 = 30_000;
+
 /// Whether the count `row` refuses what it is asked. A time further ahead than the rule can have set it is of a clock
 /// that was wrong, and means nothing.
 fn refuses(row: &str, asked: &str) -> String {
     format!(
         "CASE WHEN {asked}.resumes_at > 0 \
-         THEN {row}.failures >= {asked}.allowed AND {row}.resumes_at > $1 AND {row}.resumes_at <= {asked}.resumes_at \
+         THEN {row}.failures >= {asked}.allowed AND {row}.resumes_at > $1 \
+           AND {row}.resumes_at <= {asked}.resumes_at + {SKEW} \
          ELSE {row}.failures >= {asked}.allowed \
            OR ({row}.resumes_at > $1 AND {row}.resumes_at <= $1 + {LONGEST_DELAY}) END"
     )
@@ -151,8 +156,10 @@ impl Entity {
         let free = attempt.free;
         let refused = refuses("held", "other");
         let overtaken = refuses("throttles", "excluded");
-        let ended = "excluded.resumes_at > 0 \
-                     AND (throttles.resumes_at <= $1 OR throttles.resumes_at > excluded.resumes_at)";
+        let ended = format!(
+            "excluded.resumes_at > 0 \
+             AND (throttles.resumes_at <= $1 OR throttles.resumes_at > excluded.resumes_at + {SKEW})"
+        );
         let charge = attempt.statement(
             db,
             &format!(

@@ -306,6 +306,18 @@ both! {
         }
     }
 
+    async fn an_attempt_that_arrived_before_the_window_was_opened_is_counted_in_it(kind: Kind) {
+        let limits = Limits { network_spray: 3, ..Limits::DEFAULT };
+        let school = School::found(kind).await;
+        school.spray(limits, ip(ELSEWHERE), 1).await;
+        // Its body took ten seconds, or its node's clock is behind.
+        school.clock.advance(TimeDelta::seconds(-10));
+        school.spray(limits, ip(ELSEWHERE), 2).await;
+        assert_eq!(school.attempt(limits, TEACHER, ip(ELSEWHERE)).await.unwrap_err(), 310);
+        school.clock.advance(TimeDelta::seconds(10));
+        assert_eq!(school.attempt(limits, TEACHER, ip(ELSEWHERE)).await.unwrap_err(), 300);
+    }
+
     async fn an_attempt_is_not_given_back_to_a_later_window(kind: Kind) {
         let school = School::found(kind).await;
         let charge = school.attempt(Limits::DEFAULT, TEACHER, ADDRESS).await.unwrap();
