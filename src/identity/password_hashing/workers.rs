@@ -77,8 +77,11 @@ fn work(queue: &Queue, idle: Duration, filler: impl Fn() -> Box<dyn Fill>) {
                 }));
                 if let Ok(tag) = tag {
                     let time = begun.elapsed();
-                    queue.took(time);
-                    metrics::histogram!(metric::HASH_SECONDS).record(time);
+                    // What failed says nothing of how long the next one takes.
+                    if tag.is_ok() {
+                        queue.took(time);
+                        metrics::histogram!(metric::HASH_SECONDS).record(time);
+                    }
                     // Who hung up in the meantime needs no answer.
                     let _ = answer.send(tag.map_err(HashError::from));
                 } else {
