@@ -15,6 +15,7 @@ mod m20261121_000001_identity;
 mod m20261121_000002_classroom;
 mod m20261121_000003_throttle;
 mod m20261121_000004_join_code_draws;
+mod m20261126_000005_join_code_turn;
 
 /// Applies the steps, in this order, each once. That each only adds is held by `tests/api/migrations.rs`.
 pub struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_classroom::Migration),
             Box::new(m20261121_000003_throttle::Migration),
             Box::new(m20261121_000004_join_code_draws::Migration),
+            Box::new(m20261126_000005_join_code_turn::Migration),
         ]
     }
 

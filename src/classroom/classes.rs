@@ -44,6 +44,7 @@ impl Classroom {
             join_code_expires_at: None,
             join_code_draws: 0,
             join_code_draws_since: 0,
+            join_code_turn: 0,
             created_at: now,
             updated_at: now,
         };

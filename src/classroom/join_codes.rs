@@ -58,6 +58,10 @@ impl Classroom {
     ///
     /// It is written together with what others draw at the same time. The statement checks the owner, counts the draw
     /// and replaces the code, and the database alone decides that no two classes share one.
+    ///
+    /// Whoever is overtaken draws again, for as long as they wait for the answer: so what is answered last is what
+    /// stands. Nobody else is given a later turn than their own, or a code that nobody has heard of could replace one that
+    /// was answered.
     pub async fn draw_join_code(
         &self,
         class: Uuid,
@@ -65,26 +69,33 @@ impl Classroom {
         now: DateTime<Utc>,
     ) -> Result<Drawn, DrawError> {
         let expires_at = (now + self.settings.join_code_life).trunc_subsecs(0);
-        for _ in 0..DRAWS {
-            let code = JoinCode::draw(&*self.entropy);
-            let draw =
-                Replacement { id: class, owner_id: owner, code: code.clone(), expires_at, now, draws: 1 };
-            match self.draws.ask(draw).await {
+        let code = JoinCode::draw(&*self.entropy);
+        let turn = now.timestamp_millis();
+        let mut draw = Replacement { id: class, owner_id: owner, code, expires_at, now, turn, draws: 1 };
+        let mut clashes = 0;
+        loop {
+            match self.draws.ask(draw.clone()).await {
                 Ok(Outcome::Replaced) => {
                     metrics::counter!(metric::JOIN_CODES_DRAWN).increment(1);
-                    return Ok(Drawn { code, expires_at });
+                    return Ok(Drawn { code: draw.code, expires_at });
                 }
+                Ok(Outcome::Overtaken { by }) => draw.turn = by + 1,
                 Ok(Outcome::NoSuchClass) => return Err(DrawError::NoSuchClass),
                 Ok(Outcome::NotOwner) => return Err(DrawError::NotOwner),
                 Ok(Outcome::TooOften { retry_after_seconds }) => {
                     metrics::counter!(metric::THROTTLED, "kind" => "draw").increment(1);
                     return Err(DrawError::TooOften { retry_after_seconds });
                 }
-                Err(BatchError::Failed(error)) if store::kind(&error) == store::Kind::Taken => {}
+                Err(BatchError::Failed(error)) if store::kind(&error) == store::Kind::Taken => {
+                    clashes += 1;
+                    if clashes == DRAWS {
+                        return Err(DrawError::Exhausted);
+                    }
+                    draw.code = JoinCode::draw(&*self.entropy);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(DrawError::Exhausted)
     }
 }
 
@@ -100,6 +111,11 @@ pub(super) struct Draws {
 pub(super) enum Outcome {
     /// The code was the class's. It is still, unless another one was drawn since.
     Replaced,
+    /// The class has a code whose turn was as late or later: it was drawn since, or on a node whose clock is ahead, or
+    /// before the clock was set back.
+    Overtaken {
+        by: i64,
+    },
     NoSuchClass,
     NotOwner,
     TooOften {
@@ -131,6 +147,9 @@ impl Draws {
             None => Some(Outcome::NoSuchClass),
             Some(class) if class.owner_id != draw.owner_id => Some(Outcome::NotOwner),
             Some(class) if class.join_code.as_ref() == Some(&last.code) => Some(Outcome::Replaced),
+            Some(class) if class.join_code_turn >= last.turn => {
+                Some(Outcome::Overtaken { by: class.join_code_turn })
+            }
             Some(class) if before < class.draws_left(self.limit, draw.now) => None,
             Some(class) => {
                 Some(Outcome::TooOften { retry_after_seconds: class.seconds_to_next_draw(draw.now) })
@@ -152,12 +171,14 @@ impl Statement for Draws {
         let mut places = Vec::with_capacity(batch.len());
         for draw in batch {
             let key = (draw.id, draw.owner_id);
-            let before = latest.get(&key).map_or(0, |earlier| earlier.draws);
+            let (before, turn) =
+                latest.get(&key).map_or((0, i64::MIN), |earlier| (earlier.draws, earlier.turn));
             places.push((key, before));
-            latest.insert(key, Replacement { draws: before + draw.draws, ..draw.clone() });
+            let (draws, turn) = (before + draw.draws, turn.max(draw.turn));
+            latest.insert(key, Replacement { draws, turn, ..draw.clone() });
         }
         let rows: Vec<_> = latest.values().cloned().collect();
-        let changed = class::Entity::replace_join_codes(self.store.replacing(), &rows, self.limit).await?;
+        let changed = class::Entity::replace_join_codes(self.store.idempotent(), &rows, self.limit).await?;
         if changed == rows.len() as u64 {
             return Ok(vec![Some(Outcome::Replaced); batch.len()]);
         }

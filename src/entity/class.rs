@@ -38,6 +38,8 @@ pub struct Model {
     pub join_code_draws: i64,
     /// When that window began, in milliseconds since the epoch.
     pub join_code_draws_since: i64,
+    /// Which of its join codes this one is: each has a later turn than the one before.
+    pub join_code_turn: i64,
     /// When it was made.
     pub created_at: DateTimeUtc,
     /// When its name, description, settings or standing last changed.
@@ -88,14 +90,19 @@ pub struct Replacement {
     pub expires_at: DateTimeUtc,
     /// When it was asked for.
     pub now: DateTimeUtc,
+    /// Its place among the codes of its class: milliseconds since the epoch, so that it is the latest unless clocks differ.
+    pub turn: i64,
     /// How many draws it stands for: those that it replaced before they were written count too.
     pub draws: i64,
 }
 
 impl Entity {
-    /// Puts each code in the place of its class's one before, if `owner_id` owns the class and may draw so often, and says
-    /// for how many that was so. `limit` is how many draws a class has in a minute; 0 is no limit. No class may be named
-    /// twice with one owner.
+    /// Puts each code in the place of its class's one before, if `owner_id` owns the class, may draw so often, and that
+    /// one's turn was earlier, and says for how many that was so. `limit` is how many draws a class has in a minute; 0 is
+    /// no limit. No class may be named twice with one owner.
+    ///
+    /// A statement may reach a database long after it was given up: then turns keep it from undoing what came after it.
+    /// And it comes to the same when it is made twice.
     ///
     /// One statement checks, counts and replaces, all or none: a code that another class has is a unique-constraint
     /// violation. In the order of their ids, rows are not locked crosswise.
@@ -114,11 +121,13 @@ impl Entity {
             "CASE WHEN {begun} AND {since} <= drawn.asked_at + {skew} THEN classes.join_code_draws ELSE 0 END"
         );
         let sql = format!(
-            "WITH drawn (id, owner_id, code, expires_at, asked_at, draws) AS ({drawn}) \
+            "WITH drawn (id, owner_id, code, expires_at, asked_at, turn, draws) AS ({drawn}) \
              UPDATE classes SET join_code = drawn.code, join_code_expires_at = drawn.expires_at, \
+             join_code_turn = drawn.turn, \
              join_code_draws = {counted} + drawn.draws, join_code_draws_since = \
              CASE WHEN {begun} AND {since} <= drawn.asked_at THEN {since} ELSE drawn.asked_at END \
              FROM drawn WHERE classes.id = drawn.id AND classes.owner_id = drawn.owner_id \
+             AND classes.join_code_turn < drawn.turn \
              AND ({limit} = 0 OR {counted} + drawn.draws <= {limit})"
         );
         Ok(db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected())
@@ -167,9 +176,10 @@ fn unnested(replacements: &[Replacement]) -> (String, Vec<Value>) {
         column(replacements, |row| row.code.expose().to_owned()),
         column(replacements, |row| row.expires_at),
         column(replacements, |row| row.now.timestamp_millis()),
+        column(replacements, |row| row.turn),
         column(replacements, |row| row.draws),
     ];
-    ("SELECT * FROM unnest($1, $2, $3, $4, $5, $6)".to_owned(), columns)
+    ("SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7)".to_owned(), columns)
 }
 
 /// Rows for SQLite, which has no arrays: their number is rounded up to a power of two by repeating some, so that it
@@ -177,9 +187,17 @@ fn unnested(replacements: &[Replacement]) -> (String, Vec<Value>) {
 fn listed(replacements: &[Replacement]) -> (String, Vec<Value>) {
     let rows = replacements.len().next_power_of_two();
     let values = replacements.iter().cycle().take(rows).flat_map(|row| {
-        let Replacement { id, owner_id, code, expires_at, now, draws } = row.clone();
+        let Replacement { id, owner_id, code, expires_at, now, turn, draws } = row.clone();
         let asked_at = now.timestamp_millis();
-        [id.into(), owner_id.into(), code.into(), expires_at.into(), asked_at.into(), draws.into()]
+        [
+            id.into(),
+            owner_id.into(),
+            code.into(),
+            expires_at.into(),
+            asked_at.into(),
+            turn.into(),
+            draws.into(),
+        ]
     });
-    (format!("VALUES {}", vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ")), values.collect())
+    (format!("VALUES {}", vec!["(?, ?, ?, ?, ?, ?, ?)"; rows].join(", ")), values.collect())
 }

@@ -1,7 +1,7 @@
 //! What happens when the database fails: nothing that was acknowledged is lost, nothing is done twice, and nobody is told
 //! that it is a fault of ours.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use homeroom::{
@@ -61,16 +61,41 @@ async fn a_change_whose_answer_is_lost_is_told_as_it_was_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_draw_whose_answer_is_lost_is_not_made_again_lest_it_overtake_a_newer_one() {
+async fn a_draw_whose_answer_is_lost_is_made_again_and_counts_once() {
     let (_site, proxy, server, store) = lossy().await;
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
-    let class =
-        || async { class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap() };
     proxy.lose_answer_to("UPDATE classes");
-    assert_eq!(try_draw(&server, &teacher).await, 503);
-    assert_eq!((proxy.lost(), class().await.join_code_draws), (1, 1));
     let join_code = server.draw(&teacher).await;
-    assert_eq!(class().await.join_code.unwrap().expose(), join_code);
+    let class = class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap();
+    assert_eq!((proxy.lost(), class.join_code_draws), (1, 1));
+    assert_eq!(class.join_code.unwrap().expose(), join_code);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_draw_that_reaches_the_database_after_it_was_given_up_undoes_no_newer_one() {
+    let (site, proxy, server, store) = lossy().await;
+    let homeroom::store::Location::Postgres(straight) = site.location.clone() else { unreachable!() };
+    let other = site.with("HOMEROOM_DATABASE_URL", &straight).listen("serve").await;
+    let row = || async {
+        let class = class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap();
+        (class.join_code.unwrap().expose().to_owned(), class.join_code_draws)
+    };
+    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
+    proxy.keep_back("UPDATE classes");
+    assert_eq!(try_draw(&server, &teacher).await, 503);
+    let join_code = other.draw(&teacher).await;
+    proxy.release().await;
+    assert_eq!(row().await, (join_code, 1));
+    // Nor does one whose asker has gone.
+    proxy.keep_back("UPDATE classes");
+    let gone = tokio::time::timeout(Duration::from_secs(1), try_draw(&server, &teacher)).await;
+    assert!(gone.is_err(), "it was answered");
+    let join_code = other.draw(&teacher).await;
+    proxy.release().await;
+    assert_eq!(row().await, (join_code, 2));
+    // The server has lost the connection with it, and makes it again before what was asked since.
+    let join_code = server.draw(&teacher).await;
+    assert_eq!(row().await, (join_code, 3));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,7 +34,8 @@ async fn row(school: &School, id: Uuid) -> class::Model {
 
 fn replacement(id: Uuid, owner_id: Uuid, code: &str, now: DateTime<Utc>) -> Replacement {
     let code = JoinCode::parse(code).unwrap();
-    Replacement { id, owner_id, code, expires_at: now + TimeDelta::hours(1), now, draws: 1 }
+    let turn = now.timestamp_millis();
+    Replacement { id, owner_id, code, expires_at: now + TimeDelta::hours(1), now, turn, draws: 1 }
 }
 
 fn failure(code: u16, error_code: &str, message: &str) -> (u16, Value) {
@@ -171,9 +172,10 @@ both! {
             let name = ClassName::parse("10B").unwrap();
             school.app.classroom.add_class(Some(*id), owner, name, now).await.unwrap();
         }
-        for (round, count) in [1, 2, 3, 5, 33, 64].into_iter().enumerate() {
+        for (round, count) in (1..).zip([1, 2, 3, 5, 33, 64]) {
             let code = |id: &Uuid| format!("{round}{:07}", id.as_u128());
-            let rows: Vec<_> = ids[..count].iter().map(|id| replacement(*id, owner, &code(id), now)).collect();
+            let draw = |id: &Uuid| Replacement { turn: round, ..replacement(*id, owner, &code(id), now) };
+            let rows: Vec<_> = ids[..count].iter().map(draw).collect();
             let replaced =
                 class::Entity::replace_join_codes(school.store.writer(), &rows, 60).await.unwrap();
             assert_eq!(replaced, count as u64);
@@ -205,18 +207,46 @@ both! {
         let code = async |id| row(&school, id).await.join_code.unwrap().expose().to_owned();
         assert_eq!((code(OWN_CLASS).await, code(OTHER_CLASS).await), ("BBBBBBBB".into(), "CCCCCCCC".into()));
         // One of them has no draws left.
-        let draws = |draws, row| Replacement { draws, ..row };
+        let next = |draws, row: Replacement| Replacement { draws, turn: row.turn + 1, ..row };
         let rows = [
-            draws(5, replacement(OWN_CLASS, teacher, "DDDDDDDD", now)),
-            draws(4, replacement(OTHER_CLASS, colleague, "EEEEEEEE", now)),
+            next(5, replacement(OWN_CLASS, teacher, "DDDDDDDD", now)),
+            next(4, replacement(OTHER_CLASS, colleague, "EEEEEEEE", now)),
         ];
         assert_eq!(replace(&rows).await.unwrap(), 1);
         assert_eq!((code(OWN_CLASS).await, code(OTHER_CLASS).await), ("BBBBBBBB".into(), "EEEEEEEE".into()));
         // Both draw the same code.
         let clash = [(OWN_CLASS, teacher), (OTHER_CLASS, colleague)];
         let clash = clash.map(|(class, owner)| replacement(class, owner, "FFFFFFFF", now));
-        let clash = clash.map(|row| Replacement { now: now + TimeDelta::minutes(1), ..row });
+        let later = now + TimeDelta::minutes(1);
+        let clash = clash.map(|row| Replacement { now: later, turn: later.timestamp_millis(), ..row });
         assert_eq!(store::kind(&replace(&clash).await.unwrap_err()), store::Kind::Taken);
         assert_eq!((code(OWN_CLASS).await, code(OTHER_CLASS).await), ("BBBBBBBB".into(), "EEEEEEEE".into()));
+    }
+
+    async fn a_code_whose_turn_was_before_the_one_that_is_there_takes_no_place(kind: Kind) {
+        let school = School::found(kind).await;
+        let (owner, now) = (school.account(TEACHER).await.id, school.clock.now());
+        let draw = async |code, turn| {
+            let drawn = Replacement { turn, ..replacement(OWN_CLASS, owner, code, now) };
+            let replaced = class::Entity::replace_join_codes(school.store.writer(), &[drawn], 60).await.unwrap();
+            let class = row(&school, OWN_CLASS).await;
+            (replaced, class.join_code.unwrap().expose().to_owned(), class.join_code_draws)
+        };
+        assert_eq!(draw("AAAAAAAA", 2).await, (1, "AAAAAAAA".to_owned(), 1));
+        assert_eq!(draw("BBBBBBBB", 1).await, (0, "AAAAAAAA".to_owned(), 1));
+        assert_eq!(draw("AAAAAAAA", 2).await, (0, "AAAAAAAA".to_owned(), 1), "made twice, it counts once");
+        assert_eq!(draw("CCCCCCCC", 3).await, (1, "CCCCCCCC".to_owned(), 2));
+    }
+
+    async fn what_is_drawn_after_the_clock_was_set_back_takes_its_place(kind: Kind) {
+        let school = School::found(kind).await;
+        let token = school.token(TEACHER).await;
+        school.draw(&token).await;
+        school.clock.advance(-TimeDelta::minutes(2));
+        for draws in 1..4 {
+            let code = school.draw(&token).await;
+            let class = row(&school, OWN_CLASS).await;
+            assert_eq!((class.join_code, class.join_code_draws), (Some(code), draws));
+        }
     }
 }

@@ -299,6 +299,29 @@ async def pg_late(trial, postgres):
             await asyncio.sleep(0.5)
 
 
+@scenario("pg-stuck", 35, {"503", "proxy"})
+async def pg_stuck(trial, postgres):
+    """Half of PostgreSQL's backends stand still for longer than anybody waits, and then do what they were told."""
+    await trial.cluster(postgres)
+    async with trial.fault():
+        for _ in range(2):
+            backends = await asyncio.to_thread(postgres.backends, trial.name)
+            stopped = random.sample(backends, len(backends) // 2)
+            send(signal.SIGSTOP, stopped)
+            try:
+                # Those who were refused after six seconds draw again over the other half.
+                await asyncio.sleep(9)
+                trial.load.paused = True
+                await asyncio.sleep(0.5)
+            finally:
+                send(signal.SIGCONT, stopped)
+            await asyncio.sleep(0.5)
+            await trial.load.read_busy_classes()
+            trial.load.paused = False
+            await asyncio.sleep(0.5)
+    trial.require(trial.load.tally.count("503") > 0, "nobody was told that the database stood still")
+
+
 @scenario("slow", 25, {"503", "proxy"})
 async def slow(trial, postgres):
     """Another session holds a lock on the classes for twelve seconds, longer than a statement may take."""

@@ -1,8 +1,9 @@
 """What was asked and what was answered, and whether the two can both be true.
 
 Every request has the instant at which its sending began, and the one at which its answer had been read. A request
-without an answer, or with a 5xx, is *in doubt*: it may have been carried out, then or later. Nothing else is unclear,
-and so a history convicts the server if no order of events explains it.
+without an answer, or with a 5xx, is *in doubt*: it may have been carried out, then or later. But a draw that was answered
+503 takes the place of none that was sent after that. Nothing else is unclear, and so a history convicts the server if no
+order of events explains it.
 """
 
 import bisect
@@ -15,11 +16,15 @@ NEVER = math.inf
 
 @dataclass(slots=True, eq=False)
 class Draw:
-    """A draw of a class's join code. In doubt it has no code, and no answer."""
+    """A draw of a class's join code. In doubt it has no code, and no answer but perhaps that it was refused."""
 
     sent: float
     answered: float = NEVER
     code: str | None = None
+    refused: float = NEVER
+
+    def refuse(self, at):
+        self.refused = at
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +82,7 @@ class ClassHistory:
 
     def judge(self, verdict):
         known = sorted((draw for draw in self.draws if draw.code), key=lambda draw: draw.answered)
-        doubtful = sorted(draw.sent for draw in self.draws if not draw.code)
+        doubtful = sorted((draw for draw in self.draws if not draw.code), key=lambda draw: draw.sent)
         answered = [draw.answered for draw in known]
         newest_sent = list(itertools.accumulate((draw.sent for draw in known), max))
         by_code = {draw.code: draw for draw in known}
@@ -90,11 +95,13 @@ class ClassHistory:
         # A code that nobody was told belongs to a draw in doubt, and was in place when it was first seen.
         first_seen = {}
         for read in sorted(self.reads, key=lambda read: read.answered):
-            if read.code and read.code not in by_code:
-                first_seen.setdefault(read.code, read.answered)
-        for place, seen in enumerate(sorted(first_seen.values())):
-            if bisect.bisect_left(doubtful, seen) <= place:
-                verdict.lost.append("a class has a code that nobody drew")
+            if read.code and read.code not in by_code and read.code not in first_seen:
+                first_seen[read.code] = read.answered
+                place = bisect.bisect_left(doubtful, read.answered, key=lambda draw: draw.sent)
+                if place < len(first_seen):
+                    verdict.lost.append("a class has a code that nobody drew")
+                elif all(overtaken(draw.refused, read.sent) for draw in doubtful[:place]):
+                    verdict.lost.append("a draw that had been refused took the place of a newer one")
 
         for read in self.reads:
             if read.code is None:

@@ -144,8 +144,9 @@ class Load:
         self.tasks = []
         self.paused = self.stopping = False
 
-    async def ask(self, connection, operation, method, path, token=None, body=None, **options):
-        """One request: its answer if it is one that the operation may give, `None` if it failed or is in doubt.
+    async def ask(self, connection, operation, method, path, token=None, body=None, refused=None, **options):
+        """One request: its answer if it is one that the operation may give, `None` if it failed or is in doubt. `refused`
+        is told when the server had said that it was not carried out.
 
         Raises `NotSent` if it was not carried out for certain."""
         tally = self.tally
@@ -171,6 +172,8 @@ class Load:
             tally.failures.append(Failure("503", answer.sent, answer.answered))
             if not answer.headers.get("retry-after", "").isdigit():
                 tally.wrong.append(f"{operation}: 503 without Retry-After")
+            if refused:
+                refused(answer.answered)
             return None
         if answer.status in (502, 503, 504) and content is None:
             tally.failures.append(Failure("proxy", answer.sent, answer.answered))
@@ -194,7 +197,8 @@ class Load:
         history.draws.append(draw)
         token = self.tokens[self.school.owners[class_id]]
         try:
-            answer = await self.ask(connection, "draw", "POST", f"/classes/{class_id}/join-code", token)
+            path = f"/classes/{class_id}/join-code"
+            answer = await self.ask(connection, "draw", "POST", path, token, refused=draw.refuse)
         except NotSent:
             history.draws.remove(draw)
             return None

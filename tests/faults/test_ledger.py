@@ -2,7 +2,7 @@
 
 import unittest
 
-from ledger import Draw, Join, Ledger, Read, Ticket
+from ledger import NEVER, Draw, Join, Ledger, Read, Ticket
 
 
 class Judging(unittest.TestCase):
@@ -14,8 +14,8 @@ class Judging(unittest.TestCase):
         self.history.draws.append(Draw(sent, answered, code))
         return self.history.draws[-1]
 
-    def doubt(self, sent):
-        self.history.draws.append(Draw(sent))
+    def doubt(self, sent, refused=NEVER):
+        self.history.draws.append(Draw(sent, refused=refused))
 
     def read(self, sent, answered, code):
         self.history.reads.append(Read(sent, answered, code))
@@ -82,6 +82,25 @@ class Judging(unittest.TestCase):
         self.draw(3, 4, "A")
         self.read(5, 6, "X")
         self.assertEqual(self.verdict(), (1, 0, 0))
+
+    def test_a_draw_that_was_refused_takes_the_place_of_none_that_was_sent_later(self):
+        self.doubt(0, refused=1)
+        self.draw(2, 3, "A")
+        self.read(4, 5, "X")
+        self.assertEqual(self.verdict(), (1, 0, 0))
+
+    def test_a_draw_that_was_refused_may_take_the_place_of_one_that_was_sent_before(self):
+        self.doubt(0, refused=2)
+        self.draw(1, 3, "A")
+        self.read(4, 5, "X")
+        self.assertEqual(self.verdict(), (0, 0, 0))
+
+    def test_a_code_may_be_of_any_draw_in_doubt(self):
+        self.doubt(0, refused=1)
+        self.doubt(0)
+        self.draw(2, 3, "A")
+        self.read(4, 5, "X")
+        self.assertEqual(self.verdict(), (0, 0, 0))
 
     def test_one_code_for_two_draws_is_doubled(self):
         self.draw(0, 1, "A")

@@ -95,6 +95,7 @@ impl From<class::Model> for Class {
             join_code_expires_at: _,
             join_code_draws: _,
             join_code_draws_since: _,
+            join_code_turn: _,
             created_at,
             updated_at,
         } = class;

@@ -1,4 +1,4 @@
-//! A way to PostgreSQL that loses answers.
+//! A way to PostgreSQL that loses answers, and on which statements are late.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,22 +6,38 @@ use homeroom::store::Location;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 use url::Url;
 
 /// Stands between a server and PostgreSQL. When it is told to, it has one statement done and then cuts the connection,
-/// so that the one who made it never hears of it.
+/// so that the one who made it never hears of it; or keeps one back, and has it done when nobody waits for it any more.
 pub struct Proxy {
     /// PostgreSQL, by this way.
     pub location: Location,
     marks: Arc<Mutex<Marks>>,
+    late: watch::Sender<Late>,
 }
 
 #[derive(Default)]
 struct Marks {
-    /// The words of the statement whose answer is to be lost.
-    armed: Option<&'static str>,
+    /// The words of the statement to which something is to happen, and what.
+    armed: Option<(&'static str, Fate)>,
     lost: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    AnswerLost,
+    Late,
+}
+
+/// How a statement fares that is kept back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Late {
+    Waiting,
+    Released,
+    Done,
 }
 
 impl Proxy {
@@ -34,24 +50,37 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         url.set_port(Some(port)).unwrap();
         let marks = Arc::new(Mutex::new(Marks::default()));
-        let shared = marks.clone();
+        let late = watch::Sender::new(Late::Waiting);
+        let shared = (marks.clone(), late.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, marks) = (server.clone(), shared.clone());
+                let (server, (marks, late)) = (server.clone(), shared.clone());
                 tokio::spawn(async move {
                     // Either end may close.
-                    _ = carry(client, TcpStream::connect(server).await.unwrap(), &marks).await;
+                    _ = carry(client, TcpStream::connect(server).await.unwrap(), &marks, &late).await;
                 });
             }
         });
         // Without its memory of statements, the driver sends the words of each, and we know them.
         url.query_pairs_mut().append_pair("statement-cache-capacity", "0");
-        Self { location: url.as_str().parse().unwrap(), marks }
+        Self { location: url.as_str().parse().unwrap(), marks, late }
     }
 
     /// Loses the answer to the next statement with these words.
     pub fn lose_answer_to(&self, words: &'static str) {
-        self.marks.lock().unwrap().armed = Some(words);
+        self.marks.lock().unwrap().armed = Some((words, Fate::AnswerLost));
+    }
+
+    /// Keeps the next statement with these words back.
+    pub fn keep_back(&self, words: &'static str) {
+        self.late.send_replace(Late::Waiting);
+        self.marks.lock().unwrap().armed = Some((words, Fate::Late));
+    }
+
+    /// Has the statement done that was kept back, and waits until it is.
+    pub async fn release(&self) {
+        self.late.send_replace(Late::Released);
+        self.late.subscribe().wait_for(|late| *late == Late::Done).await.unwrap();
     }
 
     /// How many answers were lost.
@@ -60,10 +89,15 @@ impl Proxy {
     }
 }
 
-async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks>) -> std::io::Result<()> {
+async fn carry(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    marks: &Mutex<Marks>,
+    late: &watch::Sender<Late>,
+) -> std::io::Result<()> {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     // Once the statement was sent, it is prepared by one answer and done by the second.
-    let mut left: Option<u8> = None;
+    let mut left: Option<(u8, Fate)> = None;
     loop {
         tokio::select! {
             read = client.read(&mut asked) => {
@@ -71,9 +105,11 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks
                 if asked.is_empty() {
                     return Ok(());
                 }
-                if let Some(words) = take_if_in(marks, asked) {
+                if let Some((words, fate)) = take_if_in(marks, asked) {
                     // What is not prepared is done at once: the simple query of a commit.
-                    left = Some(if words == "COMMIT" { 1 } else { 2 });
+                    left = Some((if words == "COMMIT" { 1 } else { 2 }, fate));
+                } else if left == Some((1, Fate::Late)) {
+                    late.subscribe().wait_for(|late| *late == Late::Released).await.unwrap();
                 }
                 server.write_all(asked).await?;
             }
@@ -85,20 +121,26 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks
                 // An answer ends with `ReadyForQuery`.
                 let whole = answer.len() >= 6 && answer[answer.len() - 6..answer.len() - 1] == [b'Z', 0, 0, 0, 5];
                 if whole {
-                    left = left.map(|left| left - 1);
+                    left = left.map(|(left, fate)| (left - 1, fate));
                 }
-                if left == Some(0) {
-                    marks.lock().unwrap().lost += 1;
-                    return Ok(());
+                match left {
+                    Some((0, Fate::AnswerLost)) => {
+                        marks.lock().unwrap().lost += 1;
+                        return Ok(());
+                    }
+                    Some((0, Fate::Late)) => {
+                        late.send_replace(Late::Done);
+                        return Ok(());
+                    }
+                    _ => client.write_all(answer).await?,
                 }
-                client.write_all(answer).await?;
             }
         }
     }
 }
 
-/// The words that the connection is to be cut after, if they are in `asked`.
-fn take_if_in(marks: &Mutex<Marks>, asked: &[u8]) -> Option<&'static str> {
+/// What is armed, if its words are in `asked`.
+fn take_if_in(marks: &Mutex<Marks>, asked: &[u8]) -> Option<(&'static str, Fate)> {
     let text = String::from_utf8_lossy(asked);
-    marks.lock().unwrap().armed.take_if(|words| text.contains(*words))
+    marks.lock().unwrap().armed.take_if(|(words, _)| text.contains(*words))
 }
