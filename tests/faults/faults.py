@@ -299,18 +299,18 @@ async def pg_late(trial, postgres):
             await asyncio.sleep(0.5)
 
 
-@scenario("pg-stuck", 35, {"503", "proxy"})
+@scenario("pg-stuck", 40, {"503", "proxy"})
 async def pg_stuck(trial, postgres):
-    """Half of PostgreSQL's backends stand still for longer than anybody waits, and then do what they were told."""
+    """Most of PostgreSQL's backends stand still for longer than anybody waits, and do late what they were told."""
     await trial.cluster(postgres)
     async with trial.fault():
         for _ in range(2):
             backends = await asyncio.to_thread(postgres.backends, trial.name)
-            stopped = random.sample(backends, len(backends) // 2)
+            stopped = random.sample(backends, 3 * len(backends) // 4)
             send(signal.SIGSTOP, stopped)
             try:
-                # Those who were refused after six seconds draw again over the other half.
-                await asyncio.sleep(9)
+                # Whoever was refused after six seconds draws again, and another backend does it.
+                await asyncio.sleep(12)
                 trial.load.paused = True
                 await asyncio.sleep(0.5)
             finally:
