@@ -13,13 +13,13 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::DbErr;
 use tokio::{
     sync::{Notify, oneshot},
     time::timeout_at,
 };
 
-use super::Kind;
+use super::failure::{self, Kind};
 use crate::metric;
 
 /// The most requests in one batch: by then the commit is a small part of the work, and whoever comes next has not
@@ -285,17 +285,7 @@ fn refuse<A>(answers: impl IntoIterator<Item = oneshot::Sender<Result<A, BatchEr
 /// Whether a single request of a batch may be to blame, so that the others are worth another statement each. A database
 /// that is away fails them all.
 fn may_be_of_one(error: &DbErr) -> bool {
-    is_conflict(error) || super::kind(error) != Kind::Unavailable
-}
-
-/// Whether somebody else's change was in the way: PostgreSQL's class 40 (serialization failure, deadlock).
-fn is_conflict(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(driver)) | DbErr::Query(RuntimeErr::SqlxError(driver))) = error
-    else {
-        return false;
-    };
-    let sqlx::Error::Database(database) = driver.as_ref() else { return false };
-    database.code().is_some_and(|code| code.len() == 5 && code.starts_with("40"))
+    failure::is_conflict(error) || failure::kind(error) != Kind::Unavailable
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Telling the failures of a database apart: what a room needs to know of one, and whether to try again.
 
+use std::borrow::Cow;
+
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 
 /// What kind of failure a statement met, as far as rooms need to tell.
@@ -23,6 +25,26 @@ pub fn kind(error: &DbErr) -> Kind {
         Some(SqlErr::ForeignKeyConstraintViolation(_)) => Kind::Dangling,
         _ => Failure::of(error).map_or(Kind::Broken, |_| Kind::Unavailable),
     }
+}
+
+/// Whether somebody held a row for longer than a statement may wait for it (PostgreSQL's `lock_not_available`).
+pub fn is_held(error: &DbErr) -> bool {
+    sqlstate(error).is_some_and(|code| code == "55P03")
+}
+
+/// Whether somebody else's change was in the way (PostgreSQL's class 40: serialization failure, deadlock).
+pub(super) fn is_conflict(error: &DbErr) -> bool {
+    sqlstate(error).is_some_and(|code| code.starts_with("40"))
+}
+
+/// PostgreSQL's code of an error. SQLite's are never of five characters.
+fn sqlstate(error: &DbErr) -> Option<Cow<'_, str>> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(driver)) | DbErr::Query(RuntimeErr::SqlxError(driver))) = error
+    else {
+        return None;
+    };
+    let sqlx::Error::Database(database) = driver.as_ref() else { return None };
+    database.code().filter(|code| code.len() == 5)
 }
 
 /// A failure that passes, and what became of the statement that met it.

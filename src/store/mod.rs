@@ -27,9 +27,11 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 
+use tokio::time::sleep;
+
 pub use self::{
     access::Access,
-    failure::{Kind, kind},
+    failure::{Kind, is_held, kind},
     location::{InvalidLocation, Location},
     pool::Pool,
 };
@@ -55,6 +57,12 @@ const WAITING: usize = 1024;
 
 /// The number of PostgreSQL's advisory lock that a migrating node holds: "homeroom" in ASCII.
 const MIGRATION_LOCK: i64 = 0x686f_6d65_726f_6f6d;
+
+/// How long a step waits for a table that somebody works on, in milliseconds: less than the nodes of the version before
+/// wait behind it.
+const MIGRATION_PATIENCE: u32 = 2_000;
+/// After how long it tries again. Meanwhile those nodes go on.
+const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
 
 /// A connected database.
 #[derive(Clone)]
@@ -104,24 +112,36 @@ impl Store {
 
     /// Applies the schema's steps that are not there yet: all of them or none, and one node at a time.
     pub async fn migrate(&self) -> Result<(), DbErr> {
-        let transaction = if self.pool.get_database_backend() == DbBackend::Sqlite {
-            self.begin().await?
-        } else {
-            // Who has waited for the lock must see what the one before has done, which a transaction that is serialized
-            // would not: it sees what was there when it began to wait. And the wait is as long as it is.
-            let isolation_level = Some(IsolationLevel::ReadCommitted);
-            let options = TransactionOptions { isolation_level, ..Default::default() };
-            let transaction = self.pool.begin_with_options(options).await?;
-            transaction
-                .execute_unprepared(&format!(
-                    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
-                     SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
-                ))
-                .await?;
-            transaction
-        };
-        Migrator::up(&transaction, None).await?;
-        transaction.commit().await
+        if self.pool.get_database_backend() == DbBackend::Sqlite {
+            return apply(self.begin().await?).await;
+        }
+        loop {
+            match apply(self.begin_migration().await?).await {
+                Err(error) if is_held(&error) => {
+                    tracing::warn!(
+                        "the schema's steps wait for somebody who works on a table, as a dump does"
+                    );
+                    sleep(MIGRATION_PAUSE).await;
+                }
+                applied => return applied,
+            }
+        }
+    }
+
+    async fn begin_migration(&self) -> Result<DatabaseTransaction, DbErr> {
+        // Who has waited for the lock must see what the one before has done, which a transaction that is serialized
+        // would not: it sees what was there when it began to wait. And the wait is as long as it is.
+        let isolation_level = Some(IsolationLevel::ReadCommitted);
+        let options = TransactionOptions { isolation_level, ..Default::default() };
+        let transaction = self.pool.begin_with_options(options).await?;
+        // But whoever waits for a table keeps all others from it that come after.
+        transaction
+            .execute_unprepared(&format!(
+                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
+                 SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); SET LOCAL lock_timeout = {MIGRATION_PATIENCE}"
+            ))
+            .await?;
+        Ok(transaction)
     }
 
     /// For what is looked up.
@@ -168,4 +188,9 @@ impl Store {
             None => self.reader.ping(PING).await,
         }
     }
+}
+
+async fn apply(transaction: DatabaseTransaction) -> Result<(), DbErr> {
+    Migrator::up(&transaction, None).await?;
+    transaction.commit().await
 }

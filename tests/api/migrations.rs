@@ -1,6 +1,6 @@
 //! The schema's steps: each only adds, so that a node of the version before runs on beside a new one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use homeroom::store::Store;
 use migration::{Migrator, MigratorTrait, SchemaManager};
@@ -222,4 +222,44 @@ both! {
         let code = server.draw(&teacher).await;
         assert_eq!(server.join(&student, &code).await, 201);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
+    let (_directory, store) = fresh(Kind::Postgres).await;
+    store.migrate().await.unwrap();
+    // As the version before the newest step left it.
+    for statement in [
+        "ALTER TABLE classes DROP COLUMN join_code_turn",
+        "DELETE FROM seaql_migrations WHERE version = 'm20261126_000005_join_code_turn'",
+    ] {
+        store.writer().execute_unprepared(statement).await.unwrap();
+    }
+    let dump = store.begin().await.unwrap();
+    dump.execute_unprepared("LOCK TABLE classes IN ACCESS SHARE MODE").await.unwrap();
+    let migrating = tokio::spawn({
+        let store = store.clone();
+        async move { store.migrate().await }
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waits = Statement::from_string(DbBackend::Postgres, waits);
+    let mut waited = 0;
+    while waited < 3 {
+        let row = store.reader().query_one_raw(waits.clone()).await.unwrap().unwrap();
+        if row.try_get_by_index::<i64>(0).unwrap() > 0 {
+            waited += 1;
+            // A node of the version before, which gives up after three seconds.
+            store.writer().execute_unprepared("UPDATE classes SET is_active = is_active").await.unwrap();
+        } else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    assert!(!migrating.is_finished());
+    dump.rollback().await.unwrap();
+    migrating.await.unwrap().unwrap();
+    store
+        .reader()
+        .query_all_raw(Statement::from_string(DbBackend::Postgres, "SELECT join_code_turn FROM classes"))
+        .await
+        .unwrap();
 }

@@ -24,7 +24,7 @@ impl Statement for Arc<Notes> {
             return Err(DbErr::Custom("broken".to_owned()));
         }
         if batch.contains(&"away") {
-            return Err(DbErr::Conn(RuntimeErr::Internal("away".to_owned())));
+            return Err(DbErr::Conn(sea_orm::RuntimeErr::Internal("away".to_owned())));
         }
         let answer = |request: &&'static str| {
             (*request != "alone" || batch.len() == 1).then(|| format!("{request} of {}", batch.len()))
