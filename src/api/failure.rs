@@ -187,7 +187,7 @@ impl<C: Envelope> Failure<C> {
 }
 
 /// How long a client should wait for a database that is busy or away, in seconds.
-const STORE_RETRY: u64 = 2;
+pub const STORE_RETRY: u64 = 2;
 
 impl<C: Envelope> From<DbErr> for Failure<C> {
     fn from(error: DbErr) -> Self {

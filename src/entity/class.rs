@@ -1,7 +1,11 @@
 //! Classes, each with at most one join code: a new one takes the old one's place in the same column.
 
 use chrono::TimeDelta;
-use sea_orm::{DbBackend, QueryOrder, Statement, entity::prelude::*};
+use sea_orm::{
+    DbBackend, QueryOrder, QuerySelect, QueryTrait, Statement,
+    entity::prelude::*,
+    sea_query::{LockBehavior, LockType},
+};
 
 use super::Unique;
 use crate::domain::{class_name::ClassName, join_code::JoinCode};
@@ -131,6 +135,18 @@ impl Entity {
              AND ({limit} = 0 OR {counted} + drawn.draws <= {limit})"
         );
         Ok(db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected())
+    }
+
+    /// Which of these classes somebody holds at this moment, whose change is under way. On PostgreSQL only: SQLite holds
+    /// no rows.
+    pub async fn find_held(
+        db: &impl ConnectionTrait,
+        ids: impl IntoIterator<Item = Uuid>,
+    ) -> Result<Vec<Uuid>, DbErr> {
+        let asked = Self::find().select_only().column(Column::Id).filter(Column::Id.is_in(ids));
+        let mut free = asked.clone().into_query();
+        free.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        asked.filter(Column::Id.not_in_subquery(free)).into_tuple().all(db).await
     }
 
     /// The classes of these ids, as far as there are any.

@@ -9,12 +9,12 @@ use homeroom::{
     store::Store,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, Statement};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::support::{
-    APP, Kind, OWN_CLASS, PASSWORD, STUDENT, TEACHER, both, exchange_body,
+    APP, COLLEAGUE, Kind, OTHER_CLASS, OWN_CLASS, PASSWORD, STUDENT, TEACHER, both, exchange_body,
     process::{Server, Site, heard},
     proxy::Proxy,
     sign_in_body,
@@ -159,6 +159,39 @@ both! {
         holder.rollback().await.unwrap();
         assert_eq!(try_draw(&server, &teacher).await, 200);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_class_that_somebody_holds_keeps_no_other_from_its_join_code() {
+    let site = Site::new(Kind::Postgres).await;
+    let server = Arc::new(site.listen("demo").await);
+    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
+    let colleague = server.token(&server.code(COLLEAGUE, PASSWORD, false).await).await;
+    let store = Store::connect(&site.location).await.unwrap();
+    let holder = store.begin().await.unwrap();
+    let held = Statement::from_sql_and_values(
+        DbBackend::Postgres,
+        "SELECT id FROM classes WHERE id = $1 FOR UPDATE",
+        [OWN_CLASS.into()],
+    );
+    assert_eq!(holder.query_all_raw(held).await.unwrap().len(), 1);
+    for round in 0..3 {
+        let drawing: Vec<_> = (0..16)
+            .map(|number| {
+                let (class, token) =
+                    if number % 2 == 0 { (OWN_CLASS, &teacher) } else { (OTHER_CLASS, &colleague) };
+                let draw = server.post(&format!("/classes/{class}/join-code")).bearer_auth(token);
+                (class, tokio::spawn(heard(draw)))
+            })
+            .collect();
+        for (class, task) in drawing {
+            let expected = if class == OWN_CLASS { 503 } else { 200 };
+            assert_eq!(task.await.unwrap().0, expected, "{round}");
+        }
+    }
+    holder.rollback().await.unwrap();
+    assert_eq!(try_draw(&server, &teacher).await, 200);
+    server.draw(&teacher).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

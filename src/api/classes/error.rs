@@ -8,7 +8,7 @@ use super::schema::Instant;
 use crate::{
     api::{
         constants::{Always, FailureStatus},
-        failure::{Challenge, Envelope, Failure},
+        failure::{Challenge, Envelope, Failure, STORE_RETRY},
         operation::Documented,
     },
     classroom::{classes::ReadError, enrolment::JoinError, join_codes::DrawError},
@@ -178,6 +178,7 @@ impl From<DrawError> for Failure<ErrorCode> {
             DrawError::TooOften { retry_after_seconds } => {
                 Self { retry_after: Some(retry_after_seconds), ..Self::documented(TOO_MANY_REQUESTS) }
             }
+            DrawError::Held => Self::unavailable(STORE_RETRY, Some(error.into())),
             DrawError::Exhausted => Self::internal(error),
             DrawError::Unwritten(error) => error.into(),
         }

@@ -1,20 +1,18 @@
 //! Drawing join codes.
 
-use std::collections::{BTreeMap, HashMap};
+mod draws;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use sea_orm::DbErr;
 use uuid::Uuid;
 
+pub(super) use self::draws::Draws;
+use self::draws::Outcome;
 use super::Classroom;
 use crate::{
     domain::join_code::JoinCode,
-    entity::class::{self, Replacement},
+    entity::class::Replacement,
     metric,
-    store::{
-        self, Store,
-        batch::{BatchError, Statement},
-    },
+    store::{self, batch::BatchError},
 };
 
 /// How often a code that another class has is drawn again. With 2^40 codes and a million classes, one draw in a
@@ -45,6 +43,9 @@ pub enum DrawError {
         /// When the minute is over, in whole seconds, at least one.
         retry_after_seconds: u64,
     },
+    /// Somebody else's change of the class has been under way for long.
+    #[error("the class is held by somebody else")]
+    Held,
     /// Every code that was drawn is another class's.
     #[error("no join code was free in {DRAWS} draws")]
     Exhausted,
@@ -86,6 +87,7 @@ impl Classroom {
                     metrics::counter!(metric::THROTTLED, "kind" => "draw").increment(1);
                     return Err(DrawError::TooOften { retry_after_seconds });
                 }
+                Ok(Outcome::Held) => return Err(DrawError::Held),
                 Err(BatchError::Failed(error)) if store::kind(&error) == store::Kind::Taken => {
                     clashes += 1;
                     if clashes == DRAWS {
@@ -96,103 +98,5 @@ impl Classroom {
                 Err(error) => return Err(error.into()),
             }
         }
-    }
-}
-
-/// Draws, as they are written.
-pub(super) struct Draws {
-    store: Store,
-    /// How many a class has in a minute; 0 is no limit.
-    limit: u32,
-}
-
-/// What came of a draw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The code was the class's. It is still, unless another one was drawn since.
-    Replaced,
-    /// The class has a code whose turn was as late or later: it was drawn since, or on a node whose clock is ahead, or
-    /// before the clock was set back.
-    Overtaken {
-        by: i64,
-    },
-    NoSuchClass,
-    NotOwner,
-    TooOften {
-        retry_after_seconds: u64,
-    },
-}
-
-impl Draws {
-    pub(super) fn new(store: Store, limit: u32) -> Self {
-        Self { store, limit }
-    }
-
-    /// The classes of these ids, as far as there are any.
-    async fn look_up(&self, ids: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, class::Model>, DbErr> {
-        let classes = class::Entity::find_by_ids(self.store.reader(), ids).await?;
-        Ok(classes.into_iter().map(|class| (class.id, class)).collect())
-    }
-
-    /// What came of a draw, told by its class as it is after the batch, in which `last` stands for it and `before` of its
-    /// kind came first. Nothing, if the draw may have been made, or could be: another node may have drawn since.
-    fn outcome(
-        &self,
-        draw: &Replacement,
-        before: i64,
-        last: &Replacement,
-        class: Option<&class::Model>,
-    ) -> Option<Outcome> {
-        match class {
-            None => Some(Outcome::NoSuchClass),
-            Some(class) if class.owner_id != draw.owner_id => Some(Outcome::NotOwner),
-            Some(class) if class.join_code.as_ref() == Some(&last.code) => Some(Outcome::Replaced),
-            Some(class) if class.join_code_turn >= last.turn => {
-                Some(Outcome::Overtaken { by: class.join_code_turn })
-            }
-            Some(class) if before < class.draws_left(self.limit, draw.now) => None,
-            Some(class) => {
-                Some(Outcome::TooOften { retry_after_seconds: class.seconds_to_next_draw(draw.now) })
-            }
-        }
-    }
-}
-
-impl Statement for Draws {
-    type Request = Replacement;
-    type Answer = Outcome;
-
-    /// Of the draws for one class one alone is written, the latest, and stands for all of them: the others were replaced
-    /// at once. Only when fewer rows were changed than were to be, classes are looked up, to say which and why: rows that
-    /// are answered for each change cost as much as the changes.
-    async fn write(&self, batch: &[Replacement]) -> Result<Vec<Option<Outcome>>, DbErr> {
-        // Two who say that they own a class do not get into each other's way: one of them does not.
-        let mut latest = BTreeMap::<(Uuid, Uuid), Replacement>::new();
-        let mut places = Vec::with_capacity(batch.len());
-        for draw in batch {
-            let key = (draw.id, draw.owner_id);
-            let (before, turn) =
-                latest.get(&key).map_or((0, i64::MIN), |earlier| (earlier.draws, earlier.turn));
-            places.push((key, before));
-            let (draws, turn) = (before + draw.draws, turn.max(draw.turn));
-            latest.insert(key, Replacement { draws, turn, ..draw.clone() });
-        }
-        let rows: Vec<_> = latest.values().cloned().collect();
-        let changed = class::Entity::replace_join_codes(self.store.idempotent(), &rows, self.limit).await?;
-        if changed == rows.len() as u64 {
-            return Ok(vec![Some(Outcome::Replaced); batch.len()]);
-        }
-        let classes = match self.look_up(latest.keys().map(|(class, _)| *class)).await {
-            Ok(classes) => classes,
-            Err(error) if batch.len() == 1 => return Err(error),
-            // What was changed is written already. All are tried again, each by itself: none was answered yet.
-            Err(_) => return Ok(vec![None; batch.len()]),
-        };
-        let outcome = |(draw, (key, before))| {
-            let outcome = self.outcome(draw, before, &latest[&key], classes.get(&key.0));
-            // By itself there is nothing else that it can have been refused for.
-            outcome.or((batch.len() == 1).then_some(Outcome::TooOften { retry_after_seconds: 1 }))
-        };
-        Ok(batch.iter().zip(places).map(outcome).collect())
     }
 }

@@ -1,0 +1,166 @@
+//! Draws for classes, written together.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+};
+
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+use crate::{
+    entity::class::{self, Replacement},
+    store::{self, Store, batch::Statement},
+};
+
+/// Draws, as they are written.
+pub struct Draws {
+    store: Store,
+    /// How many a class has in a minute; 0 is no limit.
+    limit: u32,
+    /// Classes that somebody held for long when a code was last drawn for them.
+    held: Mutex<HashSet<Uuid>>,
+}
+
+/// What came of a draw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The code was the class's. It is still, unless another one was drawn since.
+    Replaced,
+    /// The class has a code whose turn was as late or later: it was drawn since, or on a node whose clock is ahead, or
+    /// before the clock was set back.
+    Overtaken {
+        by: i64,
+    },
+    NoSuchClass,
+    NotOwner,
+    TooOften {
+        retry_after_seconds: u64,
+    },
+    /// Somebody holds the class, and nothing was written.
+    Held,
+}
+
+impl Draws {
+    pub fn new(store: Store, limit: u32) -> Self {
+        Self { store, limit, held: Mutex::default() }
+    }
+
+    /// Which of these classes somebody holds. It is remembered, so that the next batch with one of them does not wait for
+    /// it as long as this one did.
+    async fn find_held(&self, classes: &BTreeSet<Uuid>) -> Result<HashSet<Uuid>, DbErr> {
+        let held = class::Entity::find_held(self.store.writer(), classes.iter().copied()).await?;
+        let held: HashSet<_> = held.into_iter().collect();
+        let mut remembered = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        remembered.retain(|class| !classes.contains(class));
+        remembered.extend(&held);
+        Ok(held)
+    }
+
+    /// Those of these classes that were held.
+    fn remembered(&self, classes: &BTreeSet<Uuid>) -> BTreeSet<Uuid> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.is_empty() {
+            BTreeSet::new()
+        } else {
+            classes.iter().filter(|class| held.contains(class)).copied().collect()
+        }
+    }
+
+    /// The classes of these ids, as far as there are any.
+    async fn look_up(&self, ids: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, class::Model>, DbErr> {
+        let classes = class::Entity::find_by_ids(self.store.reader(), ids).await?;
+        Ok(classes.into_iter().map(|class| (class.id, class)).collect())
+    }
+
+    /// What came of a draw, told by its class as it is after the batch, in which `last` stands for it and `before` of its
+    /// kind came first. Nothing, if the draw may have been made, or could be: another node may have drawn since.
+    fn outcome(
+        &self,
+        draw: &Replacement,
+        before: i64,
+        last: &Replacement,
+        class: Option<&class::Model>,
+    ) -> Option<Outcome> {
+        match class {
+            None => Some(Outcome::NoSuchClass),
+            Some(class) if class.owner_id != draw.owner_id => Some(Outcome::NotOwner),
+            Some(class) if class.join_code.as_ref() == Some(&last.code) => Some(Outcome::Replaced),
+            Some(class) if class.join_code_turn >= last.turn => {
+                Some(Outcome::Overtaken { by: class.join_code_turn })
+            }
+            Some(class) if before < class.draws_left(self.limit, draw.now) => None,
+            Some(class) => {
+                Some(Outcome::TooOften { retry_after_seconds: class.seconds_to_next_draw(draw.now) })
+            }
+        }
+    }
+}
+
+impl Statement for Draws {
+    type Request = Replacement;
+    type Answer = Outcome;
+
+    /// A class that somebody holds keeps its own draws waiting, and no others for long.
+    async fn write(&self, batch: &[Replacement]) -> Result<Vec<Option<Outcome>>, DbErr> {
+        let classes = batch.iter().map(|draw| draw.id).collect();
+        let suspected = self.remembered(&classes);
+        let held = if suspected.is_empty() { HashSet::new() } else { self.find_held(&suspected).await? };
+        let written = self.write_but(&held, batch).await;
+        if !written.as_ref().is_err_and(store::is_held) {
+            return written;
+        }
+        let held = self.find_held(&classes).await?;
+        if held.is_empty() { written } else { self.write_but(&held, batch).await }
+    }
+}
+
+impl Draws {
+    /// Writes the draws for classes that are not `held`.
+    ///
+    /// Of the draws for one class one alone is written, the latest, and stands for all of them: the others were replaced
+    /// at once. Only when fewer rows were changed than were to be, classes are looked up, to say which and why: rows that
+    /// are answered for each change cost as much as the changes.
+    async fn write_but(
+        &self,
+        held: &HashSet<Uuid>,
+        batch: &[Replacement],
+    ) -> Result<Vec<Option<Outcome>>, DbErr> {
+        // Two who say that they own a class do not get into each other's way: one of them does not.
+        let mut latest = BTreeMap::<(Uuid, Uuid), Replacement>::new();
+        let mut places = Vec::with_capacity(batch.len());
+        for draw in batch {
+            let key = (draw.id, draw.owner_id);
+            let (before, turn) =
+                latest.get(&key).map_or((0, i64::MIN), |earlier| (earlier.draws, earlier.turn));
+            places.push((key, before));
+            let (draws, turn) = (before + draw.draws, turn.max(draw.turn));
+            latest.insert(key, Replacement { turn, draws, ..draw.clone() });
+        }
+        let rows: Vec<_> = latest.values().filter(|draw| !held.contains(&draw.id)).cloned().collect();
+        if rows.is_empty() {
+            return Ok(vec![Some(Outcome::Held); batch.len()]);
+        }
+        let changed = class::Entity::replace_join_codes(self.store.idempotent(), &rows, self.limit).await?;
+        if changed == rows.len() as u64 {
+            let outcome =
+                |draw: &Replacement| if held.contains(&draw.id) { Outcome::Held } else { Outcome::Replaced };
+            return Ok(batch.iter().map(outcome).map(Some).collect());
+        }
+        let classes = match self.look_up(latest.keys().map(|(class, _)| *class)).await {
+            Ok(classes) => classes,
+            Err(error) if batch.len() == 1 => return Err(error),
+            // What was changed is written already. All are tried again, each by itself: none was answered yet.
+            Err(_) => return Ok(vec![None; batch.len()]),
+        };
+        let outcome = |(draw, (key, before)): (&Replacement, _)| {
+            if held.contains(&draw.id) {
+                return Some(Outcome::Held);
+            }
+            let outcome = self.outcome(draw, before, &latest[&key], classes.get(&key.0));
+            // By itself there is nothing else that it can have been refused for.
+            outcome.or((batch.len() == 1).then_some(Outcome::TooOften { retry_after_seconds: 1 }))
+        };
+        Ok(batch.iter().zip(places).map(outcome).collect())
+    }
+}
