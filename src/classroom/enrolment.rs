@@ -65,13 +65,16 @@ impl Classroom {
         address: Option<IpAddr>,
         now: DateTime<Utc>,
     ) -> Result<enrolment::Model, JoinError> {
-        let attempt = self.settings.throttle.admit(&self.store, student, address, now).await?;
+        let attempt = self.settings.throttle.charge(&self.store, student, address, now).await?;
         let joined = match JoinCode::parse(typed) {
             Ok(code) => self.enrol(&code, student, now).await,
             Err(InvalidJoinCode) => Err(JoinError::NoSuchCode),
         };
-        if let Err(JoinError::NoSuchCode) = joined {
-            attempt.fail(&self.store).await?;
+        match &joined {
+            // Whoever is in does not wait for it.
+            Ok(_) => drop(attempt),
+            Err(JoinError::NoSuchCode) => attempt.fail(&self.store).await?,
+            Err(_) => attempt.give_back().await,
         }
         joined
     }

@@ -13,18 +13,20 @@ use std::{
 };
 
 use sea_orm::{
-    DbBackend, ExprTrait, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    DbBackend, FromQueryResult, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType},
 };
 
 use crate::domain::throttle_key::ThrottleKey;
 
-/// The longest delay after a failure in a row, in milliseconds.
+/// The longest that anybody waits after a failure in a row, in milliseconds.
 pub const LONGEST_DELAY: i64 = 900_000;
 /// How long a count in a row is remembered for each failure in it, in milliseconds: what a spray over many accounts leaves
 /// behind goes soon, and a count that comes near its limit stays.
 const MEMORY: i64 = 7 * 24 * 3_600_000;
+/// When a count in a row is forgotten that is full.
+const FOREVER: i64 = i64::MAX;
 
 /// A count.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -52,7 +54,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 /// One count that an attempt is held against.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Limit {
     /// Which.
     pub key: ThrottleKey,
@@ -75,6 +77,8 @@ pub struct Attempt {
     pub at: i64,
     /// The counts, at least one, in the order in which they are changed everywhere.
     pub limits: Vec<Limit>,
+    /// How many of them it is charged to, from the first on. The others are only asked.
+    pub charged: usize,
     /// How many failures in a row nobody waits for.
     pub free: i64,
 }
@@ -130,8 +134,8 @@ fn numbered(values: usize) -> [String; 4] {
     [1, 2, 3, 4].map(|next| format!("${}", values + next))
 }
 
-/// By how many milliseconds an attempt may be older than the one that opened its window: it is judged as of its arrival,
-/// and may have waited since for as long as any request may, or be on a node whose clock is a little behind.
+/// By how many milliseconds an attempt may be older than the one that opened its window : it is judged as
+/// of its arrival, and may have waited since for as long as any request may, or be on a node whose clock is a little behind.
 const SKEW: i64 = 30_000;
 
 /// Whether the count `row` refuses what it is asked. A time further ahead than the rule can have set it is of a clock
@@ -147,13 +151,12 @@ fn refuses(row: &str, asked: &str) -> String {
 }
 
 impl Entity {
-    /// Charges an attempt to every count that it is held against, if all of them allow it.
+    /// Charges an attempt, if every count that it is held against allows it.
     ///
     /// If one does not, nothing is written. If one was filled in the same moment, it is missing from the answer, and
     /// whoever asked gives the others [back](Self::give_back). A count that is known answers alone.
     pub async fn charge(db: &impl ConnectionTrait, attempt: &Attempt) -> Result<Vec<Charged>, DbErr> {
-        const FOREVER: i64 = i64::MAX;
-        let free = attempt.free;
+        let Attempt { charged, free, .. } = attempt;
         let refused = refuses("held", "other");
         let overtaken = refuses("throttles", "excluded");
         let ended = format!(
@@ -167,7 +170,7 @@ impl Entity {
                  SELECT key, 1, allowed, resumes_at, 0, \
                    CASE WHEN resumes_at > 0 THEN resumes_at ELSE $1 + {MEMORY} END \
                  FROM asked \
-                 WHERE NOT EXISTS ( \
+                 WHERE place < {charged} AND NOT EXISTS ( \
                    SELECT 1 FROM asked AS other JOIN throttles AS held ON held.key = other.key WHERE {refused}) \
                  ORDER BY place \
                  ON CONFLICT (key) DO UPDATE SET \
@@ -251,22 +254,25 @@ impl Entity {
         Statement::from_sql_and_values(backend, sql, values)
     }
 
-    /// Takes a charge back, unless it is of a delay or a window that is over.
+    /// Takes back the charge of an attempt that was made `at` a time, unless it is of a window that is over.
     pub async fn give_back(
         db: &impl ConnectionTrait,
         Charged { key, resumes_at, .. }: &Charged,
+        at: i64,
     ) -> Result<(), DbErr> {
-        // A window goes on; a delay is over with the failure that it was for.
-        let windowed = Expr::col(Column::ForgottenAt).eq(Expr::col(Column::ResumesAt));
-        let resumes_at_then = Expr::case(windowed, Expr::col(Column::ResumesAt)).finally(0_i64);
-        Self::update_many()
-            .col_expr(Column::Failures, Expr::col(Column::Failures).sub(1_i64))
-            .col_expr(Column::ResumesAt, resumes_at_then.into())
-            .filter(Column::Key.eq(key.clone()))
-            .filter(Column::ResumesAt.eq(*resumes_at))
-            .filter(Column::Failures.gt(0))
-            .exec(db)
-            .await?;
+        // A window goes on; a delay is over with the failure that it was for, and stays if it is another one's.
+        let windowed = "forgotten_at = resumes_at";
+        let sql = format!(
+            "UPDATE throttles SET failures = failures - 1, \
+               resumes_at = CASE WHEN resumes_at = $2 AND NOT {windowed} THEN 0 ELSE resumes_at END, \
+               forgotten_at = CASE \
+                 WHEN forgotten_at < {FOREVER} THEN forgotten_at \
+                 WHEN known_until > $3 + {MEMORY} * (failures - 1) THEN known_until \
+                 ELSE $3 + {MEMORY} * (failures - 1) END \
+             WHERE key = $1 AND failures > 0 AND (resumes_at = $2 OR NOT {windowed})"
+        );
+        let values = [key.clone().into(), (*resumes_at).into(), at.into()];
+        db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
         Ok(())
     }
 

@@ -118,11 +118,10 @@ impl Identity {
         let charge = throttle.charge(&self.store, &request.email, request.address, patience, now);
         let charge = Box::pin(charge).await?;
         let admitted = self.admit(place, request, &app, redirect_uri, &charge, now).await;
-        if let Err(error) = &admitted
-            && !matches!(error, SignInError::Credentials)
-        {
-            // It was no guess. If not even this is heard of, the attempt stays charged.
-            let _ = Box::pin(charge.give_back(self.store.writer())).await;
+        match &admitted {
+            Ok(_) | Err(SignInError::Credentials) => charge.keep(),
+            // It was no guess.
+            Err(_) => charge.give_back().await,
         }
         admitted
     }

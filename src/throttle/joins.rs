@@ -1,15 +1,17 @@
 //! Guessing join codes.
 //!
-//! A try is held against the user who makes it and against the network it comes from, and is charged when its code
-//! admits nobody. Past its limit a network refuses users who have failed lately, so that a class behind one address gets
-//! in beside somebody who guesses there.
+//! A try is held against the user who makes it, and charged to them before its code is looked at, so that tries at the
+//! same time cannot outrun the count; it is given back unless the code admits nobody. And it is held against the network it
+//! comes from, which is charged when it has failed. Past its limit a network refuses users who have failed lately, so that
+//! a class behind one address gets in beside somebody who guesses there.
 
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{Refusal, WINDOW, allowed, in_window, refusal, throttled};
+use super::{Refusal, WINDOW, allowed, deposit::Deposit, in_window, refusal};
 use crate::{
     domain::throttle_key::{Network, ThrottleKey},
     entity::throttle::{self, Attempt, Limit},
@@ -34,8 +36,8 @@ impl Limits {
     /// Nothing is counted.
     pub const NONE: Self = Self { user: 0, network: 0 };
 
-    /// A try that `user` is about to make, if it is not refused.
-    pub async fn admit(
+    /// Charges a try that `user` is about to make, or refuses it.
+    pub async fn charge(
         &self,
         store: &Store,
         user: Uuid,
@@ -43,7 +45,7 @@ impl Limits {
         now: DateTime<Utc>,
     ) -> Result<Try, Refusal> {
         if *self == Self::NONE {
-            return Ok(Try(None));
+            return Ok(Try { deposit: None, network: None });
         }
         // The user's own count is kept for the network's sake, if for nothing else.
         let own = Limit {
@@ -54,24 +56,46 @@ impl Limits {
         };
         let network = ThrottleKey::joins_from(Network::of(from));
         let network = in_window(network, i64::MAX, allowed(self.network), now);
-        let limits = std::iter::once(own).chain(network).collect();
-        let attempt = Attempt { at: now.timestamp_millis(), limits, free: i64::MAX };
-        match throttle::Entity::refusal(store.reader(), &attempt).await? {
-            Some(wait) => Err(throttled(KIND, wait)),
-            None => Ok(Try(Some(attempt))),
+        let limits = std::iter::once(own).chain(network.clone()).collect();
+        let at = now.timestamp_millis();
+        let attempt = Attempt { at, limits, charged: 1, free: i64::MAX };
+        let (deposit, attempt) =
+            Deposit::make(attempt, store.replacing().clone(), store.writer().clone()).await?;
+        if deposit.charged().is_empty() {
+            return Err(refusal(store, KIND, &attempt).await);
         }
+        let network = network.map(|limit| Attempt { at, limits: vec![limit], charged: 1, free: i64::MAX });
+        Ok(Try { deposit: Some(deposit), network })
     }
 }
 
-/// A try at a join code. Left alone, it costs nothing.
+/// A try at a join code. Left alone, it is given back.
 #[derive(Debug)]
-pub struct Try(Option<Attempt>);
+#[must_use]
+pub struct Try {
+    /// None if nothing is counted.
+    deposit: Option<Deposit>,
+    /// What the network is charged if the try fails.
+    network: Option<Attempt>,
+}
 
 impl Try {
-    /// The code admits nobody. Whoever made more tries at once than they had is refused here.
-    pub async fn fail(self, store: &Store) -> Result<(), Refusal> {
-        let Some(attempt) = self.0 else { return Ok(()) };
-        let charged = throttle::Entity::charge(store.replacing(), &attempt).await?;
-        if charged.len() == attempt.limits.len() { Ok(()) } else { Err(refusal(store, KIND, &attempt).await) }
+    /// The code admits nobody.
+    pub async fn fail(self, store: &Store) -> Result<(), DbErr> {
+        if let Some(deposit) = self.deposit {
+            deposit.keep();
+        }
+        if let Some(network) = self.network {
+            // If that is full, one more says nothing more.
+            throttle::Entity::charge(store.replacing(), &network).await?;
+        }
+        Ok(())
+    }
+
+    /// The code was no guess, or was never judged.
+    pub async fn give_back(self) {
+        if let Some(deposit) = self.deposit {
+            deposit.give_back().await;
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! has. What is counted, and how an attempt is held against several counts at once, is in
 //! [`entity::throttle`](crate::entity::throttle); here are the rules.
 
+mod deposit;
 pub mod joins;
 pub mod passwords;
 

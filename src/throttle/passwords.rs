@@ -15,15 +15,15 @@
 use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use sea_orm::{DbBackend, Statement};
 
-use super::{Refusal, allowed, in_window, refusal};
+use super::{Refusal, allowed, deposit::Deposit, in_window, refusal};
 use crate::{
     domain::{
         email::Email,
         throttle_key::{Network, ThrottleKey},
     },
-    entity::throttle::{self, Attempt, Charged, Limit},
+    entity::throttle::{self, Attempt, Limit},
     store::Store,
 };
 
@@ -68,19 +68,18 @@ impl Limits {
         let pair = ThrottleKey::pair(email, network);
         let account = ThrottleKey::account(email);
         if *self == Self::NONE {
-            return Ok(Charge { pair, account, charged: Vec::new() });
+            return Ok(Charge { pair, account, deposit: None });
         }
         let attempt = self.attempt(pair.clone(), account.clone(), network, now);
-        let writer = store.replacing().within(patience);
-        let charged = throttle::Entity::charge(&writer, &attempt).await?;
+        let charging = store.replacing().within(patience);
+        let (deposit, attempt) = Deposit::make(attempt, charging, store.writer().clone()).await?;
+        let charged = deposit.charged();
         let known = charged.first().is_some_and(|first| first.known_until > attempt.at);
         let all = if known { 1 } else { attempt.limits.len() };
-        let through = charged.len() >= all && charged.first().is_some_and(|first| first.key == pair);
-        let charge = Charge { pair, account, charged };
-        if through {
-            return Ok(charge);
+        if charged.len() >= all && charged.first().is_some_and(|first| first.key == pair) {
+            return Ok(Charge { pair, account, deposit: Some(deposit) });
         }
-        charge.give_back(store.writer()).await?;
+        deposit.give_back().await;
         Err(refusal(store, KIND, &attempt).await)
     }
 
@@ -101,38 +100,45 @@ impl Limits {
         let from = in_window(from, spray, spray.min(allowed(self.network)), now);
         let part = allowed(self.server_spray.div_ceil(ThrottleKey::SERVER_PARTS.into()));
         let server = in_window(ThrottleKey::server(&pair), part, part, now);
-        let limits = [in_a_row(pair), in_a_row(account)].into_iter().chain(from).chain(server).collect();
-        Attempt { at: now.timestamp_millis(), limits, free: allowed(self.free) }
+        let limits: Vec<_> =
+            [in_a_row(pair), in_a_row(account)].into_iter().chain(from).chain(server).collect();
+        Attempt { at: now.timestamp_millis(), charged: limits.len(), limits, free: allowed(self.free) }
     }
 }
 
-/// What an attempt was charged to. Left alone, it stays charged.
-#[derive(Debug, Clone)]
+/// What an attempt was charged to. Left alone, it is given back.
+#[derive(Debug)]
 #[must_use]
 pub struct Charge {
     pair: ThrottleKey,
     account: ThrottleKey,
-    charged: Vec<Charged>,
+    /// None if nothing is counted.
+    deposit: Option<Deposit>,
 }
 
 impl Charge {
     /// The attempt succeeded: its pair and its account have no failures in a row any more, the pair is known, and network
-    /// and server get this one back. Nothing, if nothing was counted.
+    /// and server get this one back. Nothing, if nothing was counted. Once this is written, it is to be [kept](Self::keep).
     pub fn succeeding(&self, backend: DbBackend, now: DateTime<Utc>) -> Option<Statement> {
-        let Self { pair, account, charged } = self;
+        let Self { pair, account, deposit } = self;
         let known_until = (now + KNOWN).timestamp_millis();
-        let others = charged.iter().filter(|charged| charged.key != *pair && charged.key != *account);
-        (!charged.is_empty()).then(|| {
-            let at = now.timestamp_millis();
-            throttle::Entity::settling(backend, [pair, account], others, at, known_until)
-        })
+        let charged = deposit.as_ref()?.charged().iter();
+        let others = charged.filter(|charged| charged.key != *pair && charged.key != *account);
+        let at = now.timestamp_millis();
+        Some(throttle::Entity::settling(backend, [pair, account], others, at, known_until))
+    }
+
+    /// The attempt was judged.
+    pub fn keep(self) {
+        if let Some(deposit) = self.deposit {
+            deposit.keep();
+        }
     }
 
     /// The attempt was no guess, or was never judged.
-    pub async fn give_back(&self, db: &impl ConnectionTrait) -> Result<(), DbErr> {
-        for charged in &self.charged {
-            throttle::Entity::give_back(db, charged).await?;
+    pub async fn give_back(self) {
+        if let Some(deposit) = self.deposit {
+            deposit.give_back().await;
         }
-        Ok(())
     }
 }

@@ -317,7 +317,7 @@ both! {
     }
 
     async fn a_student_who_joins_64_times_at_once_has_one_place(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let school = Arc::new(School::found_unthrottled(kind).await);
         let code = school.draw(&school.token(TEACHER).await).await;
         for (id, token) in students(&school, 8).await {
             let statuses = at_once(&school, AT_ONCE, |school, _| {
@@ -331,7 +331,7 @@ both! {
     }
 
     async fn two_students_who_join_at_once_have_a_place_each_and_no_second_row_can_be_made(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let school = Arc::new(School::found_unthrottled(kind).await);
         let code = school.draw(&school.token(TEACHER).await).await;
         let students = students(&school, 2).await;
         let statuses = at_once(&school, AT_ONCE, |school, index| {

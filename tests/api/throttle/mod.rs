@@ -52,7 +52,7 @@ impl School {
     /// Fails at an account as many times, from somewhere else each time.
     async fn fail_from_everywhere(&self, limits: Limits, account: &str, times: u32) {
         for number in 0..times {
-            let _ = self.attempt(limits, account, nth(number)).await.unwrap();
+            self.attempt(limits, account, nth(number)).await.unwrap().keep();
         }
     }
 
@@ -60,21 +60,22 @@ impl School {
     async fn spray(&self, limits: Limits, from: IpAddr, times: u32) {
         for number in 0..times {
             let account = format!("{number}@spray.example");
-            let _ = self.attempt(limits, &account, from).await.unwrap();
+            self.attempt(limits, &account, from).await.unwrap().keep();
         }
     }
 
     /// The attempt that was charged succeeds.
-    async fn settle(&self, charge: &Charge) {
+    async fn settle(&self, charge: Charge) {
         let writer = self.store.writer();
         let success = charge.succeeding(writer.get_database_backend(), self.clock.now()).unwrap();
         writer.execute_raw(success).await.unwrap();
+        charge.keep();
     }
 
     /// Signs in, as far as it is counted.
     async fn succeed(&self, limits: Limits, account: &str, from: IpAddr) {
         let charge = self.attempt(limits, account, from).await.unwrap();
-        self.settle(&charge).await;
+        self.settle(charge).await;
     }
 
     /// Everything that is counted.
@@ -85,6 +86,17 @@ impl School {
     /// How many failures there are in all counts together.
     async fn failures(&self) -> i64 {
         self.counts().await.iter().map(|count| count.failures).sum()
+    }
+
+    /// Waits until no more failures are counted than so many: what nobody has judged is given back.
+    async fn until_failures_are(&self, expected: i64) {
+        for _ in 0..1_000 {
+            if self.failures().await == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} failures are counted, and not {expected}", self.failures().await);
     }
 
     /// Sends a password, from an address.

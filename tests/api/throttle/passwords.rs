@@ -8,7 +8,7 @@ use homeroom::{
     domain::label::Label,
     identity::password_hashing,
     throttle::{
-        passwords::{KNOWN, Limits},
+        passwords::{Charge, KNOWN, Limits},
         unlock,
     },
 };
@@ -29,24 +29,24 @@ both! {
         let limits = Limits { network: 0, network_spray: 0, server_spray: 0, ..Limits::DEFAULT };
         let attempt = || school.attempt(limits, TEACHER, ADDRESS);
         for _ in 0..4 {
-            let _ = attempt().await.unwrap();
+            attempt().await.unwrap().keep();
         }
         for failure in 5..100 {
-            let _ = attempt().await.unwrap();
+            attempt().await.unwrap().keep();
             let delay = if failure < 15 { 1 << (failure - 5) } else { 900 };
             assert_eq!(attempt().await.unwrap_err(), delay, "after {failure}");
             school.clock.advance(TimeDelta::seconds(i64::try_from(delay).unwrap()) - TimeDelta::milliseconds(1));
             assert_eq!(attempt().await.unwrap_err(), 1, "after {failure}");
             school.clock.advance(TimeDelta::milliseconds(1));
         }
-        let _ = attempt().await.unwrap();
+        attempt().await.unwrap().keep();
         for _ in 0..3 {
             assert_eq!(attempt().await.unwrap_err(), 900);
             school.clock.advance(TimeDelta::days(1_000));
             school.app.identity.sweep(school.clock.now()).await.unwrap();
         }
         unlock(&school.store, &email(TEACHER)).await.unwrap();
-        let _ = attempt().await.unwrap();
+        attempt().await.unwrap().keep();
     }
 
     async fn a_success_ends_the_failures_in_a_row(kind: Kind) {
@@ -107,11 +107,11 @@ both! {
         school.clock.advance(KNOWN - TimeDelta::milliseconds(1));
         school.app.identity.sweep(school.clock.now()).await.unwrap();
         let charge = school.attempt(limits, TEACHER, ADDRESS).await.unwrap();
-        charge.give_back(school.store.writer()).await.unwrap();
+        charge.give_back().await;
         school.clock.advance(TimeDelta::milliseconds(1));
         assert_eq!(school.attempt(limits, TEACHER, ADDRESS).await.unwrap_err(), 900);
         unlock(&school.store, &email(TEACHER)).await.unwrap();
-        let _ = school.attempt(limits, TEACHER, ADDRESS).await.unwrap();
+        school.attempt(limits, TEACHER, ADDRESS).await.unwrap().keep();
     }
 
     async fn parallel_guesses_from_everywhere_do_not_outrun_the_count_of_their_account(kind: Kind) {
@@ -119,7 +119,7 @@ both! {
         let guesses = (0..200).map(|number| {
             let school = school.clone();
             tokio::spawn(async move {
-                school.attempt(Limits::DEFAULT, TEACHER, nth(number)).await.is_ok()
+                school.attempt(Limits::DEFAULT, TEACHER, nth(number)).await.map(Charge::keep).is_ok()
             })
         });
         let through = futures_util::future::join_all(guesses).await;
@@ -136,7 +136,9 @@ both! {
         let school = Arc::new(School::found(kind).await);
         let guesses = (0..50).map(|_| {
             let school = school.clone();
-            tokio::spawn(async move { school.attempt(Limits::DEFAULT, TEACHER, ADDRESS).await.is_ok() })
+            tokio::spawn(async move {
+                school.attempt(Limits::DEFAULT, TEACHER, ADDRESS).await.map(Charge::keep).is_ok()
+            })
         });
         let through = futures_util::future::join_all(guesses).await;
         let through = through.into_iter().filter(|through| *through.as_ref().unwrap()).count();
@@ -152,18 +154,18 @@ both! {
         school.succeed(limits, TEACHER, here).await;
         school.spray(limits, here, 9).await;
         school.clock.advance(TimeDelta::milliseconds(60_500));
-        let _ = school.attempt(limits, "0@spray.example", neighbour).await.unwrap();
+        school.attempt(limits, "0@spray.example", neighbour).await.unwrap().keep();
         // The window began with the first failure.
         assert_eq!(school.attempt(limits, "0@spray.example", neighbour).await.unwrap_err(), 240);
         for number in 0..10 {
-            let _ = school.attempt(limits, &format!("{number}@school.example"), neighbour).await.unwrap();
+            school.attempt(limits, &format!("{number}@school.example"), neighbour).await.unwrap().keep();
         }
         assert_eq!(school.attempt(limits, "fresh@school.example", here).await.unwrap_err(), 240);
         school.succeed(limits, TEACHER, neighbour).await;
-        let _ = school.attempt(limits, "fresh@school.example", ip("2001:db8:1:3::1")).await.unwrap();
+        school.attempt(limits, "fresh@school.example", ip("2001:db8:1:3::1")).await.unwrap().keep();
         school.clock.advance(TimeDelta::seconds(239) + TimeDelta::milliseconds(500));
         for account in ["0@spray.example", "fresh@school.example"] {
-            let _ = school.attempt(limits, account, here).await.unwrap();
+            school.attempt(limits, account, here).await.unwrap().keep();
         }
     }
 
@@ -174,7 +176,10 @@ both! {
         let mut through = 0;
         let refused = loop {
             match school.attempt(limits, &format!("{through}@spray.example"), nth(through)).await {
-                Ok(_) => through += 1,
+                Ok(charge) => {
+                    charge.keep();
+                    through += 1;
+                }
                 Err(seconds) => break seconds,
             }
         };
@@ -183,7 +188,7 @@ both! {
         assert_eq!(refused, 300);
         school.succeed(limits, TEACHER, ADDRESS).await;
         school.clock.advance(TimeDelta::minutes(5));
-        let _ = school.attempt(limits, &format!("{through}@spray.example"), nth(through)).await.unwrap();
+        school.attempt(limits, &format!("{through}@spray.example"), nth(through)).await.unwrap().keep();
     }
 
     async fn a_school_of_600_gets_in_for_the_first_time_behind_the_address_of_somebody_who_guesses(kind: Kind) {
@@ -194,7 +199,7 @@ both! {
             school.succeed(limits, &format!("{pupil}@school.example"), ADDRESS).await;
             for account in 0..3 {
                 let account = format!("{account}@victim.example");
-                guesser.push(school.attempt(limits, &account, ADDRESS).await.err());
+                guesser.push(school.attempt(limits, &account, ADDRESS).await.map(Charge::keep).err());
             }
             school.clock.advance(TimeDelta::milliseconds(500));
         }
@@ -276,6 +281,56 @@ both! {
         assert_eq!(school.failures().await, before);
     }
 
+    async fn who_hangs_up_before_anybody_judged_the_password_has_not_failed(kind: Kind) {
+        let school = School::found(kind).await;
+        let mut hung_up = 0;
+        for _ in 0..10 {
+            let charged = async {
+                while school.failures().await == 0 {}
+            };
+            tokio::select! {
+                answer = school.ask_code(json!({})) => assert_eq!(answer.status, 201),
+                () = charged => hung_up += 1,
+            }
+            school.until_failures_are(0).await;
+        }
+        assert!(hung_up > 0, "all were judged before");
+        // Nor has who hangs up while the attempt is being written down, or has waited for its turn in vain.
+        let school = Arc::new(school);
+        for _ in 0..20 {
+            let attempt = tokio::spawn({
+                let school = school.clone();
+                async move { school.attempt(Limits::DEFAULT, TEACHER, ADDRESS).await.map(drop) }
+            });
+            tokio::task::yield_now().await;
+            attempt.abort();
+            _ = attempt.await;
+        }
+        school.until_failures_are(0).await;
+        assert_eq!(school.ask_code(json!({})).await.status, 201);
+    }
+
+    async fn what_is_given_back_leaves_the_delay_of_another_attempt_and_ends_its_own(kind: Kind) {
+        let school = School::found(kind).await;
+        let limits = Limits { free: 1, account: 4, ..Limits::DEFAULT };
+        let attempt = || school.attempt(limits, TEACHER, ADDRESS);
+        let free = attempt().await.unwrap();
+        let delaying = attempt().await.unwrap();
+        free.give_back().await;
+        assert_eq!(attempt().await.unwrap_err(), 1);
+        delaying.give_back().await;
+        assert_eq!(school.failures().await, 0);
+        // What was full once is forgotten in its time like any other.
+        for delay in [0, 0, 1, 2] {
+            school.clock.advance(TimeDelta::seconds(delay));
+            let charge = attempt().await.unwrap();
+            if delay < 2 { charge.keep() } else { charge.give_back().await }
+        }
+        school.clock.advance(TimeDelta::days(3 * 7));
+        school.app.identity.sweep(school.clock.now()).await.unwrap();
+        assert_eq!(school.counts().await, []);
+    }
+
     async fn a_restart_and_another_node_forget_nothing(kind: Kind) {
         let mut school = School::found(kind).await;
         for _ in 0..5 {
@@ -297,7 +352,7 @@ both! {
             let school = School::found(kind).await;
             let attempt = || school.attempt(limits, TEACHER, ADDRESS);
             for _ in 0..5 {
-                let _ = attempt().await.unwrap();
+                attempt().await.unwrap().keep();
             }
             school.spray(limits, ADDRESS, 1).await;
             assert_eq!(attempt().await.unwrap_err(), 300);
@@ -324,7 +379,7 @@ both! {
         school.clock.advance(TimeDelta::minutes(5));
         school.spray(Limits::DEFAULT, ADDRESS, 1).await;
         let before = school.failures().await;
-        school.settle(&charge).await;
+        school.settle(charge).await;
         // The server's part may be another one, which nobody else has failed in since.
         assert!([2, 2 + 1].contains(&(before - school.failures().await)), "its own pair and account");
     }
