@@ -22,6 +22,8 @@ use crate::domain::throttle_key::ThrottleKey;
 
 /// The longest that anybody waits after a failure in a row, in milliseconds.
 pub const LONGEST_DELAY: i64 = 900_000;
+/// The longest delay that is set: so much less that it holds for an attempt that arrived before.
+const LONGEST_SET: i64 = LONGEST_DELAY - SKEW;
 /// How long a count in a row is remembered for each failure in it, in milliseconds: what a spray over many accounts leaves
 /// behind goes soon, and a count that comes near its limit stays.
 const MEMORY: i64 = 7 * 24 * 3_600_000;
@@ -134,7 +136,7 @@ fn numbered(values: usize) -> [String; 4] {
     [1, 2, 3, 4].map(|next| format!("${}", values + next))
 }
 
-/// By how many milliseconds an attempt may be older than the one that opened its window : it is judged as
+/// By how many milliseconds an attempt may be older than the one that opened its window or set its delay: it is judged as
 /// of its arrival, and may have waited since for as long as any request may, or be on a node whose clock is a little behind.
 const SKEW: i64 = 30_000;
 
@@ -180,7 +182,7 @@ impl Entity {
                      WHEN {ended} THEN excluded.resumes_at \
                      WHEN excluded.resumes_at > 0 THEN throttles.resumes_at \
                      WHEN throttles.key <> $2 OR throttles.failures < {free} THEN 0 \
-                     WHEN throttles.failures - {free} >= 10 THEN $1 + {LONGEST_DELAY} \
+                     WHEN throttles.failures - {free} >= 10 THEN $1 + {LONGEST_SET} \
                      ELSE $1 + 1000 * (1 << CAST(throttles.failures - {free} AS INTEGER)) END, \
                    forgotten_at = CASE \
                      WHEN {ended} THEN excluded.resumes_at \
