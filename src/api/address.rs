@@ -49,8 +49,7 @@ impl TrustedProxies {
         if !self.trusts(peer) {
             return peer;
         }
-        let forwarded = |value| rfc7239::parse(value).next_back()?.ok()?.forwarded_for?.ip().copied();
-        let standard = || self.first_untrusted(elements(headers, "forwarded").map(forwarded));
+        let standard = || self.first_untrusted(elements(headers, "forwarded").map(forwarded_for));
         let customary = || self.first_untrusted(elements(headers, "x-forwarded-for").map(address));
         let named = match ["forwarded", "x-forwarded-for"].map(|name| headers.contains_key(name)) {
             [true, true] => standard().filter(|client| customary() == Some(*client)),
@@ -82,7 +81,33 @@ impl TrustedProxies {
 fn elements<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     let lines: Vec<_> = headers.get_all(HeaderName::from_static(name)).iter().collect();
     // What is no text is an element that nobody can read.
-    lines.into_iter().rev().flat_map(|line| line.to_str().unwrap_or_default().rsplit(','))
+    lines.into_iter().rev().flat_map(|line| split(line.to_str().unwrap_or_default(), b','))
+}
+
+/// Splits a list at its separators, from the last to the first, but for those within a quoted string (RFC 9110 section
+/// 5.6.4). Read from its end, for a quote that somebody left open before it takes nothing from what a proxy added.
+fn split(list: &str, separator: u8) -> Vec<&str> {
+    let is_escaped = |at| list[..at].bytes().rev().take_while(|before| *before == b'\\').count() % 2 == 1;
+    let (mut elements, mut end, mut quoted) = (Vec::new(), list.len(), false);
+    for (at, byte) in list.bytes().enumerate().rev() {
+        if byte == b'"' && !is_escaped(at) {
+            quoted = !quoted;
+        } else if byte == separator && !quoted {
+            elements.push(&list[at + 1..end]);
+            end = at;
+        }
+    }
+    elements.push(&list[..end]);
+    elements
+}
+
+/// The address that an element of `Forwarded` names with `for` (RFC 7239 section 4).
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let pairs = split(element, b';').into_iter().filter_map(|pair| pair.split_once('='));
+    let named: Vec<_> = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for")).collect();
+    let [(_, node)] = named.as_slice() else { return None };
+    let node = node.trim();
+    address(node.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"')).unwrap_or(node))
 }
 
 /// An address of `X-Forwarded-For`, to which some proxies add the port.
@@ -118,6 +143,22 @@ mod tests {
             assert_eq!(seen("::ffff:10.0.0.1", &[header]), "192.0.2.9");
         }
         assert_eq!(seen("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn what_a_client_says_within_quotes_is_no_element_and_no_parameter() {
+        // The first: a client's Host, as a proxy passes it on.
+        for (forwarded, client) in [
+            (r#"for=192.0.2.9;host="a,for=192.0.2.66;x=""#, "192.0.2.9"),
+            (r#"for=192.0.2.9;host="a\",for=192.0.2.66;x=\"""#, "192.0.2.9"),
+            (r#"for=192.0.2.66;host="a\\",for=192.0.2.9"#, "192.0.2.9"),
+            (r#"host="a;for=192.0.2.66";for=192.0.2.9"#, "192.0.2.9"),
+            (r#"host=";for=192.0.2.66;";for=192.0.2.9"#, "192.0.2.9"),
+            ("for=192.0.2.66;for=192.0.2.9", "10.0.0.1"),
+            (r#"for="192.0.2.66,for=192.0.2.9;x=""#, "10.0.0.1"),
+        ] {
+            assert_eq!(seen("10.0.0.1", &[(&FORWARDED, forwarded)]), client, "{forwarded}");
+        }
     }
 
     #[test]
