@@ -26,6 +26,10 @@ use crate::{
     throttle::{self, passwords},
 };
 
+/// How much later than it means nothing any more, what is worthless is cleared away: on a node whose clock is ahead by an
+/// hour it seems so too soon, and other nodes work with it.
+pub const SWEPT_AFTER: TimeDelta = TimeDelta::hours(2);
+
 /// The room, with what it works on.
 pub struct Identity {
     store: Store,
@@ -64,9 +68,11 @@ impl Identity {
         &self.keys
     }
 
-    /// Clears away what time has made worthless, a small batch at a time, so that nobody waits behind it.
+    /// Clears away what time has made worthless, a small batch at a time, so that nobody waits behind it, and no sooner than
+    /// [`SWEPT_AFTER`] that.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
         const BATCH: u64 = 500;
+        let now = now - SWEPT_AFTER;
         loop {
             let swept = authorization_code::Entity::sweep(self.store.idempotent(), now, BATCH).await?;
             metrics::counter!(metric::CODES_EXPIRED).increment(swept);

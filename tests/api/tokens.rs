@@ -1,6 +1,8 @@
 //! Swapping a code for tokens: once, in time, and with all that it was issued for.
 
 use chrono::TimeDelta;
+use homeroom::{clock::Clock, entity::authorization_code, identity::SWEPT_AFTER};
+use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
 
 use crate::support::{
@@ -117,6 +119,19 @@ both! {
         assert_eq!(school.ask_tokens(&in_time, json!({})).await.status, 201);
         school.clock.advance(TimeDelta::milliseconds(1));
         assert_eq!(school.ask_tokens(&late, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+    }
+
+    async fn a_code_is_not_cleared_away_by_a_node_whose_clock_is_an_hour_ahead(kind: Kind) {
+        let school = School::found(kind).await;
+        let code = school.code(TEACHER).await;
+        school.app.identity.sweep(school.clock.now() + TimeDelta::hours(1)).await.unwrap();
+        assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+        let left = async |after: TimeDelta| {
+            school.app.identity.sweep(school.clock.now() + TimeDelta::seconds(60) + after).await.unwrap();
+            authorization_code::Entity::find().count(school.store.reader()).await.unwrap()
+        };
+        assert_eq!(left(SWEPT_AFTER - TimeDelta::milliseconds(1)).await, 1);
+        assert_eq!(left(SWEPT_AFTER).await, 0);
     }
 
     async fn who_may_no_longer_sign_in_gets_no_tokens_either(kind: Kind) {

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use homeroom::{
     clock::Clock,
     domain::label::Label,
-    identity::password_hashing,
+    identity::{SWEPT_AFTER, password_hashing},
     throttle::{
         passwords::{Charge, KNOWN, Limits},
         unlock,
@@ -43,7 +43,7 @@ both! {
         for _ in 0..3 {
             assert_eq!(attempt().await.unwrap_err(), 900);
             school.clock.advance(TimeDelta::days(1_000));
-            school.app.identity.sweep(school.clock.now()).await.unwrap();
+            school.app.identity.sweep(school.clock.now() + SWEPT_AFTER).await.unwrap();
         }
         unlock(&school.store, &email(TEACHER)).await.unwrap();
         attempt().await.unwrap().keep();
@@ -59,7 +59,7 @@ both! {
             school.sign_in(TEACHER).await;
             assert_eq!(school.failures().await, left);
             school.clock.advance(TimeDelta::minutes(5));
-            school.app.identity.sweep(school.clock.now()).await.unwrap();
+            school.app.identity.sweep(school.clock.now() + SWEPT_AFTER).await.unwrap();
         }
     }
 
@@ -105,7 +105,7 @@ both! {
         school.succeed(limits, TEACHER, ADDRESS).await;
         school.fail_from_everywhere(limits, TEACHER, 100).await;
         school.clock.advance(KNOWN - TimeDelta::milliseconds(1));
-        school.app.identity.sweep(school.clock.now()).await.unwrap();
+        school.app.identity.sweep(school.clock.now() + SWEPT_AFTER).await.unwrap();
         let charge = school.attempt(limits, TEACHER, ADDRESS).await.unwrap();
         charge.give_back().await;
         school.clock.advance(TimeDelta::milliseconds(1));
@@ -327,7 +327,7 @@ both! {
             if delay < 2 { charge.keep() } else { charge.give_back().await }
         }
         school.clock.advance(TimeDelta::days(3 * 7));
-        school.app.identity.sweep(school.clock.now()).await.unwrap();
+        school.app.identity.sweep(school.clock.now() + SWEPT_AFTER).await.unwrap();
         assert_eq!(school.counts().await, []);
     }
 
@@ -405,7 +405,7 @@ both! {
         school.spray(Limits::DEFAULT, ADDRESS, 600).await;
         school.succeed(Limits::DEFAULT, TEACHER, ip(ELSEWHERE)).await;
         let sweep = async |after: TimeDelta| {
-            school.app.identity.sweep(school.clock.now() + after).await.unwrap();
+            school.app.identity.sweep(school.clock.now() + after + SWEPT_AFTER).await.unwrap();
             school.counts().await.len()
         };
         let all = school.counts().await.len();
