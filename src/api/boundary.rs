@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use poem::{
     Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response, Result,
     error::{NotFoundError, ResponseError},
-    http::{HeaderValue, StatusCode, Uri, header, uri::PathAndQuery},
+    http::{HeaderValue, StatusCode, Uri, Version, header, uri::PathAndQuery},
 };
 use tracing::Instrument;
 
@@ -157,6 +157,9 @@ impl<E: Endpoint> Boundary<E> {
 
     /// The answer to a request for `path`, if the document has it.
     async fn answer(&self, path: Option<&PathItem>, asked: Asked, request: Box<Request>) -> Response {
+        if !names_its_host(&request) {
+            return asked.refuse(poem::Error::from_status(StatusCode::BAD_REQUEST));
+        }
         if let Some(path) = path.filter(|path| path.is_service()) {
             return self.operate(path, asked, request).await;
         }
@@ -179,7 +182,8 @@ impl<E: Endpoint> Boundary<E> {
         if !path.answers(request.method()) {
             return asked.refuse_method(path.methods().join(", "));
         }
-        if !path.reads_body() {
+        // Who waits to be told to go on has not sent it.
+        if !path.reads_body() && !request.headers().contains_key(header::EXPECT) {
             drain(&mut request).await;
         }
         match self.inner.call(*request).await {
@@ -217,6 +221,13 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
         observation.end(&mut answer);
         Ok(answer)
     }
+}
+
+/// Whether a request says once which host it is for, as it must (RFC 9112 section 3.2). Two may be read as one by whoever
+/// passed it on, and as the other here.
+fn names_its_host(request: &Request) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() != Version::HTTP_11)
 }
 
 /// Whether a request bears a token (RFC 6750 section 2.1), be it readable or not.

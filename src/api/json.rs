@@ -55,6 +55,14 @@ impl<T: ParseFromJSON + Form> Json<T> {
         if !content_type.is_some_and(Self::check_content_type) {
             return Err(BadBody::MediaType);
         }
+        // Known before it is sent: who waits to be told to go on (RFC 9110 section 10.1.1) is told at once that it is not.
+        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        if announced
+            .and_then(|length| length.parse::<u64>().ok())
+            .is_some_and(|length| length > MAX_BODY as u64)
+        {
+            return Err(BadBody::TooLarge);
+        }
         let body = body.take().map_err(|_| BadBody::Interrupted)?;
         // In a box, for what reading takes is not needed while the request is answered.
         let arrives = Box::pin(tokio::time::timeout(ARRIVAL, body.into_bytes_limit(MAX_BODY)));

@@ -8,9 +8,15 @@ use proptest::{
 };
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::support::{
-    Answer, OWN_CLASS, School, TEACHER, assert_envelope, assert_failure, both, exchange_body, sign_in_body,
+    Answer, Kind, OWN_CLASS, School, TEACHER, assert_envelope, assert_failure, both, exchange_body,
+    process::{Server, Site},
+    sign_in_body,
 };
 
 /// The paths that belong to neither family.
@@ -338,4 +344,53 @@ async fn head_is_get_without_the_body() {
         assert_envelope(path, &refused);
         assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")), "{path}");
     }
+}
+
+/// What a server says to these bytes, until it hangs up.
+async fn heard_on_the_wire(server: &Server, sent: &str) -> String {
+    let address = server.url.strip_prefix("http://").unwrap().trim_end_matches('/');
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    let mut heard = String::new();
+    stream.read_to_string(&mut heard).await.unwrap();
+    heard
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let server = Site::new(Kind::Sqlite).await.listen("demo").await;
+    for (version, hosts, status) in [
+        ("1.1", "Host: a\r\n", "200 OK"),
+        ("1.1", "Host:\r\n", "200 OK"),
+        ("1.1", "", "400 Bad Request"),
+        ("1.1", "Host: a\r\nHost: a\r\n", "400 Bad Request"),
+        ("1.0", "", "200 OK"),
+        ("1.0", "Host: a\r\nHost: b\r\n", "400 Bad Request"),
+    ] {
+        let request = format!("GET /health/live HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
+        let answer = heard_on_the_wire(&server, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/{version} {status}\r\n")), "{request}{answer}");
+        assert!(answer.contains("x-request-id: "), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_to_be_told_to_go_on_is_told_at_once_if_the_body_is_not_wanted() {
+    let server = Site::new(Kind::Sqlite).await.listen("demo").await;
+    let expecting =
+        "Host: a\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    for (path, length, status) in [
+        ("/api/v1/codes", 16 * 1024 + 1, "400 Bad Request"),
+        ("/classes/22222222-2222-2222-2222-222222222222/join-code", 10, "401 Unauthorized"),
+        ("/nowhere", 10, "404 Not Found"),
+    ] {
+        let request = format!("POST {path} HTTP/1.1\r\n{expecting}Content-Length: {length}\r\n\r\n");
+        let answer = heard_on_the_wire(&server, &request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}{answer}");
+    }
+    let body = r#"{"email": 1}"#;
+    let request =
+        format!("POST /api/v1/codes HTTP/1.1\r\n{expecting}Content-Length: {}\r\n\r\n{body}", body.len());
+    let answer = heard_on_the_wire(&server, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 Bad Request\r\n"), "{answer}");
 }
