@@ -8,7 +8,10 @@ use percent_encoding::percent_decode_str;
 use poem::{
     Endpoint, FromRequest, IntoResponse, Request, RequestBody, Response, Result,
     error::{NotFoundError, ResponseError},
-    http::{HeaderValue, StatusCode, Uri, Version, header, uri::PathAndQuery},
+    http::{
+        HeaderValue, StatusCode, Uri, Version, header,
+        uri::{Authority, PathAndQuery},
+    },
 };
 use tracing::Instrument;
 
@@ -226,8 +229,12 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
 /// Whether a request says once which host it is for, as it must (RFC 9112 section 3.2). Two may be read as one by whoever
 /// passed it on, and as the other here.
 fn names_its_host(request: &Request) -> bool {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    hosts == 1 || (hosts == 0 && request.version() != Version::HTTP_11)
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => request.version() != Version::HTTP_11,
+        (Some(host), None) => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// Whether a request bears a token (RFC 6750 section 2.1), be it readable or not.

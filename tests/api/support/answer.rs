@@ -88,7 +88,7 @@ impl<'a> Call<'a> {
             poem::http::Request::builder().method(self.method).uri(self.path.parse::<Uri>().unwrap());
         let headers = head.headers_mut().unwrap();
         *headers = self.headers;
-        headers.entry(poem::http::header::HOST).or_insert(HeaderValue::from_static("homeroom.example.com"));
+        headers.entry(poem::http::header::HOST).or_insert(HeaderValue::from_static("localhost"));
         let (parts, ()) = head.body(()).unwrap().into_parts();
         let remote = RemoteAddr(SocketAddr::from((self.from, 40_000)).into());
         let local = LocalAddr(SocketAddr::from(([127, 0, 0, 1], 8080)).into());
