@@ -80,7 +80,7 @@ impl App {
         } = parts;
         Self {
             identity: Arc::new(Identity::new(store.clone(), entropy.clone(), hashing, keys, identity)),
-            classroom: Arc::new(Classroom::new(store.clone(), entropy.clone(), classroom)),
+            classroom: Arc::new(Classroom::new(store.clone(), clock.clone(), entropy.clone(), classroom)),
             store,
             clock,
             entropy,

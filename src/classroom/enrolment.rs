@@ -66,27 +66,36 @@ impl Classroom {
         now: DateTime<Utc>,
     ) -> Result<enrolment::Model, JoinError> {
         let attempt = self.settings.throttle.charge(&self.store, student, address, now).await?;
-        let joined = match JoinCode::parse(typed) {
-            Ok(code) => self.enrol(&code, student, now).await,
-            Err(InvalidJoinCode) => Err(JoinError::NoSuchCode),
+        let admitting = match JoinCode::parse(typed) {
+            Ok(code) => class::Entity::find_by_live_join_code(self.store.reader(), &code, now)
+                .await
+                .map(|class| class.map(|class| (class, code))),
+            Err(InvalidJoinCode) => Ok(None),
         };
-        match &joined {
-            // Whoever is in does not wait for it.
-            Ok(_) => drop(attempt),
-            Err(JoinError::NoSuchCode) => attempt.fail(&self.store).await?,
-            Err(_) => attempt.give_back().await,
+        match admitting {
+            Ok(Some((class, code))) => {
+                // Whatever comes of it, it was no guess. What is given back is written while the place is.
+                let ((), joined) = tokio::join!(attempt.give_back(), self.enrol(&class, &code, student, now));
+                joined
+            }
+            Ok(None) => {
+                attempt.fail(&self.store).await?;
+                Err(JoinError::NoSuchCode)
+            }
+            Err(error) => {
+                attempt.give_back().await;
+                Err(error.into())
+            }
         }
-        joined
     }
 
     async fn enrol(
         &self,
+        class: &class::Model,
         code: &JoinCode,
         student: Uuid,
         now: DateTime<Utc>,
     ) -> Result<enrolment::Model, JoinError> {
-        let class = class::Entity::find_by_live_join_code(self.store.reader(), code, now).await?;
-        let class = class.ok_or(JoinError::NoSuchCode)?;
         if class.owner_id == student {
             return Err(JoinError::OwnClass);
         }

@@ -10,6 +10,7 @@ use chrono::TimeDelta;
 
 use self::join_codes::Draws;
 use crate::{
+    clock::Clock,
     entropy::Entropy,
     store::{Store, batch::Batcher},
     throttle::joins,
@@ -50,8 +51,8 @@ impl Default for Settings {
 
 impl Classroom {
     /// Opens the room, on the runtime that this is called on: what is written in batches is written by a task there.
-    pub fn new(store: Store, entropy: Arc<dyn Entropy>, settings: Settings) -> Self {
-        let draws = Batcher::start(Draws::new(store.clone(), settings.join_code_rate), settings.draw_queue);
-        Self { store, entropy, draws, settings }
+    pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, settings: Settings) -> Self {
+        let draws = Draws::new(store.clone(), clock, settings.join_code_rate);
+        Self { store, entropy, draws: Batcher::start(draws, settings.draw_queue), settings }
     }
 }

@@ -66,5 +66,5 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// The room, for an operator: nobody draws a join code here.
 fn classroom(store: Store) -> Classroom {
-    Classroom::new(store, Arc::new(OsEntropy), Settings::default())
+    Classroom::new(store, Arc::new(SystemClock), Arc::new(OsEntropy), Settings::default())
 }

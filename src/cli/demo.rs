@@ -1,5 +1,7 @@
 //! `homeroom demo`
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{
@@ -47,7 +49,8 @@ async fn found(store: &Store, hashing: &PasswordHashing, config: &Config) -> Res
             vec![RedirectUri::register(REDIRECT_URI).map_err(|error| failed(&error))?];
         apps::register(store, &registration).await.map_err(|error| failed(&error))?;
     }
-    let classroom = Classroom::new(store.clone(), std::sync::Arc::new(OsEntropy), config.classroom());
+    let classroom =
+        Classroom::new(store.clone(), Arc::new(SystemClock), Arc::new(OsEntropy), config.classroom());
     for (address, class) in
         [(TEACHER, Some((OWN_CLASS, "10A1"))), (OTHER_TEACHER, Some((OTHER_CLASS, "10A2"))), (STUDENT, None)]
     {

@@ -6,6 +6,7 @@ mod class;
 mod demo;
 mod doctor;
 mod keys;
+mod log;
 mod migrate;
 mod openapi;
 mod serve;
@@ -17,7 +18,10 @@ use std::{
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
-use crate::{config::Data, store::Store};
+use crate::{
+    config::{Data, LogFormat},
+    store::Store,
+};
 
 /// How long a thread that files are read on may take to end, once all else has.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -125,6 +129,9 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<(), Failure> {
+    if !matches!(command, Command::Serve(_) | Command::Demo(_)) {
+        log::to_stderr(log::WARNINGS, LogFormat::Human);
+    }
     match command {
         Command::Serve(config) => serve::run(&config).await,
         Command::Demo(config) => demo::run(&config).await,

@@ -1,8 +1,7 @@
 //! `homeroom serve`
 
 use std::{
-    error::Error, future::pending, io::IsTerminal, net::SocketAddr, panic::resume_unwind, sync::Arc, thread,
-    time::Duration,
+    error::Error, future::pending, net::SocketAddr, panic::resume_unwind, sync::Arc, thread, time::Duration,
 };
 
 use tokio::{
@@ -10,13 +9,12 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
     time::interval,
 };
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
-use super::{Failure, open, say};
+use super::{Failure, log, open, say};
 use crate::{
     app::{App, Parts},
     clock::{Clock, SystemClock},
-    config::{Config, LogFormat, issuer},
+    config::{Config, issuer},
     entropy::OsEntropy,
     identity::{password_hashing::PasswordHashing, signing_keys::SigningKeys},
     listener::{Limits, Listener, Tls, TlsError},
@@ -41,7 +39,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 /// What there is to do before anything is served. What makes no sense is said before anything is made.
 pub async fn prepare(config: &Config) -> Result<(Store, PasswordHashing), Failure> {
     config.public_url(config.listen).map_err(|error| Failure::Usage(error.to_string()))?;
-    log_to_stderr(&config.log, config.log_format);
+    log::to_stderr(&config.log, config.log_format);
     // Testing the hash takes a processor as long as opening the database takes another.
     let settings = config.hashing.settings();
     let hashing = thread::spawn(move || PasswordHashing::start(settings, &OsEntropy));
@@ -51,22 +49,6 @@ pub async fn prepare(config: &Config) -> Result<(Store, PasswordHashing), Failur
         Err(panic) => resume_unwind(panic),
     };
     Ok((store, hashing))
-}
-
-/// Log lines go to standard error. Of a panic they say where it was: its words may hold anything.
-fn log_to_stderr(filter: &str, format: LogFormat) {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = match format {
-        LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        // The request's span may have others inside of it, and it is the one that has the id.
-        LogFormat::Json => lines.json().with_current_span(false).with_span_list(true).boxed(),
-    };
-    // A second subscriber in one process is refused, and the first one goes on.
-    let _ = tracing_subscriber::registry().with(lines).with(EnvFilter::new(filter)).try_init();
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(String::new, ToString::to_string);
-        tracing::error!(place, "a panic");
-    }));
 }
 
 /// Serves until the process is told to end, and says `welcome` when it can be reached.

@@ -94,7 +94,8 @@ pub struct Replacement {
     pub expires_at: DateTimeUtc,
     /// When it was asked for.
     pub now: DateTimeUtc,
-    /// Its place among the codes of its class: milliseconds since the epoch, so that it is the latest unless clocks differ.
+    /// Its place among the codes of its class: when it is written, in milliseconds since the epoch, so that it is the
+    /// latest unless clocks differ.
     pub turn: i64,
     /// How many draws it stands for: those that it replaced before they were written count too.
     pub draws: i64,

@@ -81,6 +81,8 @@ pub struct Attempt {
     pub limits: Vec<Limit>,
     /// How many of them it is charged to, from the first on. The others are only asked.
     pub charged: usize,
+    /// How many of them, from the first on, are of one account or user alone. The others many share.
+    pub own: usize,
     /// How many failures in a row nobody waits for.
     pub free: i64,
 }
@@ -97,6 +99,11 @@ pub struct Charged {
 }
 
 impl Attempt {
+    /// The counts that are of one account or user alone.
+    pub fn own(&self) -> &[Limit] {
+        &self.limits[..self.own]
+    }
+
     /// A statement on the counts that this attempt is held against, which it knows as `asked`.
     fn statement(&self, db: &impl ConnectionTrait, then: &str) -> Statement {
         let mut given = String::new();
@@ -262,13 +269,14 @@ impl Entity {
         Charged { key, resumes_at, .. }: &Charged,
         at: i64,
     ) -> Result<(), DbErr> {
-        // A window goes on; a delay is over with the failure that it was for, and stays if it is another one's.
+        // A window goes on; a delay is over with the failure that it was for, and stays if it is another one's. What was full
+        // is forgotten in its time again, and what counts nothing any more at once.
         let windowed = "forgotten_at = resumes_at";
         let sql = format!(
             "UPDATE throttles SET failures = failures - 1, \
                resumes_at = CASE WHEN resumes_at = $2 AND NOT {windowed} THEN 0 ELSE resumes_at END, \
                forgotten_at = CASE \
-                 WHEN forgotten_at < {FOREVER} THEN forgotten_at \
+                 WHEN {windowed} OR (failures > 1 AND forgotten_at < {FOREVER}) THEN forgotten_at \
                  WHEN known_until > $3 + {MEMORY} * (failures - 1) THEN known_until \
                  ELSE $3 + {MEMORY} * (failures - 1) END \
              WHERE key = $1 AND failures > 0 AND (resumes_at = $2 OR NOT {windowed})"

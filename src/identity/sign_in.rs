@@ -116,10 +116,11 @@ impl Identity {
         let throttle = &self.settings.throttle;
         let patience = self.hashing.patience();
         let charge = throttle.charge(&self.store, &request.email, request.address, patience, now);
-        let charge = Box::pin(charge).await?;
-        let admitted = self.admit(place, request, &app, redirect_uri, &charge, now).await;
+        let mut charge = Box::pin(charge).await?;
+        let admitted = self.admit(place, request, &app, redirect_uri, &mut charge, now).await;
         match &admitted {
-            Ok(_) | Err(SignInError::Credentials) => charge.keep(),
+            Ok(_) => {}
+            Err(SignInError::Credentials) => charge.judge(),
             // It was no guess.
             Err(_) => charge.give_back().await,
         }
@@ -133,7 +134,7 @@ impl Identity {
         request: SignIn,
         app: &app::Model,
         redirect_uri: RedirectUri,
-        charge: &Charge,
+        charge: &mut Charge,
         now: DateTime<Utc>,
     ) -> Result<String, SignInError> {
         let user = self.authenticate(place, request.email, request.password).await?;
@@ -153,6 +154,8 @@ impl Identity {
             expires_at: now + self.settings.code_life,
             redeemed_at: None,
         };
+        // With the code its success is written, and whoever hangs up meanwhile has nothing more to get back.
+        charge.judge();
         Box::pin(self.issue(issued, acceptance, charge)).await.map_err(|error| {
             match store::kind(&error) {
                 // The account or the app has gone since it was looked up: there is nobody to sign in.

@@ -27,9 +27,16 @@ pub fn kind(error: &DbErr) -> Kind {
     }
 }
 
-/// Whether somebody held a row for longer than a statement may wait for it (PostgreSQL's `lock_not_available`).
-pub fn is_held(error: &DbErr) -> bool {
+/// Whether somebody held a row or a table for longer than the statement may wait for it (PostgreSQL's
+/// `lock_not_available`).
+pub(super) fn is_held(error: &DbErr) -> bool {
     sqlstate(error).is_some_and(|code| code == "55P03")
+}
+
+/// Whether somebody may have held a row for so long, or several rows, one after the other, for longer than the statement may
+/// take (`query_canceled`).
+pub fn may_be_held(error: &DbErr) -> bool {
+    is_held(error) || sqlstate(error).is_some_and(|code| code == "57014")
 }
 
 /// Whether somebody else's change was in the way (PostgreSQL's class 40: serialization failure, deadlock).

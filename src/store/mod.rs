@@ -1,6 +1,6 @@
 //! Where rows are kept: one SQLite file with a writer and readers, or PostgreSQL with a pool.
 //!
-//! Rooms take [`Store::reader`] for what they look up, and [`Store::writer`], [`Store::replacing`] or
+//! Rooms take [`Store::reader`] for what they look up, and [`Store::writer`], [`Store::repeatable`] or
 //! [`Store::idempotent`] for what they change. On SQLite one connection makes all changes of the rooms, so that they queue for it
 //! and share commits instead of failing with "database is locked", and readers see every commit that was answered; what an
 //! operator changes goes over another one, often from another process, and waits its turn at SQLite's own lock. On PostgreSQL
@@ -31,7 +31,7 @@ use tokio::time::sleep;
 
 pub use self::{
     access::Access,
-    failure::{Kind, is_held, kind},
+    failure::{Kind, kind, may_be_held},
     location::{InvalidLocation, Location},
     pool::Pool,
 };
@@ -69,7 +69,7 @@ const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
 pub struct Store {
     reader: Access,
     writer: Access,
-    replacing: Access,
+    repeatable: Access,
     idempotent: Access,
     sqlite: Option<Arc<Connected>>,
     /// PostgreSQL's connections; SQLite's for changes that depend on what they find.
@@ -103,7 +103,7 @@ impl Store {
         Ok(Self {
             reader: Access::new(retrying(Repeat::Always), reads),
             writer: changing(Repeat::IfUndone),
-            replacing: changing(Repeat::IfEnded),
+            repeatable: changing(Repeat::IfEnded),
             idempotent: changing(Repeat::Always),
             sqlite,
             pool,
@@ -115,17 +115,16 @@ impl Store {
         if self.pool.get_database_backend() == DbBackend::Sqlite {
             return apply(self.begin().await?).await;
         }
-        loop {
-            match apply(self.begin_migration().await?).await {
-                Err(error) if is_held(&error) => {
-                    tracing::warn!(
-                        "the schema's steps wait for somebody who works on a table, as a dump does"
-                    );
-                    sleep(MIGRATION_PAUSE).await;
-                }
-                applied => return applied,
+        // Other nodes that would migrate wait for this one meanwhile, and do not take its turn at the table.
+        let migration = self.begin_migration().await?;
+        while let Err(error) = apply(migration.begin().await?).await {
+            if !failure::is_held(&error) {
+                return Err(error);
             }
+            tracing::warn!("the schema's steps wait for somebody who works on a table, as a dump does");
+            sleep(MIGRATION_PAUSE).await;
         }
+        migration.commit().await
     }
 
     async fn begin_migration(&self) -> Result<DatabaseTransaction, DbErr> {
@@ -155,11 +154,10 @@ impl Store {
         &self.writer
     }
 
-    /// For a change that takes the place of whatever was there, and may be made twice. If the server ends the connection
-    /// under it, it is made again; if the connection breaks without a word, it fails, for the first attempt may yet be made
-    /// and take the place of something newer.
-    pub fn replacing(&self) -> &Access {
-        &self.replacing
+    /// For a change that may be made twice, but not late. If the server ends the connection under it, it is made again; if
+    /// the connection breaks without a word, it fails, for the first attempt may yet be made.
+    pub fn repeatable(&self) -> &Access {
+        &self.repeatable
     }
 
     /// For a change that comes to the same when it is made twice, however late. If the connection breaks under it, it is made again: so
@@ -190,7 +188,13 @@ impl Store {
     }
 }
 
-async fn apply(transaction: DatabaseTransaction) -> Result<(), DbErr> {
-    Migrator::up(&transaction, None).await?;
-    transaction.commit().await
+/// Applies the steps within a transaction of their own, which holds nothing any more if they fail.
+async fn apply(steps: DatabaseTransaction) -> Result<(), DbErr> {
+    match Migrator::up(&steps, None).await {
+        Ok(()) => steps.commit().await,
+        Err(error) => {
+            steps.rollback().await?;
+            Err(error)
+        }
+    }
 }

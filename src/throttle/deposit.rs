@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 
 use sea_orm::{ConnAcquireErr, DbErr};
-use tokio::task::JoinHandle;
+use tokio::{runtime::Handle, task::JoinHandle};
 use tracing::Instrument;
 
 use crate::{
@@ -11,14 +11,19 @@ use crate::{
     store::Access,
 };
 
-/// The counts that an attempt was charged to. Whoever drops it gives it back, in a task of its own: nobody waits for the
-/// attempt any more, and nobody will learn whether it was right.
+/// The counts that an attempt was charged to. If it is dropped, nobody waits for the attempt any more, and nobody will learn
+/// whether it was right: then its account or its user has it back, by a task of its own. The counts that many share keep it,
+/// for it took as much work as any other.
 #[derive(Debug)]
 #[must_use]
 pub struct Deposit {
     charged: Vec<Charged>,
+    /// How many of them, from the first on, are the account's or the user's.
+    own: usize,
     at: i64,
     writer: Writer,
+    /// Whether it was judged, or is being settled.
+    judged: bool,
 }
 
 /// Where it is given back.
@@ -31,7 +36,9 @@ impl Deposit {
     pub async fn make(attempt: Attempt, charging: Access, writer: Access) -> Result<(Self, Attempt), DbErr> {
         let charge = async move {
             let charged = throttle::Entity::charge(&charging, &attempt).await?;
-            Ok((Self { charged, at: attempt.at, writer: Writer(writer) }, attempt))
+            let is_own = |charged: &&Charged| attempt.own().iter().any(|limit| limit.key == charged.key);
+            let own = charged.iter().take_while(is_own).count();
+            Ok((Self { charged, own, at: attempt.at, writer: Writer(writer), judged: false }, attempt))
         };
         match tokio::spawn(charge.in_current_span()).await {
             Ok(made) => made,
@@ -47,25 +54,24 @@ impl Deposit {
         &self.charged
     }
 
-    /// The attempt has failed and stays charged, or has succeeded and that is written.
-    pub fn keep(mut self) {
-        self.charged.clear();
+    /// The attempt is judged: whatever becomes of the deposit from now on, what is not given back stays charged.
+    pub fn judge(&mut self) {
+        self.judged = true;
     }
 
     /// The attempt was no guess, or is not judged. If not even this is heard of, it stays charged.
     pub async fn give_back(mut self) {
-        if let Some(task) = self.begin_giving_back() {
+        self.judged = true;
+        if let Some(task) = self.giving_back(self.charged.len()) {
             // It has nothing to say, and goes on if nobody waits for it.
             _ = task.await;
         }
     }
 
-    fn begin_giving_back(&mut self) -> Option<JoinHandle<()>> {
-        let charged = std::mem::take(&mut self.charged);
-        let runtime = tokio::runtime::Handle::try_current().ok()?;
-        if charged.is_empty() {
-            return None;
-        }
+    /// Begins to give so many charges back, from the first on.
+    fn giving_back(&mut self, count: usize) -> Option<JoinHandle<()>> {
+        let charged: Vec<_> = self.charged.drain(..count).collect();
+        let runtime = Handle::try_current().ok().filter(|_| count > 0)?;
         let (writer, at) = (self.writer.0.clone(), self.at);
         let give_back = async move {
             for charged in &charged {
@@ -81,7 +87,9 @@ impl Deposit {
 
 impl Drop for Deposit {
     fn drop(&mut self) {
-        drop(self.begin_giving_back());
+        if !self.judged {
+            drop(self.giving_back(self.own));
+        }
     }
 }
 

@@ -58,13 +58,14 @@ impl Limits {
         let network = in_window(network, i64::MAX, allowed(self.network), now);
         let limits = std::iter::once(own).chain(network.clone()).collect();
         let at = now.timestamp_millis();
-        let attempt = Attempt { at, limits, charged: 1, free: i64::MAX };
+        let attempt = Attempt { at, limits, charged: 1, own: 1, free: i64::MAX };
         let (deposit, attempt) =
-            Deposit::make(attempt, store.replacing().clone(), store.writer().clone()).await?;
+            Deposit::make(attempt, store.repeatable().clone(), store.writer().clone()).await?;
         if deposit.charged().is_empty() {
             return Err(refusal(store, KIND, &attempt).await);
         }
-        let network = network.map(|limit| Attempt { at, limits: vec![limit], charged: 1, free: i64::MAX });
+        let network =
+            network.map(|limit| Attempt { at, limits: vec![limit], charged: 1, own: 0, free: i64::MAX });
         Ok(Try { deposit: Some(deposit), network })
     }
 }
@@ -82,12 +83,12 @@ pub struct Try {
 impl Try {
     /// The code admits nobody.
     pub async fn fail(self, store: &Store) -> Result<(), DbErr> {
-        if let Some(deposit) = self.deposit {
-            deposit.keep();
+        if let Some(mut deposit) = self.deposit {
+            deposit.judge();
         }
         if let Some(network) = self.network {
             // If that is full, one more says nothing more.
-            throttle::Entity::charge(store.replacing(), &network).await?;
+            throttle::Entity::charge(store.repeatable(), &network).await?;
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ impl Limits {
             return Ok(Charge { pair, account, deposit: None });
         }
         let attempt = self.attempt(pair.clone(), account.clone(), network, now);
-        let charging = store.replacing().within(patience);
+        let charging = store.repeatable().within(patience);
         let (deposit, attempt) = Deposit::make(attempt, charging, store.writer().clone()).await?;
         let charged = deposit.charged();
         let known = charged.first().is_some_and(|first| first.known_until > attempt.at);
@@ -102,11 +102,17 @@ impl Limits {
         let server = in_window(ThrottleKey::server(&pair), part, part, now);
         let limits: Vec<_> =
             [in_a_row(pair), in_a_row(account)].into_iter().chain(from).chain(server).collect();
-        Attempt { at: now.timestamp_millis(), charged: limits.len(), limits, free: allowed(self.free) }
+        Attempt {
+            at: now.timestamp_millis(),
+            charged: limits.len(),
+            own: 2,
+            limits,
+            free: allowed(self.free),
+        }
     }
 }
 
-/// What an attempt was charged to. Left alone, it is given back.
+/// What an attempt was charged to. Left alone, its account has it back.
 #[derive(Debug)]
 #[must_use]
 pub struct Charge {
@@ -118,7 +124,7 @@ pub struct Charge {
 
 impl Charge {
     /// The attempt succeeded: its pair and its account have no failures in a row any more, the pair is known, and network
-    /// and server get this one back. Nothing, if nothing was counted. Once this is written, it is to be [kept](Self::keep).
+    /// and server get this one back. Nothing, if nothing was counted. It is [judged](Self::judge) before this is written.
     pub fn succeeding(&self, backend: DbBackend, now: DateTime<Utc>) -> Option<Statement> {
         let Self { pair, account, deposit } = self;
         let known_until = (now + KNOWN).timestamp_millis();
@@ -128,10 +134,10 @@ impl Charge {
         Some(throttle::Entity::settling(backend, [pair, account], others, at, known_until))
     }
 
-    /// The attempt was judged.
-    pub fn keep(self) {
-        if let Some(deposit) = self.deposit {
-            deposit.keep();
+    /// The attempt is judged: from now on it stays charged, unless it is said otherwise.
+    pub fn judge(&mut self) {
+        if let Some(deposit) = &mut self.deposit {
+            deposit.judge();
         }
     }
 

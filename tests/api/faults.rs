@@ -11,7 +11,11 @@ use homeroom::{
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, Statement};
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
 
 use crate::support::{
     APP, COLLEAGUE, Kind, OTHER_CLASS, OWN_CLASS, PASSWORD, STUDENT, TEACHER, both, exchange_body,
@@ -96,6 +100,23 @@ async fn a_draw_that_reaches_the_database_after_it_was_given_up_undoes_no_newer_
     // The server has lost the connection with it, and makes it again before what was asked since.
     let join_code = server.draw(&teacher).await;
     assert_eq!(row().await, (join_code, 3));
+    // Nor does one that arrived after, and was written before, for the first had to wait for a body that never came.
+    let address = server.url.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /classes/{OWN_CLASS}/join-code HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {teacher}\r\n\
+         Content-Length: 5\r\nConnection: close\r\n\r\n"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    proxy.keep_back("UPDATE classes");
+    assert_eq!(try_draw(&server, &teacher).await, 503);
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    proxy.release().await;
+    assert_eq!(row().await, (body["data"]["joinCode"].as_str().unwrap().to_owned(), 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,6 +210,9 @@ async fn a_class_that_somebody_holds_keeps_no_other_from_its_join_code() {
             assert_eq!(task.await.unwrap().0, expected, "{round}");
         }
     }
+    // Nobody else learns that it is held.
+    let strange = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(&colleague);
+    assert_eq!(heard(strange).await.0, 403);
     holder.rollback().await.unwrap();
     assert_eq!(try_draw(&server, &teacher).await, 200);
     server.draw(&teacher).await;

@@ -1,6 +1,9 @@
 //! The schema's steps: each only adds, so that a node of the version before runs on beside a new one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use homeroom::store::Store;
 use migration::{Migrator, MigratorTrait, SchemaManager};
@@ -237,29 +240,35 @@ async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
     }
     let dump = store.begin().await.unwrap();
     dump.execute_unprepared("LOCK TABLE classes IN ACCESS SHARE MODE").await.unwrap();
-    let migrating = tokio::spawn({
-        let store = store.clone();
-        async move { store.migrate().await }
-    });
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let nodes: Vec<_> = (0..3)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.migrate().await })
+        })
+        .collect();
+    // One of them has its turn until it is done, and lets others at the table between its attempts.
+    let waits = "SELECT pid, query_start::text FROM pg_locks JOIN pg_stat_activity USING (pid) \
+                 WHERE relation = 'classes'::regclass AND NOT granted";
     let waits = Statement::from_string(DbBackend::Postgres, waits);
-    let mut waited = 0;
-    while waited < 3 {
-        let row = store.reader().query_one_raw(waits.clone()).await.unwrap().unwrap();
-        if row.try_get_by_index::<i64>(0).unwrap() > 0 {
-            waited += 1;
-            // A node of the version before, which gives up after three seconds.
+    let mut attempts = BTreeSet::new();
+    while attempts.len() < 3 {
+        for row in store.reader().query_all_raw(waits.clone()).await.unwrap() {
+            attempts.insert((
+                row.try_get_by_index::<i32>(0).unwrap(),
+                row.try_get_by_index::<String>(1).unwrap(),
+            ));
+            // A node of the version before gives up after three seconds.
             store.writer().execute_unprepared("UPDATE classes SET is_active = is_active").await.unwrap();
-        } else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(!migrating.is_finished());
+    let turns: BTreeSet<_> = attempts.iter().map(|(node, _)| node).collect();
+    assert_eq!(turns.len(), 1, "{attempts:?}");
+    assert!(nodes.iter().all(|node| !node.is_finished()));
     dump.rollback().await.unwrap();
-    migrating.await.unwrap().unwrap();
-    store
-        .reader()
-        .query_all_raw(Statement::from_string(DbBackend::Postgres, "SELECT join_code_turn FROM classes"))
-        .await
-        .unwrap();
+    for node in nodes {
+        node.await.unwrap().unwrap();
+    }
+    let there = Statement::from_string(DbBackend::Postgres, "SELECT join_code_turn FROM classes");
+    store.reader().query_all_raw(there).await.unwrap();
 }

@@ -2,22 +2,34 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use sea_orm::DbErr;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::{
+    clock::Clock,
     entity::class::{self, Replacement},
     store::{self, Store, batch::Statement},
 };
 
+/// How long a draw or a join of somebody else may hold a class.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// Draws, as they are written.
 pub struct Draws {
     store: Store,
+    clock: Arc<dyn Clock>,
     /// How many a class has in a minute; 0 is no limit.
     limit: u32,
+    /// The turn of the last batch.
+    turn: AtomicI64,
     /// Classes that somebody held for long when a code was last drawn for them.
     held: Mutex<HashSet<Uuid>>,
 }
@@ -42,14 +54,30 @@ pub enum Outcome {
 }
 
 impl Draws {
-    pub fn new(store: Store, limit: u32) -> Self {
-        Self { store, limit, held: Mutex::default() }
+    pub fn new(store: Store, clock: Arc<dyn Clock>, limit: u32) -> Self {
+        Self { store, clock, limit, turn: AtomicI64::new(0), held: Mutex::default() }
     }
 
-    /// Which of these classes somebody holds. It is remembered, so that the next batch with one of them does not wait for
-    /// it as long as this one did.
+    /// The turn of what is written now: later than all that this node has written before, and than what another has,
+    /// unless its clock is ahead.
+    fn next_turn(&self) -> i64 {
+        let now = self.clock.now().timestamp_millis();
+        let next = |last| now.max(last + 1);
+        let Ok(last) = self.turn.fetch_update(Relaxed, Relaxed, |last| Some(next(last))) else {
+            unreachable!()
+        };
+        next(last)
+    }
+
+    /// Which of these classes somebody holds, for longer than a draw or a join does. It is remembered, so that the next
+    /// batch with one of them does not wait for it as long as this one did.
     async fn find_held(&self, classes: &BTreeSet<Uuid>) -> Result<HashSet<Uuid>, DbErr> {
-        let held = class::Entity::find_held(self.store.writer(), classes.iter().copied()).await?;
+        let look = async |classes: Vec<Uuid>| class::Entity::find_held(self.store.writer(), classes).await;
+        let mut held = look(classes.iter().copied().collect()).await?;
+        if !held.is_empty() {
+            sleep(MOMENT).await;
+            held = look(held).await?;
+        }
         let held: HashSet<_> = held.into_iter().collect();
         let mut remembered = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         remembered.retain(|class| !classes.contains(class));
@@ -101,17 +129,17 @@ impl Statement for Draws {
     type Request = Replacement;
     type Answer = Outcome;
 
-    /// A class that somebody holds keeps its own draws waiting, and no others for long.
+    /// A class that somebody holds keeps others waiting once, and then no more.
     async fn write(&self, batch: &[Replacement]) -> Result<Vec<Option<Outcome>>, DbErr> {
         let classes = batch.iter().map(|draw| draw.id).collect();
         let suspected = self.remembered(&classes);
         let held = if suspected.is_empty() { HashSet::new() } else { self.find_held(&suspected).await? };
         let written = self.write_but(&held, batch).await;
-        if !written.as_ref().is_err_and(store::is_held) {
+        if !written.as_ref().is_err_and(store::may_be_held) {
             return written;
         }
         let held = self.find_held(&classes).await?;
-        if held.is_empty() { written } else { self.write_but(&held, batch).await }
+        self.write_but(&held, batch).await
     }
 }
 
@@ -126,26 +154,26 @@ impl Draws {
         held: &HashSet<Uuid>,
         batch: &[Replacement],
     ) -> Result<Vec<Option<Outcome>>, DbErr> {
+        let turn = self.next_turn();
         // Two who say that they own a class do not get into each other's way: one of them does not.
         let mut latest = BTreeMap::<(Uuid, Uuid), Replacement>::new();
         let mut places = Vec::with_capacity(batch.len());
         for draw in batch {
             let key = (draw.id, draw.owner_id);
-            let (before, turn) =
-                latest.get(&key).map_or((0, i64::MIN), |earlier| (earlier.draws, earlier.turn));
+            let (before, turn) = latest.get(&key).map_or((0, turn), |earlier| (earlier.draws, earlier.turn));
             places.push((key, before));
             let (draws, turn) = (before + draw.draws, turn.max(draw.turn));
             latest.insert(key, Replacement { turn, draws, ..draw.clone() });
         }
         let rows: Vec<_> = latest.values().filter(|draw| !held.contains(&draw.id)).cloned().collect();
-        if rows.is_empty() {
-            return Ok(vec![Some(Outcome::Held); batch.len()]);
-        }
-        let changed = class::Entity::replace_join_codes(self.store.idempotent(), &rows, self.limit).await?;
-        if changed == rows.len() as u64 {
-            let outcome =
-                |draw: &Replacement| if held.contains(&draw.id) { Outcome::Held } else { Outcome::Replaced };
-            return Ok(batch.iter().map(outcome).map(Some).collect());
+        let changed = if rows.is_empty() {
+            0
+        } else {
+            class::Entity::replace_join_codes(self.store.idempotent(), &rows, self.limit).await?
+        };
+        let all = changed == rows.len() as u64;
+        if all && held.is_empty() {
+            return Ok(vec![Some(Outcome::Replaced); batch.len()]);
         }
         let classes = match self.look_up(latest.keys().map(|(class, _)| *class)).await {
             Ok(classes) => classes,
@@ -153,11 +181,12 @@ impl Draws {
             // What was changed is written already. All are tried again, each by itself: none was answered yet.
             Err(_) => return Ok(vec![None; batch.len()]),
         };
-        let outcome = |(draw, (key, before)): (&Replacement, _)| {
-            if held.contains(&draw.id) {
+        let outcome = |(draw, (key, before)): (&Replacement, ((Uuid, Uuid), i64))| {
+            let class = classes.get(&key.0);
+            if held.contains(&key.0) && class.is_some_and(|class| class.owner_id == draw.owner_id) {
                 return Some(Outcome::Held);
             }
-            let outcome = self.outcome(draw, before, &latest[&key], classes.get(&key.0));
+            let outcome = self.outcome(draw, before, &latest[&key], class);
             // By itself there is nothing else that it can have been refused for.
             outcome.or((batch.len() == 1).then_some(Outcome::TooOften { retry_after_seconds: 1 }))
         };

@@ -61,8 +61,8 @@ impl Classroom {
     /// and replaces the code, and the database alone decides that no two classes share one.
     ///
     /// Whoever is overtaken draws again, for as long as they wait for the answer: so what is answered last is what
-    /// stands. Nobody else is given a later turn than their own, or a code that nobody has heard of could replace one that
-    /// was answered.
+    /// stands. For whoever waits no more nothing is done again with a later turn, or a code that nobody has heard of could
+    /// replace one that was answered.
     pub async fn draw_join_code(
         &self,
         class: Uuid,
@@ -71,8 +71,8 @@ impl Classroom {
     ) -> Result<Drawn, DrawError> {
         let expires_at = (now + self.settings.join_code_life).trunc_subsecs(0);
         let code = JoinCode::draw(&*self.entropy);
-        let turn = now.timestamp_millis();
-        let mut draw = Replacement { id: class, owner_id: owner, code, expires_at, now, turn, draws: 1 };
+        // It has its turn when it is written.
+        let mut draw = Replacement { id: class, owner_id: owner, code, expires_at, now, turn: 0, draws: 1 };
         let mut clashes = 0;
         loop {
             match self.draws.ask(draw.clone()).await {

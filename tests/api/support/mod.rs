@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use homeroom::{
     app::{App, Parts},
     classroom,
-    clock::Clock,
+    clock::{Clock, SystemClock},
     config,
     domain::{
         class_name::ClassName, email::Email, join_code::JoinCode, label::Label, password::Password,
@@ -281,8 +281,12 @@ async fn populate(store: &Store, hashing: &PasswordHashing, chance: &Chance, now
         login_domains: Vec::new(),
     };
     apps::register(store, &registration).await.unwrap();
-    let classroom =
-        classroom::Classroom::new(store.clone(), Arc::new(OsEntropy), classroom::Settings::default());
+    let classroom = classroom::Classroom::new(
+        store.clone(),
+        Arc::new(SystemClock),
+        Arc::new(OsEntropy),
+        classroom::Settings::default(),
+    );
     let teacher = account(store, hashing, chance, TEACHER, now).await;
     let colleague = account(store, hashing, chance, COLLEAGUE, now).await;
     account(store, hashing, chance, STUDENT, now).await;

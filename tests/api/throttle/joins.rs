@@ -71,6 +71,19 @@ both! {
         attempt(1_000, ip(ELSEWHERE)).await.unwrap().fail(&school.store).await.unwrap();
     }
 
+    async fn who_never_failed_gets_in_behind_a_full_address_however_soon_they_come_again(kind: Kind) {
+        let mut school = School::found(kind).await;
+        school.restart(|parts| parts.classroom.throttle = Limits { network: 1, ..Limits::DEFAULT });
+        let teacher = school.token(TEACHER).await;
+        let code = school.draw(&teacher).await;
+        let (student, colleague) = (school.token(STUDENT).await, school.token(COLLEAGUE).await);
+        assert_eq!(school.join(&colleague, "AAAAAAAA").await.status, 400);
+        assert_eq!(school.join(&colleague, code.expose()).await.status, 429);
+        for status in [201, 409, 409, 409, 409] {
+            assert_eq!(school.join(&student, code.expose()).await.status, status);
+        }
+    }
+
     async fn tries_at_the_same_time_do_not_outrun_the_count_of_their_user(kind: Kind) {
         let school = School::found(kind).await;
         let teacher = school.token(TEACHER).await;

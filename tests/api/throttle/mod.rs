@@ -52,7 +52,7 @@ impl School {
     /// Fails at an account as many times, from somewhere else each time.
     async fn fail_from_everywhere(&self, limits: Limits, account: &str, times: u32) {
         for number in 0..times {
-            self.attempt(limits, account, nth(number)).await.unwrap().keep();
+            self.attempt(limits, account, nth(number)).await.unwrap().judge();
         }
     }
 
@@ -60,16 +60,16 @@ impl School {
     async fn spray(&self, limits: Limits, from: IpAddr, times: u32) {
         for number in 0..times {
             let account = format!("{number}@spray.example");
-            self.attempt(limits, &account, from).await.unwrap().keep();
+            self.attempt(limits, &account, from).await.unwrap().judge();
         }
     }
 
     /// The attempt that was charged succeeds.
-    async fn settle(&self, charge: Charge) {
+    async fn settle(&self, mut charge: Charge) {
         let writer = self.store.writer();
         let success = charge.succeeding(writer.get_database_backend(), self.clock.now()).unwrap();
         writer.execute_raw(success).await.unwrap();
-        charge.keep();
+        charge.judge();
     }
 
     /// Signs in, as far as it is counted.

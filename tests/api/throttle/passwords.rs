@@ -8,7 +8,7 @@ use homeroom::{
     domain::label::Label,
     identity::{SWEPT_AFTER, password_hashing},
     throttle::{
-        passwords::{Charge, KNOWN, Limits},
+        passwords::{KNOWN, Limits},
         unlock,
     },
 };
@@ -29,24 +29,24 @@ both! {
         let limits = Limits { network: 0, network_spray: 0, server_spray: 0, ..Limits::DEFAULT };
         let attempt = || school.attempt(limits, TEACHER, ADDRESS);
         for _ in 0..4 {
-            attempt().await.unwrap().keep();
+            attempt().await.unwrap().judge();
         }
         for failure in 5..100 {
-            attempt().await.unwrap().keep();
+            attempt().await.unwrap().judge();
             let delay = if failure < 15 { 1 << (failure - 5) } else { 870 };
             assert_eq!(attempt().await.unwrap_err(), delay, "after {failure}");
             school.clock.advance(TimeDelta::seconds(i64::try_from(delay).unwrap()) - TimeDelta::milliseconds(1));
             assert_eq!(attempt().await.unwrap_err(), 1, "after {failure}");
             school.clock.advance(TimeDelta::milliseconds(1));
         }
-        attempt().await.unwrap().keep();
+        attempt().await.unwrap().judge();
         for _ in 0..3 {
             assert_eq!(attempt().await.unwrap_err(), 900);
             school.clock.advance(TimeDelta::days(1_000));
             school.app.identity.sweep(school.clock.now() + SWEPT_AFTER).await.unwrap();
         }
         unlock(&school.store, &email(TEACHER)).await.unwrap();
-        attempt().await.unwrap().keep();
+        attempt().await.unwrap().judge();
     }
 
     async fn a_success_ends_the_failures_in_a_row(kind: Kind) {
@@ -111,7 +111,7 @@ both! {
         school.clock.advance(TimeDelta::milliseconds(1));
         assert_eq!(school.attempt(limits, TEACHER, ADDRESS).await.unwrap_err(), 900);
         unlock(&school.store, &email(TEACHER)).await.unwrap();
-        school.attempt(limits, TEACHER, ADDRESS).await.unwrap().keep();
+        school.attempt(limits, TEACHER, ADDRESS).await.unwrap().judge();
     }
 
     async fn parallel_guesses_from_everywhere_do_not_outrun_the_count_of_their_account(kind: Kind) {
@@ -119,7 +119,7 @@ both! {
         let guesses = (0..200).map(|number| {
             let school = school.clone();
             tokio::spawn(async move {
-                school.attempt(Limits::DEFAULT, TEACHER, nth(number)).await.map(Charge::keep).is_ok()
+                school.attempt(Limits::DEFAULT, TEACHER, nth(number)).await.map(|mut charge| charge.judge()).is_ok()
             })
         });
         let through = futures_util::future::join_all(guesses).await;
@@ -137,7 +137,7 @@ both! {
         let guesses = (0..50).map(|_| {
             let school = school.clone();
             tokio::spawn(async move {
-                school.attempt(Limits::DEFAULT, TEACHER, ADDRESS).await.map(Charge::keep).is_ok()
+                school.attempt(Limits::DEFAULT, TEACHER, ADDRESS).await.map(|mut charge| charge.judge()).is_ok()
             })
         });
         let through = futures_util::future::join_all(guesses).await;
@@ -154,18 +154,18 @@ both! {
         school.succeed(limits, TEACHER, here).await;
         school.spray(limits, here, 9).await;
         school.clock.advance(TimeDelta::milliseconds(60_500));
-        school.attempt(limits, "0@spray.example", neighbour).await.unwrap().keep();
+        school.attempt(limits, "0@spray.example", neighbour).await.unwrap().judge();
         // The window began with the first failure.
         assert_eq!(school.attempt(limits, "0@spray.example", neighbour).await.unwrap_err(), 240);
         for number in 0..10 {
-            school.attempt(limits, &format!("{number}@school.example"), neighbour).await.unwrap().keep();
+            school.attempt(limits, &format!("{number}@school.example"), neighbour).await.unwrap().judge();
         }
         assert_eq!(school.attempt(limits, "fresh@school.example", here).await.unwrap_err(), 240);
         school.succeed(limits, TEACHER, neighbour).await;
-        school.attempt(limits, "fresh@school.example", ip("2001:db8:1:3::1")).await.unwrap().keep();
+        school.attempt(limits, "fresh@school.example", ip("2001:db8:1:3::1")).await.unwrap().judge();
         school.clock.advance(TimeDelta::seconds(239) + TimeDelta::milliseconds(500));
         for account in ["0@spray.example", "fresh@school.example"] {
-            school.attempt(limits, account, here).await.unwrap().keep();
+            school.attempt(limits, account, here).await.unwrap().judge();
         }
     }
 
@@ -176,8 +176,8 @@ both! {
         let mut through = 0;
         let refused = loop {
             match school.attempt(limits, &format!("{through}@spray.example"), nth(through)).await {
-                Ok(charge) => {
-                    charge.keep();
+                Ok(mut charge) => {
+                    charge.judge();
                     through += 1;
                 }
                 Err(seconds) => break seconds,
@@ -188,7 +188,7 @@ both! {
         assert_eq!(refused, 300);
         school.succeed(limits, TEACHER, ADDRESS).await;
         school.clock.advance(TimeDelta::minutes(5));
-        school.attempt(limits, &format!("{through}@spray.example"), nth(through)).await.unwrap().keep();
+        school.attempt(limits, &format!("{through}@spray.example"), nth(through)).await.unwrap().judge();
     }
 
     async fn a_school_of_600_gets_in_for_the_first_time_behind_the_address_of_somebody_who_guesses(kind: Kind) {
@@ -199,7 +199,7 @@ both! {
             school.succeed(limits, &format!("{pupil}@school.example"), ADDRESS).await;
             for account in 0..3 {
                 let account = format!("{account}@victim.example");
-                guesser.push(school.attempt(limits, &account, ADDRESS).await.map(Charge::keep).err());
+                guesser.push(school.attempt(limits, &account, ADDRESS).await.map(|mut charge| charge.judge()).err());
             }
             school.clock.advance(TimeDelta::milliseconds(500));
         }
@@ -282,7 +282,9 @@ both! {
     }
 
     async fn who_hangs_up_before_anybody_judged_the_password_has_not_failed(kind: Kind) {
-        let school = School::found(kind).await;
+        let mut school = School::found(kind).await;
+        let limits = Limits { network: 0, network_spray: 0, server_spray: 0, ..Limits::DEFAULT };
+        school.restart(|parts| parts.identity.throttle = limits);
         let mut hung_up = 0;
         for _ in 0..10 {
             let charged = async {
@@ -300,7 +302,7 @@ both! {
         for _ in 0..20 {
             let attempt = tokio::spawn({
                 let school = school.clone();
-                async move { school.attempt(Limits::DEFAULT, TEACHER, ADDRESS).await.map(drop) }
+                async move { school.attempt(limits, TEACHER, ADDRESS).await.map(drop) }
             });
             tokio::task::yield_now().await;
             attempt.abort();
@@ -308,6 +310,25 @@ both! {
         }
         school.until_failures_are(0).await;
         assert_eq!(school.ask_code(json!({})).await.status, 201);
+    }
+
+    async fn what_nobody_judged_costs_its_account_nothing_and_its_network_and_the_server_an_attempt(kind: Kind) {
+        let school = School::found(kind).await;
+        let limits = Limits { network_spray: 20, ..Limits::DEFAULT };
+        for number in 0..20 {
+            drop(school.attempt(limits, &format!("{number}@spray.example"), ADDRESS).await.unwrap());
+        }
+        school.until_failures_are(2 * 20).await;
+        assert_eq!(school.attempt(limits, TEACHER, ADDRESS).await.unwrap_err(), 300);
+        // Nothing is left of the accounts.
+        school.app.identity.sweep(school.clock.now() + SWEPT_AFTER).await.unwrap();
+        assert!(school.counts().await.iter().all(|count| count.failures > 0));
+        // What was judged and what is being written is given back to nobody once more.
+        let mut charge = school.attempt(limits, TEACHER, ip(ELSEWHERE)).await.unwrap();
+        charge.judge();
+        drop(charge);
+        school.settle(school.attempt(limits, COLLEAGUE, ip(ELSEWHERE)).await.unwrap()).await;
+        assert_eq!(school.failures().await, 2 * 20 + 4);
     }
 
     async fn what_is_given_back_leaves_the_delay_of_another_attempt_and_ends_its_own(kind: Kind) {
@@ -323,8 +344,8 @@ both! {
         // What was full once is forgotten in its time like any other.
         for delay in [0, 0, 1, 2] {
             school.clock.advance(TimeDelta::seconds(delay));
-            let charge = attempt().await.unwrap();
-            if delay < 2 { charge.keep() } else { charge.give_back().await }
+            let mut charge = attempt().await.unwrap();
+            if delay < 2 { charge.judge() } else { charge.give_back().await }
         }
         school.clock.advance(TimeDelta::days(3 * 7));
         school.app.identity.sweep(school.clock.now() + SWEPT_AFTER).await.unwrap();
@@ -336,15 +357,15 @@ both! {
         let attempt = || school.attempt(Limits::DEFAULT, TEACHER, ADDRESS);
         for _ in 0..14 {
             school.clock.advance(TimeDelta::minutes(15));
-            attempt().await.unwrap().keep();
+            attempt().await.unwrap().judge();
         }
         school.clock.advance(TimeDelta::minutes(15));
-        attempt().await.unwrap().keep();
+        attempt().await.unwrap().judge();
         school.clock.advance(-TimeDelta::seconds(30));
         assert_eq!(attempt().await.unwrap_err(), 900);
         // Further back it is the clock that was set.
         school.clock.advance(-TimeDelta::milliseconds(1));
-        attempt().await.unwrap().keep();
+        attempt().await.unwrap().judge();
     }
 
     async fn a_restart_and_another_node_forget_nothing(kind: Kind) {
@@ -368,7 +389,7 @@ both! {
             let school = School::found(kind).await;
             let attempt = || school.attempt(limits, TEACHER, ADDRESS);
             for _ in 0..5 {
-                attempt().await.unwrap().keep();
+                attempt().await.unwrap().judge();
             }
             school.spray(limits, ADDRESS, 1).await;
             assert_eq!(attempt().await.unwrap_err(), 300);
