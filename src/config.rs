@@ -126,7 +126,7 @@ pub struct Throttling {
           default_value_t = passwords::Limits::DEFAULT.network_spray)]
     pub password_address_spray: u32,
 
-    /// The same for all addresses together; a sixteenth of it counts for a sixteenth of the accounts; 0 is no limit
+    /// The same for all addresses together, counted in 16 parts, to one of which an attempt goes by chance; 0 is no limit
     #[arg(long, env = "HOMEROOM_PASSWORD_SERVER_SPRAY", value_name = "COUNT",
           default_value_t = passwords::Limits::DEFAULT.server_spray)]
     pub password_server_spray: u32,

@@ -1,8 +1,9 @@
 //! Statements that were left before their answer came, because it took too long or because nobody waits for it any more.
 //!
 //! The pool waits for the answer before it gives the connection to anybody else: for ever, if the server has vanished
-//! without a word. Then its connections would run out. So after a statement was left, connections that come back to the
-//! pool are tried, for a short time, and closed unless they answer.
+//! without a word. Then its connections would run out. And if the statement began a transaction, it is open. So after a
+//! statement was left, connections that come back to the pool are tried, for a short time: they are closed unless they
+//! answer, and a transaction is ended.
 
 use std::{
     sync::{Mutex, PoisonError},

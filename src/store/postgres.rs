@@ -45,7 +45,7 @@ pub(super) async fn connect(
         })
         .after_release(move |connection, _| {
             let tried = leftovers.are_there();
-            Box::pin(async move { if tried { answers(connection).await } else { Ok(true) } })
+            Box::pin(async move { if tried { comes_clean(connection).await } else { Ok(true) } })
         })
         .connect_with(sqlx::ConnectOptions::disable_statement_logging(options))
         .await
@@ -55,7 +55,18 @@ pub(super) async fn connect(
 
 /// Tries a connection. One that fails, or takes too long, is broken, and the pool closes it without a word.
 async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    in_time(connection.ping()).await.map(|()| true)
+}
+
+/// Tries a connection over which a statement may have been left, and ends the transaction that is open, if one is.
+///
+/// A `BEGIN` that was left opens one that the driver knows nothing of; all that is done over the connection after it would
+/// be answered and then undone. If none is open, this opens one and ends it: a `ROLLBACK` alone would have the server warn.
+async fn comes_clean(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    in_time(connection.execute("BEGIN; ROLLBACK")).await.map(|_| true)
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-    timeout(PING, connection.ping()).await.map_err(late)??;
-    Ok(true)
+    timeout(PING, asked).await.map_err(late)?
 }

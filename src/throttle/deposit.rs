@@ -3,13 +3,17 @@
 use std::panic::resume_unwind;
 
 use sea_orm::{ConnAcquireErr, DbErr};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
 use tracing::Instrument;
 
 use crate::{
     entity::throttle::{self, Attempt, Charged},
     store::Access,
 };
+
+/// How many may be charged at once: more tasks than that are not left behind by those who hang up, however slow the database
+/// is.
+static UNDER_WAY: Semaphore = Semaphore::const_new(256);
 
 /// The counts that an attempt was charged to. If it is dropped, nobody waits for the attempt any more, and nobody will learn
 /// whether it was right: then its account or its user has it back, by a task of its own. The counts that many share keep it,
@@ -34,7 +38,10 @@ impl Deposit {
     ///
     /// The statement is waited for in any case, for even if nobody else waits for it, it has to be known what it charged.
     pub async fn make(attempt: Attempt, charging: Access, writer: Access) -> Result<(Self, Attempt), DbErr> {
+        // Whoever hangs up while they wait here leaves nothing behind.
+        let permit = UNDER_WAY.acquire().await;
         let charge = async move {
+            let _permit = permit;
             let charged = throttle::Entity::charge(&charging, &attempt).await?;
             let is_own = |charged: &&Charged| attempt.own().iter().any(|limit| limit.key == charged.key);
             let own = charged.iter().take_while(is_own).count();

@@ -99,7 +99,9 @@ impl Limits {
         let from = ThrottleKey::sign_ins_from(network);
         let from = in_window(from, spray, spray.min(allowed(self.network)), now);
         let part = allowed(self.server_spray.div_ceil(ThrottleKey::SERVER_PARTS.into()));
-        let server = in_window(ThrottleKey::server(&pair), part, part, now);
+        // By chance, and not by who asks: nobody can choose whom they keep out by filling one.
+        let server = ThrottleKey::server(fastrand::u8(..ThrottleKey::SERVER_PARTS));
+        let server = in_window(server, part, part, now);
         let limits: Vec<_> =
             [in_a_row(pair), in_a_row(account)].into_iter().chain(from).chain(server).collect();
         Attempt {

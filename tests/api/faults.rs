@@ -120,6 +120,27 @@ async fn a_draw_that_reaches_the_database_after_it_was_given_up_undoes_no_newer_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_hangs_up_while_a_transaction_begins_leaves_none_open_for_others() {
+    let (site, proxy, server, store) = lossy().await;
+    drop(server);
+    let server = Arc::new(site.with("HOMEROOM_DATABASE_CONNECTIONS", "1").listen("serve").await);
+    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
+    for _ in 0..3 {
+        let signing_in = tokio::spawn({
+            let server = server.clone();
+            async move { server.try_sign_in(STUDENT, PASSWORD, true).await }
+        });
+        proxy.slow_down("BEGIN").await;
+        signing_in.abort();
+        assert!(signing_in.await.unwrap_err().is_cancelled());
+        // Whoever asks next has the same connection.
+        let join_code = server.draw(&teacher).await;
+        let class = class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap();
+        assert_eq!(class.join_code.unwrap().expose(), join_code, "what was answered is committed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redemption_whose_answer_is_lost_gives_no_tokens_then_or_later() {
     let (_site, proxy, server, _store) = lossy().await;
     let code = server.code(TEACHER, PASSWORD, false).await;

@@ -151,7 +151,8 @@ class Load:
         Raises `NotSent` if it was not carried out for certain."""
         tally = self.tally
         if self.hang_up and operation != "redeem" and random.random() < self.hang_up:
-            options["hang_up"] = random.uniform(0, 0.02)
+            # A password takes its time.
+            options["hang_up"] = random.uniform(0, 0.3 if operation == "sign in" else 0.02)
         tally.requests += 1
         began = time.monotonic()
         try:

@@ -1,6 +1,9 @@
 //! A way to PostgreSQL that loses answers, and on which statements are late.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use homeroom::store::Location;
 use tokio::{
@@ -11,7 +14,8 @@ use tokio::{
 use url::Url;
 
 /// Stands between a server and PostgreSQL. When it is told to, it has one statement done and then cuts the connection,
-/// so that the one who made it never hears of it; or keeps one back, and has it done when nobody waits for it any more.
+/// so that the one who made it never hears of it; or keeps one back, and has it done when nobody waits for it any more; or
+/// takes its time with one.
 pub struct Proxy {
     /// PostgreSQL, by this way.
     pub location: Location,
@@ -30,7 +34,11 @@ struct Marks {
 enum Fate {
     AnswerLost,
     Late,
+    Slow,
 }
+
+/// How long a slow statement takes on its way.
+const SLOW: Duration = Duration::from_millis(300);
 
 /// How a statement fares that is kept back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +91,14 @@ impl Proxy {
         self.late.subscribe().wait_for(|late| *late == Late::Done).await.unwrap();
     }
 
+    /// Takes its time with the next statement with these words, and says when it is on its way.
+    pub async fn slow_down(&self, words: &'static str) {
+        self.marks.lock().unwrap().armed = Some((words, Fate::Slow));
+        while self.marks.lock().unwrap().armed.is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// How many answers were lost.
     pub fn lost(&self) -> usize {
         self.marks.lock().unwrap().lost
@@ -105,7 +121,10 @@ async fn carry(
                 if asked.is_empty() {
                     return Ok(());
                 }
-                if let Some((words, fate)) = take_if_in(marks, asked) {
+                let fated = take_if_in(marks, asked);
+                if let Some((_, Fate::Slow)) = fated {
+                    tokio::time::sleep(SLOW).await;
+                } else if let Some((words, fate)) = fated {
                     // What is not prepared is done at once: the simple query of a commit.
                     left = Some((if words == "COMMIT" { 1 } else { 2 }, fate));
                 } else if left == Some((1, Fate::Late)) {
