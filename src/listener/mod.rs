@@ -112,8 +112,8 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Has `endpoint` answer every request until `shutdown` is ready, and for [`Limits::leave`] after that, or until
-    /// nobody is connected. From then on nothing is accepted, idle connections are closed, and running requests have
+    /// Has `endpoint` answer every request until `shutdown` is ready, and for [`Limits::leave`] after that. From then on
+    /// nothing is accepted, idle connections are closed, and running requests have
     /// [`Limits::drain`] to finish.
     ///
     /// A panic in the endpoint ends its connection and nothing else.
@@ -145,9 +145,6 @@ impl Listener {
                 Some(ended) = connections.join_next() => {
                     open.decrement(1);
                     report_panic(ended);
-                    if connections.is_empty() && *phase.borrow() == Phase::Leaving {
-                        break;
-                    }
                 }
                 (stream, remote) = self.accept(), if connections.len() < limits.max_connections => {
                     open.increment(1);
