@@ -382,7 +382,7 @@ async fn who_waits_to_be_told_to_go_on_is_told_at_once_if_the_body_is_not_wanted
     let expecting =
         "Host: a\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Type: application/json\r\n";
     for (path, length, status) in [
-        ("/api/v1/codes", 16 * 1024 + 1, "400 Bad Request"),
+        ("/api/v1/codes", 24 * 1024 + 1, "400 Bad Request"),
         ("/classes/22222222-2222-2222-2222-222222222222/join-code", 10, "401 Unauthorized"),
         ("/nowhere", 10, "404 Not Found"),
     ] {

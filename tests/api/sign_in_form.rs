@@ -89,7 +89,7 @@ both! {
         let school = School::found(kind).await;
         let body = sign_in_body(TEACHER).to_string();
         let json = Some("application/json");
-        let large = format!("{body}{}", " ".repeat(16 * 1024));
+        let large = format!("{body}{}", " ".repeat(24 * 1024));
         let media_type = "Content-Type must be application/json";
         for (announced, sent, message) in [
             (None, body.as_bytes(), media_type),
@@ -101,7 +101,7 @@ both! {
             (json, b"{\"email\": \"\xFF\"}", "the body is not valid JSON (line 1, column 12)"),
             (json, b"[]", "the body must be a JSON object"),
             (json, b"null", "the body must be a JSON object"),
-            (json, large.as_bytes(), "the body must have at most 16384 bytes"),
+            (json, large.as_bytes(), "the body must have at most 24576 bytes"),
         ] {
             assert_eq!(send(&school, announced, sent).await.whole(), refused(message));
         }

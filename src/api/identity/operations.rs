@@ -213,8 +213,8 @@ impl Operation for CreateTokenOperation {
             "totalItems": 1,
             "itemsLength": 1,
             "items": [{
-                "accessToken": EXAMPLE_TOKEN,
-                "idToken": EXAMPLE_TOKEN,
+                "accessToken": EXAMPLE_ACCESS_TOKEN,
+                "idToken": EXAMPLE_ID_TOKEN,
                 "expiresIn": "1777891320",
                 "tokenType": "Bearer",
                 "redirectUri": "https://app.example.com/callback",
@@ -225,8 +225,19 @@ impl Operation for CreateTokenOperation {
 
 /// SHA-256 of nothing, in base64url: the form of a code, and a secret of nobody's.
 const EXAMPLE_CODE: &str = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU";
-/// The form of a token.
-const EXAMPLE_TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl";
+/// An access token, but for its signature.
+const EXAMPLE_ACCESS_TOKEN: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJSUzI1NiIsImtpZCI6IjAxOTAwMDAwLTAwMDAtNzAwMC04MDAwLTAw\
+    MDAwMDAwMDAwMSJ9.eyJpc3MiOiJodHRwczovL2hvbWVyb29tLmV4YW1wbGUuY29tIiwiYXVkIjoiaHR0cHM\
+    6Ly9ob21lcm9vbS5leGFtcGxlLmNvbSIsInN1YiI6IjAxOWUwMDAwLTAwMDAtNzAwMC04MDAwLTAwMDAwMDA\
+    wMDAwMSIsImNsaWVudF9pZCI6IjExMTExMTExLTExMTEtMTExMS0xMTExLTExMTExMTExMTExMSIsImlhdCI\
+    6MTc3Nzg4NzcyMCwiZXhwIjoxNzc3ODkxMzIwLCJqdGkiOiIwMTllMDAwMC0wMDAwLTcwMDAtODAwMC0wMDA\
+    wMDAwMDAwMDIiLCJhdXRoX3RpbWUiOjE3Nzc4ODc3MTR9.c2lnbmF0dXJl";
+/// The id token beside it, likewise.
+const EXAMPLE_ID_TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsImtpZCI6IjAxOTAwMDAwLTAwMDAtNzAwMC04MDAwLTAwMDAw\
+    MDAwMDAwMSJ9.eyJpc3MiOiJodHRwczovL2hvbWVyb29tLmV4YW1wbGUuY29tIiwiYXVkIjoiMTExMTExMTE\
+    tMTExMS0xMTExLTExMTEtMTExMTExMTExMTExIiwic3ViIjoiMDE5ZTAwMDAtMDAwMC03MDAwLTgwMDAtMDA\
+    wMDAwMDAwMDAxIiwiaWF0IjoxNzc3ODg3NzIwLCJleHAiOjE3Nzc4OTEzMjAsImF1dGhfdGltZSI6MTc3Nzg\
+    4NzcxNH0.c2lnbmF0dXJl";
 
 /// Both operations fail alike, but for the words of a refusal.
 const fn failures(refusal: &'static str) -> [Documented<ErrorCode>; 4] {

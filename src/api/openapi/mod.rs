@@ -104,7 +104,9 @@ fn service() -> OpenApiService<Described<Operations>, ()> {
              Every answer bears `X-Content-Type-Options: nosniff`, `Referrer-Policy: no-referrer`, `X-Frame-Options: \
              DENY`, `Cross-Origin-Resource-Policy: same-origin` and a `Content-Security-Policy`, which lets nothing be \
              loaded but what `/docs` needs; and `Strict-Transport-Security`, if the server is told so.\n\n\
-             What is no HTTP is answered 400, and a head of too many or too long lines 431, with none of these and no body. \
+             A body may have 24,576 bytes, enough for every property at its longest. The head of a request may have 64 \
+             fields and 16,384 bytes.\n\n\
+             What is no HTTP is answered 400, and a head that is larger 431, with none of these and no body. \
              A request that does not name its `Host`, or not one, is answered 400 by every operation.",
         )
         .contact(ContactObject::new().name("Whoever runs this server"))

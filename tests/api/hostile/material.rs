@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{REDIRECT_URI, TEACHER, sign_in_body};
 
 /// The most bytes that a body may have.
-pub const LARGEST_BODY: usize = 16 * 1024;
+pub const LARGEST_BODY: usize = 24 * 1024;
 
 /// Method, path, status, code and `Allow` of requests that no operation sees. None bears a token.
 #[rustfmt::skip]

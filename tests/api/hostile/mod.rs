@@ -183,7 +183,7 @@ both! {
         }
     }
 
-    async fn a_body_has_at_most_16_kibibytes_however_it_comes(kind: Kind) {
+    async fn a_body_has_at_most_24_kibibytes_however_it_comes(kind: Kind) {
         let school = School::found(kind).await;
         let padded = |length: usize| {
             let mut body = sign_in_body(TEACHER).to_string().into_bytes();
@@ -209,7 +209,7 @@ both! {
             (chunked(padded(LARGEST_BODY + 1)), "chunked"),
             (chunked(padded(1 << 20)), "a megabyte, chunked"),
         ] {
-            let message = "the body must have at most 16384 bytes";
+            let message = "the body must have at most 24576 bytes";
             assert_refused("/api/v1/codes", what, &call.send().await, message);
         }
     }
