@@ -190,6 +190,13 @@ async fn an_address_that_cannot_be_used_is_wrong_and_one_that_should_not_be_is_w
     warning(&ended, &format!("{taken} is taken"));
     well(&ended, &format!("http://{taken}/, for this machine alone"));
 
+    let ended =
+        site.run(&["doctor", "--listen", "127.0.0.1:65000", "--metrics-listen", "127.0.0.1:65000"]).await;
+    assert!(wrong(&ended, "the server's own").contains("--metrics-listen"));
+    let ended = site.run(&["doctor", "--metrics-listen", "0.0.0.0:0"]).await;
+    assert!(warning(&ended, "needs no password").contains("an inner address"));
+    well(&site.run(&["doctor", "--metrics-listen", "127.0.0.1:0"]).await, "127.0.0.1:0 is free");
+
     assert!(site.run(&["doctor", "--listen", "nowhere"]).await.refusal().contains("--listen"));
 }
 
@@ -282,6 +289,8 @@ async fn keys_that_are_none_or_old_or_from_the_future_are_told_and_not_shown() {
     assert!(warning(&doctor(&site).await, "was written at").contains("clock"));
 
     fs::remove_file(file).unwrap();
+    assert!(wrong(&doctor(&site).await, "none in").contains("it would make another key"));
+    fs::remove_file(keys.join("01a00000-0000-7000-8000-000000000000.pem")).unwrap();
     assert!(warning(&doctor(&site).await, "there is none in").contains("restore"));
     fs::remove_dir_all(keys).unwrap();
     assert!(warning(&doctor(&site).await, "there is no").contains("restore"));

@@ -7,6 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta};
+use rustix::fs::{Access, access};
 use url::Url;
 
 use super::{
@@ -36,7 +37,14 @@ pub async fn check(data: &Data, report: &mut Report) {
         }
     };
     if let Location::Sqlite(path) = &location {
-        if !path.exists() {
+        let there = match path.try_exists() {
+            Ok(there) => there,
+            Err(error) => {
+                report.wrong(SUBJECT, format!("{}: {error}", path.display()), unreachable(&location));
+                return report.skipped("schema", "the database cannot be reached");
+            }
+        };
+        if !there {
             report.warning(
                 SUBJECT,
                 format!("there is no {}", path.display()),
@@ -50,6 +58,12 @@ pub async fn check(data: &Data, report: &mut Report) {
             .collect();
         private(SUBJECT, &files, report);
         in_the_future(SUBJECT, &files, SystemClock.now(), report);
+        let closed = files.iter().find_map(|(path, _)| {
+            access(path, Access::READ_OK | Access::WRITE_OK).err().map(|error| (path, error))
+        });
+        if let Some((path, error)) = closed {
+            report.wrong(SUBJECT, format!("{}: {error}", path.display()), unreachable(&location));
+        }
     }
     let database = match Inspection::open(&location).await {
         Ok(database) => database,

@@ -1,7 +1,9 @@
 //! The data directory and the signing keys in it: there, whose, and how full.
 
 use std::{
+    ffi::OsString,
     fs::{self, Metadata},
+    io::ErrorKind,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -50,7 +52,7 @@ pub fn data_directory(directory: &Path, report: &mut Report) -> bool {
             }
             disk(directory, report);
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             let parent = directory.ancestors().skip(1).find(|parent| parent.exists());
             let parent = parent.unwrap_or(Path::new("."));
             if may_be_changed(parent, SUBJECT, report) {
@@ -144,19 +146,40 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
             return report.wrong(SUBJECT, what, "let the server's user read the directory");
         }
     };
+    let (closed, passed_over): (Vec<_>, Vec<_>) = passed_over.into_iter().partition(|name| {
+        let opened = fs::File::open(directory.join(name));
+        opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    });
+    let list = |names: &[OsString]| {
+        let names: Vec<_> = names.iter().map(|name| name.display().to_string()).collect();
+        format!("in {}: {}", directory.display(), names.join(", "))
+    };
+    if !closed.is_empty() {
+        report.wrong(
+            SUBJECT,
+            format!("this user may not read, {}", list(&closed)),
+            "give them to the server's user: it passes them over, and refuses what they have signed",
+        );
+    }
     if !passed_over.is_empty() {
-        let names: Vec<_> = passed_over.iter().map(|name| name.display().to_string()).collect();
         report.warning(
             SUBJECT,
-            format!("not usable as a key, in {}: {}", directory.display(), names.join(", ")),
-            "remove what is no key; a key is an RSA key of 2048 bits or more in PKCS#8 PEM, named <UUIDv7>.pem, \
-             readable by the server",
+            format!("not usable as a key, {}", list(&passed_over)),
+            "remove what is no key, and restore what was one: an RSA key of 2048 bits or more in PKCS#8 PEM, named \
+             <UUIDv7>.pem",
         );
     }
     for key in &keys {
         said_of(key, now, report);
     }
-    if keys.is_empty() {
+    let meant = |name: &OsString| Path::new(name).extension().is_some_and(|extension| extension == "pem");
+    if keys.is_empty() && closed.iter().chain(&passed_over).any(meant) {
+        report.wrong(
+            SUBJECT,
+            format!("none in {} can be used", directory.display()),
+            "mend them before the server starts: it would make another key, and everybody would have to sign in again",
+        );
+    } else if keys.is_empty() {
         report.warning(
             SUBJECT,
             format!("there is none in {}", directory.display()),

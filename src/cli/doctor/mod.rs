@@ -4,7 +4,11 @@ mod database;
 mod files;
 mod machine;
 
-use std::{fmt::Display, io::ErrorKind, net::Ipv4Addr};
+use std::{
+    fmt::Display,
+    io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use url::{Host, Url};
 
@@ -20,7 +24,8 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut report = Report::default();
     public_url(config, &mut report);
     tls(config, &mut report);
-    listen(config, &mut report).await;
+    listen("listen", config.listen, "--listen", &mut report).await;
+    metrics(config, &mut report).await;
     machine::clock(SystemClock.now(), &mut report);
     let readable = files::data_directory(config.data.directory(), &mut report);
     files::keys(&config.data, readable, SystemClock.now(), &mut report);
@@ -72,25 +77,44 @@ fn is_this_machine(url: &Url) -> bool {
     }
 }
 
-async fn listen(config: &Config, report: &mut Report) {
-    const SUBJECT: &str = "listen";
-    let address = config.listen;
+async fn listen(subject: &str, address: SocketAddr, flag: &str, report: &mut Report) {
     match Listener::bind(address).await {
         Ok(_) if address.ip().is_unspecified() => report.ok(
-            SUBJECT,
+            subject,
             format!("{address} is free: every network of this machine reaches it, past a proxy as well"),
         ),
-        Ok(_) => report.ok(SUBJECT, format!("{address} is free")),
+        Ok(_) => report.ok(subject, format!("{address} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => report.warning(
-            SUBJECT,
+            subject,
             format!("{address} is taken"),
-            "nothing, if it is taken by this server; else choose another with --listen",
+            &format!("nothing, if it is taken by this server; else choose another with {flag}"),
         ),
         Err(error) => report.wrong(
-            SUBJECT,
+            subject,
             format!("{address}: {error}"),
-            "choose an address of this machine, and a port that its user may use, with --listen",
+            &format!("choose an address of this machine, and a port that its user may use, with {flag}"),
         ),
+    }
+}
+
+async fn metrics(config: &Config, report: &mut Report) {
+    const SUBJECT: &str = "metrics";
+    const FLAG: &str = "--metrics-listen";
+    match config.doors.metrics_listen {
+        None => {}
+        Some(address) if address == config.listen && address.port() != 0 => {
+            report.wrong(
+                SUBJECT,
+                format!("{address} is the server's own"),
+                "choose another port with --metrics-listen",
+            );
+        }
+        Some(address) if address.ip().is_unspecified() => report.warning(
+            SUBJECT,
+            format!("every network of this machine reaches {address}, and needs no password"),
+            "name an inner address with --metrics-listen",
+        ),
+        Some(address) => listen(SUBJECT, address, FLAG, report).await,
     }
 }
 
