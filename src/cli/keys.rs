@@ -19,9 +19,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a new key: published at once, it signs after ten minutes, when every node has it
+    /// Make a new key: a running server publishes it within a minute, and signs with it after ten, when every node has it
     Rotate(Data),
-    /// Delete a key that no longer signs: tokens that it signed are refused from then on
+    /// Delete a key that no longer signs: within a minute a running server refuses the tokens that it signed
     Retire {
         /// The key's id, as `keys list` prints it
         kid: Uuid,

@@ -129,9 +129,6 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(command: Command) -> Result<(), Failure> {
-    if !matches!(command, Command::Serve(_) | Command::Demo(_)) {
-        log::to_stderr(log::WARNINGS, LogFormat::Human);
-    }
     match command {
         Command::Serve(config) => serve::run(&config).await,
         Command::Demo(config) => demo::run(&config).await,
@@ -154,6 +151,8 @@ fn say(line: &str) {
 
 /// The database, with its schema up to date.
 async fn open(data: &Data) -> Result<Store, Failure> {
+    // A server has said already what it writes down.
+    log::to_stderr(log::WARNINGS, LogFormat::Human);
     let location = data.database().map_err(|error| Failure::Usage(format!("--database-url: {error}")))?;
     // Passwords' hashes and the signing keys are in there: it is for the server's own user.
     std::fs::DirBuilder::new()

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::{
-    Connection, Executor, PgConnection,
+    ConnectOptions, Connection, Executor, PgConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
@@ -31,6 +31,7 @@ pub(super) async fn connect(
     let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
     // PgBouncer knows no `extra_float_digits`, and we have no floats.
     let options = url.parse::<PgConnectOptions>().map_err(failed)?.extra_float_digits(None);
+    let options = options.disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
@@ -47,10 +48,17 @@ pub(super) async fn connect(
             let tried = leftovers.are_there();
             Box::pin(async move { if tried { comes_clean(connection).await } else { Ok(true) } })
         })
-        .connect_with(sqlx::ConnectOptions::disable_statement_logging(options))
-        .await
-        .map_err(failed)?;
-    Ok(pool.into())
+        .connect_with(options.clone())
+        .await;
+    match pool {
+        Ok(pool) => Ok(pool.into()),
+        // The pool says that it has tried for long, and not what it met.
+        Err(error @ sqlx::Error::PoolTimedOut) => {
+            let met = in_time(PgConnection::connect_with(&options)).await;
+            Err(failed(met.err().unwrap_or(error)))
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// Tries a connection. One that fails, or takes too long, is broken, and the pool closes it without a word.
