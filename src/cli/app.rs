@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{Failure, open, say};
+use super::{Failure, open, open_existing, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
@@ -144,7 +144,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             say(&format!("{id}"));
         }
         Command::Set { id, name, details, data } => {
-            let store = open(&data).await?;
+            let store = open_existing(&data).await?;
             let found = find(&store, id).await?;
             let mut registration = found.ok_or_else(|| Failure::Usage(format!("there is no app {id}")))?;
             if let Some(name) = name {
@@ -154,7 +154,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             register(&store, &registration).await?;
         }
         Command::List(data) => {
-            let store = open(&data).await?;
+            let store = open_existing(&data).await?;
             let registrations = apps::list(&store).await.map_err(|error| Failure::of("listing", &error))?;
             registrations.iter().for_each(print);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, open, say};
+use super::{Failure, open_existing, say};
 use crate::{
     classroom::{Classroom, Settings},
     clock::{Clock, SystemClock},
@@ -45,7 +45,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Email::parse(&owner).map_err(|error| Failure::Usage(format!("--owner '{owner}' {error}")))?;
             let name = ClassName::parse(&name)
                 .map_err(|error| Failure::Usage(format!("--name '{name}' {error}")))?;
-            let store = open(&data).await?;
+            let store = open_existing(&data).await?;
             let owner =
                 accounts::find(&store, email).await.map_err(|error| Failure::of("looking up", &error))?;
             let owner = owner.ok_or_else(|| {
@@ -55,7 +55,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             say(&format!("{}", class.map_err(|error| Failure::of("making the class", &error))?.id));
         }
         Command::List(data) => {
-            let classroom = classroom(open(&data).await?);
+            let classroom = classroom(open_existing(&data).await?);
             for class in classroom.classes().await.map_err(|error| Failure::of("listing", &error))? {
                 say(&format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str()));
             }

@@ -20,7 +20,7 @@ use clap::{Parser, Subcommand, error::ErrorKind};
 
 use crate::{
     config::{Data, LogFormat},
-    store::Store,
+    store::{Location, Store},
 };
 
 /// How long a thread that files are read on may take to end, once all else has.
@@ -147,6 +147,18 @@ async fn run(command: Command) -> Result<(), Failure> {
 fn say(line: &str) {
     let mut out = std::io::stdout();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// The database, with its schema up to date, for whoever asks for what is in it: none is made in a directory that was
+/// mistyped.
+async fn open_existing(data: &Data) -> Result<Store, Failure> {
+    if let Ok(Location::Sqlite(path)) = data.database()
+        && !path.exists()
+    {
+        let missing = format!("there is no {}; name the server's with --data-dir", path.display());
+        return Err(Failure::Usage(missing));
+    }
+    open(data).await
 }
 
 /// The database, with its schema up to date.

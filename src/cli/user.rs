@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
-use super::{Failure, open, say};
+use super::{Failure, open, open_existing, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Data, Hashing},
@@ -71,7 +71,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Unlock { email: text, data } => {
             let email = email(&text)?;
-            let store = open(&data).await?;
+            let store = open_existing(&data).await?;
             let account = accounts::find(&store, email.clone()).await;
             if account.map_err(|error| Failure::of("looking up", &error))?.is_none() {
                 return Err(Failure::Usage("--email has no account".to_owned()));
@@ -79,7 +79,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             throttle::unlock(&store, &email).await.map_err(|error| Failure::of("unlocking", &error))?;
         }
         Command::List(data) => {
-            let store = open(&data).await?;
+            let store = open_existing(&data).await?;
             for user in accounts::list(&store).await.map_err(|error| Failure::of("listing", &error))? {
                 let standing = match (user.enabled, user.email_verified_at) {
                     (false, _) => "disabled",

@@ -271,3 +271,14 @@ async fn the_document_is_printed_as_it_is_served() {
         assert_eq!(site.run(arguments).await.success(), document, "{path}");
     }
 }
+
+#[tokio::test]
+async fn whoever_asks_in_the_wrong_directory_is_told_so_and_makes_nothing() {
+    let site = Site::bare();
+    for command in ["user list", "user unlock --email a@example.com", "app list", "class list"] {
+        let arguments: Vec<_> = command.split(' ').collect();
+        let refusal = site.run(&arguments).await.refusal();
+        assert!(refusal.contains("there is no ") && refusal.contains("--data-dir"), "{command}: {refusal}");
+    }
+    assert!(!site.data().exists());
+}
