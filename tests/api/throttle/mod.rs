@@ -1,5 +1,6 @@
 //! Guessing is throttled, and nobody else is kept out.
 
+mod given_back;
 mod joins;
 mod passwords;
 
