@@ -282,21 +282,10 @@ async def pg_late(trial, postgres):
     async with trial.fault():
         for _ in range(5):
             backends = await asyncio.to_thread(postgres.backends, trial.name)
-            stopped = random.sample(backends, len(backends) // 2)
-            send(signal.SIGSTOP, stopped)
-            try:
+            async with late(trial, random.sample(backends, len(backends) // 2)):
                 await asyncio.sleep(0.1)
                 relay.cut()
                 await asyncio.sleep(1.5)
-                # What comes late now has the last word, and is seen.
-                trial.load.paused = True
-                await asyncio.sleep(0.5)
-            finally:
-                send(signal.SIGCONT, stopped)
-            await asyncio.sleep(0.5)
-            await trial.load.read_busy_classes()
-            trial.load.paused = False
-            await asyncio.sleep(0.5)
 
 
 @scenario("pg-stuck", 40, {"503", "proxy"})
@@ -306,19 +295,9 @@ async def pg_stuck(trial, postgres):
     async with trial.fault():
         for _ in range(2):
             backends = await asyncio.to_thread(postgres.backends, trial.name)
-            stopped = random.sample(backends, 3 * len(backends) // 4)
-            send(signal.SIGSTOP, stopped)
-            try:
+            async with late(trial, random.sample(backends, 3 * len(backends) // 4)):
                 # Whoever was refused after six seconds draws again, and another backend does it.
                 await asyncio.sleep(12)
-                trial.load.paused = True
-                await asyncio.sleep(0.5)
-            finally:
-                send(signal.SIGCONT, stopped)
-            await asyncio.sleep(0.5)
-            await trial.load.read_busy_classes()
-            trial.load.paused = False
-            await asyncio.sleep(0.5)
     trial.require(trial.load.tally.count("503") > 0, "nobody was told that the database stood still")
 
 
@@ -479,6 +458,22 @@ async def clock(trial, _):
         trial.require(max(delays) <= LONGEST_DELAY, f"a guesser is to wait for {max(delays)} s")
         await asyncio.sleep(4)
     guesser.close()
+
+
+@contextlib.asynccontextmanager
+async def late(trial, backends):
+    """They stand still for a time. What they do when they go on has the last word, and is seen."""
+    send(signal.SIGSTOP, backends)
+    try:
+        yield
+        trial.load.paused = True
+        await asyncio.sleep(0.5)
+    finally:
+        send(signal.SIGCONT, backends)
+    await asyncio.sleep(0.5)
+    await trial.load.read_busy_classes()
+    trial.load.paused = False
+    await asyncio.sleep(0.5)
 
 
 @contextlib.asynccontextmanager
