@@ -1,6 +1,7 @@
 //! Guessing passwords.
 //!
-//! An attempt is charged before its password is looked at, and given back when it succeeds. It is held against
+//! An attempt is charged before its password is looked at, and given back when it succeeds or nobody has judged it. It is
+//! held against
 //!
 //! 1. the *pair* of account and network: the first failures in a row are free, then each doubles the delay before the next
 //!    attempt, and after the last one the pair waits for an operator;

@@ -92,7 +92,6 @@ async fn draw(school: &School, class: Uuid, token: &str) -> (u16, String) {
     (answer.status, answer.json()["data"]["joinCode"].as_str().unwrap_or_default().to_owned())
 }
 
-/// How many places a student has in the teacher's class.
 /// A place in the teacher's class, as a row.
 fn place(school: &School, student: Uuid) -> enrolment::Model {
     let now = school.clock.now();
@@ -107,6 +106,7 @@ fn place(school: &School, student: Uuid) -> enrolment::Model {
     }
 }
 
+/// How many places a student has in the teacher's class.
 async fn places(school: &School, student: Uuid) -> u64 {
     enrolment::Entity::find()
         .filter(enrolment::Column::ClassId.eq(OWN_CLASS))
