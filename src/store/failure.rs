@@ -29,7 +29,7 @@ pub fn kind(error: &DbErr) -> Kind {
 
 /// Whether somebody held a row or a table for longer than the statement may wait for it (PostgreSQL's
 /// `lock_not_available`).
-pub(super) fn is_held(error: &DbErr) -> bool {
+pub fn is_held(error: &DbErr) -> bool {
     sqlstate(error).is_some_and(|code| code == "55P03")
 }
 

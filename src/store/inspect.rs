@@ -3,33 +3,18 @@
 //! [`Store::connect`](super::Store::connect) makes a file that is missing and turns it to write-ahead logging. Whoever
 //! asks what is wrong with a database wants neither.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr,
     Statement,
 };
 use sqlx::{Connection, PgConnection};
 
-use super::{ACQUIRE, Location, sqlite::BUSY};
-
-/// Where the schema's steps are written down once they are applied.
-const STEPS: &str = "seaql_migrations";
+use super::{ACQUIRE, Location, sqlite::BUSY, steps::Steps};
 
 /// A database that is only read.
 pub struct Inspection(DatabaseConnection);
-
-/// The steps of the schema, held against those that this binary knows.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Steps {
-    /// How many of ours are applied.
-    pub applied: usize,
-    /// Those of ours that are not.
-    pub pending: Vec<String>,
-    /// Those that a newer binary has applied.
-    pub unknown: Vec<String>,
-}
 
 /// What there is to know of a SQLite file.
 #[derive(Debug)]
@@ -83,23 +68,7 @@ impl Inspection {
 
     /// How far the schema is.
     pub async fn steps(&self) -> Result<Steps, DbErr> {
-        let exists = match self.0.get_database_backend() {
-            DbBackend::Postgres => format!("SELECT to_regclass('{STEPS}') IS NOT NULL AS found"),
-            _ => format!("SELECT count(*) > 0 AS found FROM sqlite_schema WHERE name = '{STEPS}'"),
-        };
-        let applied: BTreeSet<String> = if self.row(&exists).await?.try_get("", "found")? {
-            let rows = self.rows(&format!("SELECT version FROM {STEPS}")).await?;
-            rows.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?
-        } else {
-            BTreeSet::new()
-        };
-        let known: BTreeSet<String> =
-            Migrator::migrations().iter().map(|step| step.name().to_owned()).collect();
-        Ok(Steps {
-            applied: known.intersection(&applied).count(),
-            pending: known.difference(&applied).cloned().collect(),
-            unknown: applied.difference(&known).cloned().collect(),
-        })
+        Steps::of(&self.0).await
     }
 
     /// Reads the whole file, and so takes its time with a large one.

@@ -18,12 +18,13 @@ mod postgres;
 mod request;
 pub mod retry;
 mod sqlite;
+mod steps;
 
 use std::{sync::Arc, time::Duration};
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, Statement,
     TransactionOptions, TransactionTrait,
 };
 
@@ -31,9 +32,10 @@ use tokio::time::sleep;
 
 pub use self::{
     access::Access,
-    failure::{Kind, kind, may_be_held},
+    failure::{Kind, is_held, kind, may_be_held},
     location::{InvalidLocation, Location},
     pool::Pool,
+    steps::Steps,
 };
 use self::{
     access::Sqlite,
@@ -110,8 +112,12 @@ impl Store {
         })
     }
 
-    /// Applies the schema's steps that are not there yet: all of them or none, and one node at a time.
+    /// Applies the schema's steps that are not there yet: all of them or none, and one node at a time. Who misses none waits
+    /// for nobody.
     pub async fn migrate(&self) -> Result<(), DbErr> {
+        if Steps::of(&self.pool).await?.pending.is_empty() {
+            return Ok(());
+        }
         if self.pool.get_database_backend() == DbBackend::Sqlite {
             return apply(self.begin().await?).await;
         }
@@ -133,13 +139,17 @@ impl Store {
         let isolation_level = Some(IsolationLevel::ReadCommitted);
         let options = TransactionOptions { isolation_level, ..Default::default() };
         let transaction = self.pool.begin_with_options(options).await?;
+        transaction.execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
+        let free = format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})");
+        let free = transaction.query_one_raw(Statement::from_string(DbBackend::Postgres, free)).await?;
+        if !free.is_some_and(|row| row.try_get_by_index(0).unwrap_or(false)) {
+            tracing::warn!("the schema's steps wait for another node that applies them");
+            transaction
+                .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+                .await?;
+        }
         // But whoever waits for a table keeps all others from it that come after.
-        transaction
-            .execute_unprepared(&format!(
-                "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; \
-                 SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); SET LOCAL lock_timeout = {MIGRATION_PATIENCE}"
-            ))
-            .await?;
+        transaction.execute_unprepared(&format!("SET LOCAL lock_timeout = {MIGRATION_PATIENCE}")).await?;
         Ok(transaction)
     }
 

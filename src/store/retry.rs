@@ -8,7 +8,7 @@
 //! So it depends on the statement. What is looked up can be looked up again. A change is made again if it surely was not
 //! made: the database says that it was rolled back, or the connection broke before a commit was sent. And if a change
 //! comes to the same when it is made twice, it is made again in any case. In between are changes that may be made twice, but
-//! not late: a connection that broke without a word may still have one on its way, which would undo what came after it.
+//! not late: a connection that broke without a word may still have one on its way, which would then be made besides.
 
 use std::{
     error::Error as StdError,

@@ -20,8 +20,8 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Data,
     store::{
-        Location,
-        inspect::{Inspection, PostgresFacts, SqliteFacts, Steps},
+        Location, Steps,
+        inspect::{Inspection, PostgresFacts, SqliteFacts},
     },
 };
 
