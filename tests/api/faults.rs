@@ -9,13 +9,14 @@ use homeroom::{
     store::Store,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, PaginatorTrait, Statement};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinHandle,
 };
+use uuid::Uuid;
 
 use crate::support::{
     APP, COLLEAGUE, Kind, OTHER_CLASS, OWN_CLASS, PASSWORD, STUDENT, TEACHER, both, exchange_body,
@@ -203,6 +204,66 @@ both! {
     }
 }
 
+/// Holds a class, as soon as nobody else does.
+async fn hold(store: &Store, class: Uuid) -> DatabaseTransaction {
+    let holder = store.begin().await.unwrap();
+    let sql = "SELECT id FROM classes WHERE id = $1 FOR UPDATE";
+    let held = Statement::from_sql_and_values(DbBackend::Postgres, sql, [class.into()]);
+    assert_eq!(holder.query_all_raw(held).await.unwrap().len(), 1);
+    holder
+}
+
+/// Waits until so many statements wait for somebody else's lock.
+async fn until_waiting(store: &Store, count: i64) {
+    let sql = "SELECT COUNT(*) FROM pg_stat_activity \
+               WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = async || {
+        let row = store.reader().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+        row.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap()
+    };
+    let until = async {
+        while waiting().await != count {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), until).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_draw_that_nobody_waits_for_undoes_no_newer_one_when_it_is_written_after_a_class_that_is_held() {
+    let site = Site::new(Kind::Postgres).await;
+    let server = Arc::new(site.listen("demo").await);
+    let other = site.listen("serve").await;
+    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
+    let colleague = server.token(&server.code(COLLEAGUE, PASSWORD, false).await).await;
+    let store = Store::connect(&site.location).await.unwrap();
+    let draw = |class: Uuid, token: &str| {
+        tokio::spawn(heard(server.post(&format!("/classes/{class}/join-code")).bearer_auth(token)))
+    };
+    // While the first batch waits for a class, the second one gathers; and then it waits for the same class.
+    let holder = hold(&store, OTHER_CLASS).await;
+    let first = draw(OTHER_CLASS, &colleague);
+    until_waiting(&store, 1).await;
+    let next = tokio::spawn({
+        let store = store.clone();
+        async move { hold(&store, OTHER_CLASS).await }
+    });
+    until_waiting(&store, 2).await;
+    let (held, given_up) = (draw(OTHER_CLASS, &colleague), draw(OWN_CLASS, &teacher));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    holder.rollback().await.unwrap();
+    assert_eq!(first.await.unwrap().0, 200);
+    let holder = next.await.unwrap();
+    until_waiting(&store, 1).await;
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    let join_code = other.draw(&teacher).await;
+    assert_eq!(held.await.unwrap().0, 503);
+    let class = class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap();
+    assert_eq!(class.join_code.unwrap().expose(), join_code);
+    holder.rollback().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_class_that_somebody_holds_keeps_no_other_from_its_join_code() {
     let site = Site::new(Kind::Postgres).await;
@@ -210,13 +271,7 @@ async fn a_class_that_somebody_holds_keeps_no_other_from_its_join_code() {
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let colleague = server.token(&server.code(COLLEAGUE, PASSWORD, false).await).await;
     let store = Store::connect(&site.location).await.unwrap();
-    let holder = store.begin().await.unwrap();
-    let held = Statement::from_sql_and_values(
-        DbBackend::Postgres,
-        "SELECT id FROM classes WHERE id = $1 FOR UPDATE",
-        [OWN_CLASS.into()],
-    );
-    assert_eq!(holder.query_all_raw(held).await.unwrap().len(), 1);
+    let holder = hold(&store, OWN_CLASS).await;
     for round in 0..3 {
         let drawing: Vec<_> = (0..16)
             .map(|number| {

@@ -58,7 +58,7 @@ impl Draws {
         Self { store, clock, limit, turn: AtomicI64::new(0), held: Mutex::default() }
     }
 
-    /// The turn of what is written now: later than all that this node has written before, and than what another has,
+    /// The turn of what is to be written now: later than all that this node has written before, and than what another has,
     /// unless its clock is ahead.
     fn next_turn(&self) -> i64 {
         let now = self.clock.now().timestamp_millis();
@@ -69,20 +69,38 @@ impl Draws {
         next(last)
     }
 
-    /// Which of these classes somebody holds, for longer than a draw or a join does. It is remembered, so that the next
-    /// batch with one of them does not wait for it as long as this one did.
+    /// Which of these classes somebody holds now.
+    async fn look_for_held(&self, classes: impl IntoIterator<Item = Uuid>) -> Result<HashSet<Uuid>, DbErr> {
+        let held = class::Entity::find_held(self.store.writer(), classes).await?;
+        Ok(held.into_iter().collect())
+    }
+
+    /// Which of these classes somebody holds, for longer than a draw or a join does.
     async fn find_held(&self, classes: &BTreeSet<Uuid>) -> Result<HashSet<Uuid>, DbErr> {
-        let look = async |classes: Vec<Uuid>| class::Entity::find_held(self.store.writer(), classes).await;
-        let mut held = look(classes.iter().copied().collect()).await?;
-        if !held.is_empty() {
-            sleep(MOMENT).await;
-            held = look(held).await?;
+        let held = self.look_for_held(classes.iter().copied()).await?;
+        if held.is_empty() {
+            return Ok(held);
         }
-        let held: HashSet<_> = held.into_iter().collect();
+        sleep(MOMENT).await;
+        self.look_for_held(held).await
+    }
+
+    /// Which of these classes are held still that were held when a code was last drawn for them.
+    async fn still_held(&self, classes: &BTreeSet<Uuid>) -> Result<HashSet<Uuid>, DbErr> {
+        let suspected = self.remembered(classes);
+        if suspected.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let held = self.look_for_held(suspected.iter().copied()).await?;
+        self.remember(&suspected, &held);
+        Ok(held)
+    }
+
+    /// Remembers which of these classes are held, so that the next batch with one of them does not wait for it.
+    fn remember(&self, classes: &BTreeSet<Uuid>, held: &HashSet<Uuid>) {
         let mut remembered = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         remembered.retain(|class| !classes.contains(class));
-        remembered.extend(&held);
-        Ok(held)
+        remembered.extend(held);
     }
 
     /// Those of these classes that were held.
@@ -129,17 +147,25 @@ impl Statement for Draws {
     type Request = Replacement;
     type Answer = Outcome;
 
-    /// A class that somebody holds keeps others waiting once, and then no more.
+    /// A class that somebody holds keeps others waiting once; from then on it is only looked at, until it is free.
+    ///
+    /// The turn is that of the moment at which all askers were there still. Some may have left before the second attempt,
+    /// and another node may have answered them meanwhile: what they asked for first must not take the place of that.
     async fn write(&self, batch: &[Replacement]) -> Result<Vec<Option<Outcome>>, DbErr> {
+        let turn = self.next_turn();
         let classes = batch.iter().map(|draw| draw.id).collect();
-        let suspected = self.remembered(&classes);
-        let held = if suspected.is_empty() { HashSet::new() } else { self.find_held(&suspected).await? };
-        let written = self.write_but(&held, batch).await;
-        if !written.as_ref().is_err_and(store::may_be_held) {
-            return written;
-        }
+        let held = self.still_held(&classes).await?;
+        let error = match self.write_but(&held, batch, turn).await {
+            Err(error) if store::may_be_held(&error) => error,
+            written => return written,
+        };
         let held = self.find_held(&classes).await?;
-        self.write_but(&held, batch).await
+        if held.is_empty() && !store::is_held(&error) {
+            // The database is slow, and would be once more.
+            return Err(error);
+        }
+        self.remember(&classes, &held);
+        self.write_but(&held, batch, turn).await
     }
 }
 
@@ -153,8 +179,8 @@ impl Draws {
         &self,
         held: &HashSet<Uuid>,
         batch: &[Replacement],
+        turn: i64,
     ) -> Result<Vec<Option<Outcome>>, DbErr> {
-        let turn = self.next_turn();
         // Two who say that they own a class do not get into each other's way: one of them does not.
         let mut latest = BTreeMap::<(Uuid, Uuid), Replacement>::new();
         let mut places = Vec::with_capacity(batch.len());
