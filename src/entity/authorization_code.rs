@@ -1,7 +1,8 @@
 //! Authorization codes: what each was issued for, and whether it still can be redeemed.
 
 use sea_orm::{
-    DbBackend, IntoActiveModel, QuerySelect, QueryTrait, Statement, entity::prelude::*, sea_query::OnConflict,
+    Condition, DbBackend, IntoActiveModel, QuerySelect, QueryTrait, Statement, entity::prelude::*,
+    sea_query::OnConflict,
 };
 
 use super::{app, user};
@@ -95,10 +96,22 @@ impl Entity {
         Ok(redeemed.rows_affected == 1)
     }
 
-    /// Deletes up to `limit` codes that expired before `now`, and says how many it were.
-    pub async fn sweep(db: &impl ConnectionTrait, now: DateTimeUtc, limit: u64) -> Result<u64, DbErr> {
-        let expired =
-            Self::find().filter(Column::ExpiresAt.lte(now)).limit(limit).select_only().column(Column::Digest);
+    /// Deletes up to `limit` codes that are worth nothing, and says how many it were: those that expired before `now` if they
+    /// were redeemed, and those that were not if they expired before `abandoned`.
+    pub async fn sweep(
+        db: &impl ConnectionTrait,
+        now: DateTimeUtc,
+        abandoned: DateTimeUtc,
+        limit: u64,
+    ) -> Result<u64, DbErr> {
+        let worthless =
+            Condition::any().add(Column::RedeemedAt.is_not_null()).add(Column::ExpiresAt.lte(abandoned));
+        let expired = Self::find()
+            .filter(Column::ExpiresAt.lte(now))
+            .filter(worthless)
+            .limit(limit)
+            .select_only()
+            .column(Column::Digest);
         let swept =
             Self::delete_many().filter(Column::Digest.in_subquery(expired.into_query())).exec(db).await?;
         Ok(swept.rows_affected)

@@ -26,8 +26,8 @@ use crate::{
     throttle::{self, passwords},
 };
 
-/// How much later than it means nothing any more, what is worthless is cleared away: on a node whose clock is ahead by an
-/// hour it seems so too soon, and other nodes work with it.
+/// How long codes and counts are kept after their time. To a node whose clock is an hour ahead it seems over too soon, while
+/// others work with them yet.
 pub const SWEPT_AFTER: TimeDelta = TimeDelta::hours(2);
 
 /// The room, with what it works on.
@@ -68,20 +68,20 @@ impl Identity {
         &self.keys
     }
 
-    /// Clears away what time has made worthless, a small batch at a time, so that nobody waits behind it, and no sooner than
-    /// [`SWEPT_AFTER`] that.
+    /// Clears away what time has made worthless, a small batch at a time, so that nobody waits behind it: at once the codes
+    /// that were redeemed, and all else after [`SWEPT_AFTER`].
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
         const BATCH: u64 = 500;
-        let now = now - SWEPT_AFTER;
+        let over = now - SWEPT_AFTER;
         loop {
-            let swept = authorization_code::Entity::sweep(self.store.idempotent(), now, BATCH).await?;
+            let swept = authorization_code::Entity::sweep(self.store.idempotent(), now, over, BATCH).await?;
             metrics::counter!(metric::CODES_EXPIRED).increment(swept);
             if swept < BATCH {
                 break;
             }
             tokio::task::yield_now().await;
         }
-        while throttle::sweep(&self.store, now, BATCH).await? == BATCH {
+        while throttle::sweep(&self.store, over, BATCH).await? == BATCH {
             tokio::task::yield_now().await;
         }
         Ok(())

@@ -125,11 +125,14 @@ both! {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
         school.app.identity.sweep(school.clock.now() + TimeDelta::hours(1)).await.unwrap();
+        let _abandoned = school.code(STUDENT).await;
         assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
         let left = async |after: TimeDelta| {
             school.app.identity.sweep(school.clock.now() + TimeDelta::seconds(60) + after).await.unwrap();
             authorization_code::Entity::find().count(school.store.reader()).await.unwrap()
         };
+        assert_eq!(left(-TimeDelta::milliseconds(1)).await, 2);
+        assert_eq!(left(TimeDelta::zero()).await, 1, "the one that was redeemed is worth nothing to any node");
         assert_eq!(left(SWEPT_AFTER - TimeDelta::milliseconds(1)).await, 1);
         assert_eq!(left(SWEPT_AFTER).await, 0);
     }
