@@ -80,16 +80,18 @@ impl TrustedProxies {
 /// The elements of a header that is a list (RFC 9110 section 5.6.1), from the last to the first.
 fn elements<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     let lines: Vec<_> = headers.get_all(HeaderName::from_static(name)).iter().collect();
-    // What is no text is an element that nobody can read.
-    lines.into_iter().rev().flat_map(|line| split(line.to_str().unwrap_or_default(), b','))
+    let elements = lines.into_iter().rev().flat_map(|line| split(line.as_bytes(), b','));
+    // What is no text nobody can read; what stands elsewhere in its line can be.
+    elements.map(|element| str::from_utf8(element).unwrap_or_default())
 }
 
 /// Splits a list at its separators, from the last to the first, but for those within a quoted string (RFC 9110 section
 /// 5.6.4). Read from its end, for a quote that somebody left open before it takes nothing from what a proxy added.
-fn split(list: &str, separator: u8) -> Vec<&str> {
-    let is_escaped = |at| list[..at].bytes().rev().take_while(|before| *before == b'\\').count() % 2 == 1;
+fn split(list: &[u8], separator: u8) -> Vec<&[u8]> {
+    let is_escaped =
+        |at: usize| list[..at].iter().rev().take_while(|before| **before == b'\\').count() % 2 == 1;
     let (mut elements, mut end, mut quoted) = (Vec::new(), list.len(), false);
-    for (at, byte) in list.bytes().enumerate().rev() {
+    for (at, &byte) in list.iter().enumerate().rev() {
         if byte == b'"' && !is_escaped(at) {
             quoted = !quoted;
         } else if byte == separator && !quoted {
@@ -103,7 +105,9 @@ fn split(list: &str, separator: u8) -> Vec<&str> {
 
 /// The address that an element of `Forwarded` names with `for` (RFC 7239 section 4).
 fn forwarded_for(element: &str) -> Option<IpAddr> {
-    let pairs = split(element, b';').into_iter().filter_map(|pair| pair.split_once('='));
+    let pairs = split(element.as_bytes(), b';')
+        .into_iter()
+        .filter_map(|pair| str::from_utf8(pair).ok()?.split_once('='));
     let named: Vec<_> = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for")).collect();
     let [(_, node)] = named.as_slice() else { return None };
     let node = node.trim();
@@ -120,6 +124,8 @@ fn address(element: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use poem::http::HeaderValue;
+
     use super::*;
 
     const FORWARDED: HeaderName = poem::http::header::FORWARDED;
@@ -129,7 +135,7 @@ mod tests {
         let networks = ["10.0.0.0/8", "2001:db8:f::/48"].map(|network| network.parse().unwrap());
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.append(*name, value.parse().unwrap());
+            map.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         TrustedProxies::new(networks.to_vec()).client(peer.parse().unwrap(), &map).to_string()
     }
@@ -186,6 +192,8 @@ mod tests {
             (vec![(&X, "10.9.9.8, 10.9.9.9")], "10.9.9.8"),
             (vec![(&FORWARDED, "for=1.2.3.4, for=192.0.2.9;proto=https, for=10.9.9.9")], "192.0.2.9"),
             (vec![(&FORWARDED, "for=1.2.3.4"), (&FORWARDED, "for=192.0.2.9")], "192.0.2.9"),
+            (vec![(&X, "\u{e4}, 192.0.2.9")], "192.0.2.9"),
+            (vec![(&FORWARDED, "for=\u{e4}, for=192.0.2.9")], "192.0.2.9"),
             // What a client made up, to break the list or to be taken for a proxy's word.
             (vec![(&X, "\"\\, nonsense, 192.0.2.9")], "192.0.2.9"),
             (vec![(&FORWARDED, "for=\", for=192.0.2.9")], "192.0.2.9"),

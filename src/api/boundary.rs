@@ -232,7 +232,11 @@ fn names_its_host(request: &Request) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) => request.version() != Version::HTTP_11,
-        (Some(host), None) => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),
+        // An authority may have user information before an "@", and a host has none.
+        (Some(host), None) => {
+            let host = host.as_bytes();
+            host.is_empty() || (!host.contains(&b'@') && Authority::try_from(host).is_ok())
+        }
         (Some(_), Some(_)) => false,
     }
 }

@@ -16,8 +16,8 @@ use super::{
     form::{self, Form},
 };
 
-/// The largest body that is read, in bytes: one in which every property is as long as it may be, and every character is
-/// written as an escape sequence.
+/// The largest body that is read, in bytes: one in which every property is as long as it may be, and every character that is
+/// not ASCII is written as an escape sequence, as libraries do.
 pub const MAX_BODY: usize = 24 * 1024;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);

@@ -364,6 +364,7 @@ async fn a_request_names_its_host_once() {
         ("1.1", "Host:\r\n", "200 OK"),
         ("1.1", "Host: [2001:db8::1]:8080\r\n", "200 OK"),
         ("1.1", "Host: a b,c\r\n", "400 Bad Request"),
+        ("1.1", "Host: a@b\r\n", "400 Bad Request"),
         ("1.1", "", "400 Bad Request"),
         ("1.1", "Host: a\r\nHost: a\r\n", "400 Bad Request"),
         ("1.0", "", "200 OK"),
