@@ -5,7 +5,7 @@ use std::{fs::File, path::PathBuf};
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use super::{Failure, say};
+use super::{Failure, is_there, say};
 use crate::{
     config::Data,
     store::{Location, inspect::Inspection},
@@ -40,7 +40,7 @@ pub async fn run(Arguments { to, data }: &Arguments) -> Result<(), Failure> {
     if to.symlink_metadata().is_ok() {
         return Err(Failure::Usage(format!("--to '{}' is there already", to.display())));
     }
-    if !source.exists() {
+    if !is_there(source)? {
         return Err(Failure::Failed(format!("there is no database at {}", source.display())));
     }
     let written = |error: &dyn std::error::Error| Failure::of(&format!("writing {}", to.display()), error);

@@ -13,7 +13,8 @@ mod serve;
 mod user;
 
 use std::{
-    error::Error as StdError, io::Write, os::unix::fs::DirBuilderExt, process::ExitCode, time::Duration,
+    error::Error as StdError, io::Write, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand, error::ErrorKind};
@@ -153,12 +154,17 @@ fn say(line: &str) {
 /// mistyped.
 async fn open_existing(data: &Data) -> Result<Store, Failure> {
     if let Ok(Location::Sqlite(path)) = data.database()
-        && !path.exists()
+        && !is_there(&path)?
     {
         let missing = format!("there is no {}; name the server's with --data-dir", path.display());
         return Err(Failure::Usage(missing));
     }
     open(data).await
+}
+
+/// Whether there is such a file, which not everybody may know.
+fn is_there(path: &Path) -> Result<bool, Failure> {
+    path.try_exists().map_err(|error| Failure::of(&format!("looking for {}", path.display()), &error))
 }
 
 /// The database, with its schema up to date.

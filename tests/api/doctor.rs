@@ -193,6 +193,10 @@ async fn an_address_that_cannot_be_used_is_wrong_and_one_that_should_not_be_is_w
     let ended =
         site.run(&["doctor", "--listen", "127.0.0.1:65000", "--metrics-listen", "127.0.0.1:65000"]).await;
     assert!(wrong(&ended, "the server's own").contains("--metrics-listen"));
+    let everywhere = ["--public-url", "https://a.example", "--listen", "0.0.0.0:65000"];
+    let ended =
+        site.run(&[&["doctor", "--metrics-listen", "127.0.0.1:65000"], &everywhere[..]].concat()).await;
+    assert!(wrong(&ended, "the server's own").contains("--metrics-listen"));
     let ended = site.run(&["doctor", "--metrics-listen", "0.0.0.0:0"]).await;
     assert!(warning(&ended, "needs no password").contains("an inner address"));
     well(&site.run(&["doctor", "--metrics-listen", "127.0.0.1:0"]).await, "127.0.0.1:0 is free");

@@ -132,7 +132,7 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
     if !readable {
         return report.skipped(SUBJECT, "there is no data directory to look into");
     }
-    if !directory.exists() {
+    if matches!(directory.try_exists(), Ok(false)) {
         return report.warning(
             SUBJECT,
             format!("there is no {}", directory.display()),

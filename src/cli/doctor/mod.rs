@@ -99,22 +99,24 @@ async fn listen(subject: &str, address: SocketAddr, flag: &str, report: &mut Rep
 
 async fn metrics(config: &Config, report: &mut Report) {
     const SUBJECT: &str = "metrics";
-    const FLAG: &str = "--metrics-listen";
-    match config.doors.metrics_listen {
-        None => {}
-        Some(address) if address == config.listen && address.port() != 0 => {
-            report.wrong(
-                SUBJECT,
-                format!("{address} is the server's own"),
-                "choose another port with --metrics-listen",
-            );
-        }
-        Some(address) if address.ip().is_unspecified() => report.warning(
+    let Some(address) = config.doors.metrics_listen else { return };
+    let own = config.listen;
+    let is_every = |address: SocketAddr| address.ip().is_unspecified();
+    let overlaps = address.ip() == own.ip() || is_every(address) || is_every(own);
+    if address.port() != 0 && address.port() == own.port() && overlaps {
+        report.wrong(
+            SUBJECT,
+            format!("{address} is the server's own"),
+            "choose another port with --metrics-listen",
+        );
+    } else if is_every(address) {
+        report.warning(
             SUBJECT,
             format!("every network of this machine reaches {address}, and needs no password"),
             "name an inner address with --metrics-listen",
-        ),
-        Some(address) => listen(SUBJECT, address, FLAG, report).await,
+        );
+    } else {
+        listen(SUBJECT, address, "--metrics-listen", report).await;
     }
 }
 
