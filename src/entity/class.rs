@@ -42,7 +42,8 @@ pub struct Model {
     pub join_code_draws: i64,
     /// When that window began, in milliseconds since the epoch.
     pub join_code_draws_since: i64,
-    /// Which of its join codes this one is: each has a later turn than the one before.
+    /// Which of its join codes this one is: each has a later turn than the one before, but for those that a node drew
+    /// which knew of no turns.
     pub join_code_turn: i64,
     /// When it was made.
     pub created_at: DateTimeUtc,

@@ -163,7 +163,8 @@ impl Entity {
     /// Charges an attempt, if every count that it is held against allows it.
     ///
     /// If one does not, nothing is written. If one was filled in the same moment, it is missing from the answer, and
-    /// whoever asked gives the others [back](Self::give_back). A count that is known answers alone.
+    /// whoever asked gives the others [back](Self::give_back). A count that is known answers alone. The answer is in the
+    /// order of the attempt's counts.
     pub async fn charge(db: &impl ConnectionTrait, attempt: &Attempt) -> Result<Vec<Charged>, DbErr> {
         let Attempt { charged, free, .. } = attempt;
         let refused = refuses("held", "other");
@@ -202,7 +203,9 @@ impl Entity {
                  RETURNING key, resumes_at, known_until"
             ),
         );
-        Charged::find_by_statement(charge).all(db).await
+        let mut charged = Charged::find_by_statement(charge).all(db).await?;
+        charged.sort_by_key(|charged| attempt.limits.iter().position(|limit| limit.key == charged.key));
+        Ok(charged)
     }
 
     /// For how many more milliseconds an attempt would be refused, if it would be. A count in a row that is full answers

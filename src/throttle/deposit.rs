@@ -1,9 +1,14 @@
 //! What an attempt was charged to, until somebody has judged it.
 
-use std::panic::resume_unwind;
+use std::{panic::resume_unwind, time::Duration};
 
 use sea_orm::{ConnAcquireErr, DbErr};
-use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    sync::Semaphore,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 use tracing::Instrument;
 
 use crate::{
@@ -11,27 +16,29 @@ use crate::{
     store::Access,
 };
 
-/// How many may be charged at once: more tasks than that are not left behind by those who hang up, however slow the database
-/// is.
+/// How many may be charged at once: more tasks that charge are not left behind by those who hang up, however slow the
+/// database is.
 static UNDER_WAY: Semaphore = Semaphore::const_new(256);
+
+/// How often it is tried again to give something back while the database is busy.
+const AGAIN: u32 = 5;
+/// After how long each time, and for how long anybody waits for it.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The counts that an attempt was charged to. If it is dropped, nobody waits for the attempt any more, and nobody will learn
 /// whether it was right: then its account or its user has it back, by a task of its own. The counts that many share keep it,
 /// for it took as much work as any other.
-#[derive(Debug)]
 #[must_use]
 pub struct Deposit {
     charged: Vec<Charged>,
     /// How many of them, from the first on, are the account's or the user's.
     own: usize,
     at: i64,
-    writer: Writer,
+    /// Where it is given back.
+    writer: Access,
     /// Whether it was judged, or is being settled.
     judged: bool,
 }
-
-/// Where it is given back.
-struct Writer(Access);
 
 impl Deposit {
     /// Charges an attempt by way of `charging`; it is given back by way of `writer`.
@@ -45,7 +52,7 @@ impl Deposit {
             let charged = throttle::Entity::charge(&charging, &attempt).await?;
             let is_own = |charged: &&Charged| attempt.own().iter().any(|limit| limit.key == charged.key);
             let own = charged.iter().take_while(is_own).count();
-            Ok((Self { charged, own, at: attempt.at, writer: Writer(writer), judged: false }, attempt))
+            Ok((Self { charged, own, at: attempt.at, writer, judged: false }, attempt))
         };
         match tokio::spawn(charge.in_current_span()).await {
             Ok(made) => made,
@@ -66,12 +73,12 @@ impl Deposit {
         self.judged = true;
     }
 
-    /// The attempt was no guess, or is not judged. If not even this is heard of, it stays charged.
+    /// The attempt was no guess, or is not judged. What comes next finds it given back, unless the database is slow.
     pub async fn give_back(mut self) {
         self.judged = true;
         if let Some(task) = self.giving_back(self.charged.len()) {
             // It has nothing to say, and goes on if nobody waits for it.
-            _ = task.await;
+            _ = timeout(PAUSE, task).await;
         }
     }
 
@@ -79,11 +86,18 @@ impl Deposit {
     fn giving_back(&mut self, count: usize) -> Option<JoinHandle<()>> {
         let charged: Vec<_> = self.charged.drain(..count).collect();
         let runtime = Handle::try_current().ok().filter(|_| count > 0)?;
-        let (writer, at) = (self.writer.0.clone(), self.at);
+        let (writer, at) = (self.writer.clone(), self.at);
         let give_back = async move {
             for charged in &charged {
-                if let Err(error) = throttle::Entity::give_back(&writer, charged, at).await {
-                    tracing::warn!(%error, "an attempt that nobody judged stays charged");
+                let mut given_back = throttle::Entity::give_back(&writer, charged, at).await;
+                for _ in 0..AGAIN {
+                    // There was no way to the database, so that nothing was changed.
+                    let Err(DbErr::ConnectionAcquire(_)) = given_back else { break };
+                    sleep(PAUSE).await;
+                    given_back = throttle::Entity::give_back(&writer, charged, at).await;
+                }
+                if let Err(error) = given_back {
+                    tracing::warn!(%error, "an attempt that was no guess, or that nobody judged, stays charged");
                     return;
                 }
             }
@@ -100,8 +114,8 @@ impl Drop for Deposit {
     }
 }
 
-impl std::fmt::Debug for Writer {
+impl std::fmt::Debug for Deposit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Writer(..)")
+        f.debug_struct("Deposit").field("judged", &self.judged).finish_non_exhaustive()
     }
 }
