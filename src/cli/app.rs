@@ -73,7 +73,7 @@ struct Details {
     /// Whether a code is only issued against a PKCE challenge
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     require_pkce: Option<bool>,
-    /// How long its access and id tokens live, in minutes (1 to 1440) [default: 60]
+    /// How long its access and id tokens live, in minutes (1 to 1440); of a new app 60 unless it is said
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(i32).range(1..=1440))]
     access_token_minutes: Option<i32>,
     /// Whether anybody may sign in to it

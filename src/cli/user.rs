@@ -10,11 +10,13 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Data, Hashing},
     domain::{email::Email, password::Password},
-    entropy::OsEntropy,
+    entity::user,
+    entropy::{self, OsEntropy},
     identity::{
         accounts::{self, AccountError},
         password_hashing::PasswordHashing,
     },
+    store::Store,
     throttle,
 };
 
@@ -31,6 +33,8 @@ pub struct Arguments {
 enum Command {
     /// Make an account with a confirmed address; its password is read from standard input, or asked for
     Add(Box<Add>),
+    /// Change an account: what is not said stays as it is. Tokens that it was issued live out their time
+    Set(Box<Set>),
     /// Forget the failed attempts on an account, wherever they came from
     Unlock {
         /// The e-mail address
@@ -54,14 +58,31 @@ struct Add {
     hashing: Hashing,
 }
 
+#[derive(Debug, Args)]
+#[group(id = "change", required = true, multiple = true, args = ["password", "enabled"])]
+struct Set {
+    /// The e-mail address
+    #[arg(long, value_name = "EMAIL")]
+    email: String,
+    /// Another password, which is read from standard input, or asked for
+    #[arg(long)]
+    password: bool,
+    /// Whether it may sign in
+    #[arg(long, value_name = "BOOL")]
+    enabled: Option<bool>,
+    #[command(flatten)]
+    data: Data,
+    #[command(flatten)]
+    hashing: Hashing,
+}
+
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Add(add) => {
             let email = email(&add.email)?;
             let password = read_password()?;
             let store = open(&add.data).await?;
-            let hashing = PasswordHashing::start(add.hashing.settings(), &OsEntropy)
-                .map_err(|error| Failure::of("starting the password hash", &error))?;
+            let hashing = start(&add.hashing)?;
             let added = accounts::add(&store, &hashing, &OsEntropy, email, password, SystemClock.now()).await;
             match added {
                 Ok(id) => say(&format!("{id}")),
@@ -69,13 +90,23 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Err(error) => return Err(Failure::of("making the account", &error)),
             }
         }
+        Command::Set(set) => {
+            let email = email(&set.email)?;
+            let store = open_existing(&set.data).await?;
+            let account = existing(&store, &email).await?;
+            let password_hash = if set.password {
+                let hashed = start(&set.hashing)?.hash(read_password()?, entropy::bytes(&OsEntropy)).await;
+                Some(hashed.map_err(|error| Failure::of("hashing the password", &error))?)
+            } else {
+                None
+            };
+            let changed = accounts::change(&store, account.id, password_hash, set.enabled).await;
+            changed.map_err(|error| Failure::of("changing the account", &error))?;
+        }
         Command::Unlock { email: text, data } => {
             let email = email(&text)?;
             let store = open_existing(&data).await?;
-            let account = accounts::find(&store, email.clone()).await;
-            if account.map_err(|error| Failure::of("looking up", &error))?.is_none() {
-                return Err(Failure::Usage("--email has no account".to_owned()));
-            }
+            existing(&store, &email).await?;
             throttle::unlock(&store, &email).await.map_err(|error| Failure::of("unlocking", &error))?;
         }
         Command::List(data) => {
@@ -91,6 +122,17 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn start(hashing: &Hashing) -> Result<PasswordHashing, Failure> {
+    PasswordHashing::start(hashing.settings(), &OsEntropy)
+        .map_err(|error| Failure::of("starting the password hash", &error))
+}
+
+async fn existing(store: &Store, email: &Email) -> Result<user::Model, Failure> {
+    let account = accounts::find(store, email.clone()).await;
+    let account = account.map_err(|error| Failure::of("looking up", &error))?;
+    account.ok_or_else(|| Failure::Usage(format!("--email {} has no account", email.as_str())))
 }
 
 fn email(text: &str) -> Result<Email, Failure> {

@@ -1,12 +1,19 @@
 //! Accounts: making them and finding them.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{
+    ActiveValue::{Set, Unchanged},
+    DbErr, EntityTrait, IntoActiveModel,
+};
 use uuid::Uuid;
 
 use super::password_hashing::{HashError, PasswordHashing};
 use crate::{
-    domain::{email::Email, id, password::Password},
+    domain::{
+        email::Email,
+        id,
+        password::{Password, PasswordHash},
+    },
     entity::user,
     entropy::{self, Entropy},
     store::{self, Store},
@@ -57,6 +64,23 @@ pub async fn add(
 /// The account of an address, whatever its standing.
 pub async fn find(store: &Store, email: Email) -> Result<Option<user::Model>, DbErr> {
     user::Entity::find_by_address(store.reader(), email).await
+}
+
+/// Changes an account: what is not said stays as it is. Tokens that it was issued live out their time.
+pub async fn change(
+    store: &Store,
+    id: Uuid,
+    password_hash: Option<PasswordHash>,
+    enabled: Option<bool>,
+) -> Result<(), DbErr> {
+    let mut account = user::ActiveModel { id: Unchanged(id), ..Default::default() };
+    if let Some(password_hash) = password_hash {
+        account.password_hash = Set(password_hash);
+    }
+    if let Some(enabled) = enabled {
+        account.enabled = Set(enabled);
+    }
+    user::Entity::update(account).exec(store.writer()).await.map(drop)
 }
 
 /// Every account, the oldest first.

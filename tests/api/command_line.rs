@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::{
-    PASSWORD, TEACHER, both,
+    PASSWORD, STUDENT, TEACHER, both,
     process::{Site, heard},
 };
 
@@ -211,7 +211,26 @@ both! {
         assert_eq!(site.run(&["user", "unlock", "--email", TEACHER]).await.success(), "");
         assert_eq!(server.try_sign_in(TEACHER, PASSWORD, false).await.0, 201);
         let unknown = site.run(&["user", "unlock", "--email", "nobody@example.com"]).await.refusal();
-        assert_eq!(unknown, "error: --email has no account\n");
+        assert_eq!(unknown, "error: --email nobody@example.com has no account\n");
+    }
+
+    async fn an_account_has_another_password_and_is_shut_out_and_let_in_again_while_the_server_runs(kind: Kind) {
+        let site = Site::new(kind).await;
+        let server = site.listen("demo").await;
+        let set = ["user", "set", "--email", STUDENT];
+        let status = async |password| server.try_sign_in(STUDENT, password, false).await.0;
+        let said = site.run_saying(&[&set[..], &["--password"]].concat(), "another one\n").await.success();
+        assert_eq!((said.as_str(), status(PASSWORD).await, status("another one").await), ("", 400, 201));
+        for (enabled, expected, standing) in [("false", 400, "disabled"), ("true", 201, "active")] {
+            site.run(&[&set[..], &["--enabled", enabled]].concat()).await.success();
+            assert_eq!(status("another one").await, expected);
+            let users = site.run(&["user", "list"]).await.success();
+            assert!(users.contains(&format!("\t{STUDENT}\t{standing}\n")), "{users}");
+        }
+        site.run_saying(&[&set[..], &["--password"]].concat(), "short\n").await.refusal();
+        site.run(&set).await.refusal();
+        site.run(&["user", "set", "--email", "nobody@example.com", "--enabled", "true"]).await.refusal();
+        assert_eq!(status("another one").await, 201);
     }
 
     async fn a_class_is_made_for_a_teacher_with_an_account(kind: Kind) {

@@ -123,7 +123,12 @@ impl Site {
 
     /// Runs `user add`.
     pub async fn add_user(&self, email: &str, password: &str) -> Ended {
-        self.start(&["user", "add", "--email", email], password).end().await
+        self.run_saying(&["user", "add", "--email", email], password).await
+    }
+
+    /// Runs a command that reads this from its standard input.
+    pub async fn run_saying(&self, arguments: &[&str], input: &str) -> Ended {
+        self.start(arguments, input).end().await
     }
 
     /// Starts `serve` or `demo` on a free port, and waits until it listens. Its name stays the same when its port
