@@ -66,6 +66,9 @@ pub async fn listen(
         .map(|(certificate, key)| Tls::open(certificate, key))
         .transpose()
         .map_err(|error| Failure::of("opening the certificate", &error))?;
+    if let Some(tls) = &tls {
+        warn_of_certificate(tls);
+    }
     let (listener, address) = bind(config.listen).await?;
     let public_url = config.public_url(address).map_err(|error| Failure::Usage(error.to_string()))?;
     let known_as = issuer(&public_url);
@@ -163,9 +166,9 @@ async fn keep_up(app: App, tls: Option<Tls>) {
         let mut ticks = interval(UPKEEP);
         loop {
             ticks.tick().await;
-            let tls = tls.clone();
-            if let Ok(reloaded) = spawn_blocking(move || tls.reload()).await {
-                tell_of_certificate(reloaded);
+            let reloading = tls.clone();
+            if let Ok(reloaded) = spawn_blocking(move || reloading.reload()).await {
+                tell_of_certificate(&tls, reloaded);
             }
         }
     };
@@ -181,9 +184,19 @@ async fn keep_up(app: App, tls: Option<Tls>) {
     tokio::join!(keys, certificate, sweep);
 }
 
-fn tell_of_certificate(reloaded: Result<bool, TlsError>) {
+fn warn_of_certificate(tls: &Tls) {
+    let now = SystemClock.now();
+    if let Some([from, until]) = tls.validity().filter(|[from, until]| now < *from || *until < now) {
+        tracing::warn!(?from, ?until, "the certificate is not valid now, and clients refuse it");
+    }
+}
+
+fn tell_of_certificate(tls: &Tls, reloaded: Result<bool, TlsError>) {
     match reloaded {
-        Ok(true) => tracing::info!("another certificate is shown from now on"),
+        Ok(true) => {
+            tracing::info!("another certificate is shown from now on");
+            warn_of_certificate(tls);
+        }
         Ok(false) => {}
         Err(error) => {
             let cause = error.source().map(ToString::to_string);

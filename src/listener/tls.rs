@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use chrono::{DateTime, Utc};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -15,6 +16,7 @@ use tokio_rustls::{
         sign::CertifiedKey,
     },
 };
+use x509_parser::{certificate::Validity, parse_x509_certificate, time::ASN1Time};
 
 /// Why there is no certificate to show.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,17 @@ impl Tls {
             .with_cert_resolver(shown.clone());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { shown, certificate: certificate.into(), key: key.into(), config: Arc::new(config) })
+    }
+
+    /// From when until when, inclusively, clients take the certificate that is shown (RFC 5280 section 4.1.2.5). Nothing if
+    /// it does not say so in a way that can be read.
+    #[must_use]
+    pub fn validity(&self) -> Option<[DateTime<Utc>; 2]> {
+        let shown = self.shown.get();
+        let (_, certificate) = parse_x509_certificate(shown.end_entity_cert().ok()?).ok()?;
+        let Validity { not_before, not_after } = certificate.validity();
+        let instant = |time: &ASN1Time| DateTime::from_timestamp(time.timestamp(), 0);
+        Some([instant(not_before)?, instant(not_after)?])
     }
 
     /// Reads the files again, and says whether another certificate is shown from now on. If they cannot be used, the

@@ -8,7 +8,12 @@ use std::{
     time::Duration,
 };
 
-use homeroom::store::Location;
+use chrono::{Datelike, TimeDelta};
+use homeroom::{
+    clock::{Clock, SystemClock},
+    store::Location,
+};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use sea_orm::{ConnectionTrait, Database};
 
 use crate::support::{
@@ -171,6 +176,39 @@ async fn where_there_is_nothing_yet_nothing_is_wrong_and_nothing_is_made() {
     warning(&ended, "homeroom.db");
     assert_eq!(verdict(&ended, "schema").0, "skipped");
     assert!(!site.data().exists());
+}
+
+#[tokio::test]
+async fn a_certificate_that_clients_refuse_is_wrong_and_so_is_a_key_that_others_can_read() {
+    let site = Site::bare();
+    let (certificate, key) = (site.data().with_file_name("tls.pem"), site.data().with_file_name("tls.key"));
+    // Midnight, so many days from today.
+    let on = |days| {
+        let day = SystemClock.now().date_naive() + TimeDelta::days(days);
+        date_time_ymd(day.year(), day.month().try_into().unwrap(), day.day().try_into().unwrap())
+    };
+    let doctor = async |from: i64, until: i64| {
+        let mut wanted = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        (wanted.not_before, wanted.not_after) = (on(from), on(until));
+        let pair = KeyPair::generate().unwrap();
+        fs::write(&certificate, wanted.self_signed(&pair).unwrap().pem()).unwrap();
+        fs::write(&key, pair.serialize_pem()).unwrap();
+        set_mode(&key, 0o600);
+        site.run(&["doctor", "--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()])
+            .await
+    };
+    well(&doctor(0, 16).await, "is valid from");
+    assert_eq!(warning(&doctor(0, 13).await, "is valid from"), "renew it");
+    for (from, until) in [(-2, -1), (2, 3)] {
+        wrong(&doctor(from, until).await, "is valid from");
+    }
+    set_mode(&key, 0o644);
+    let arguments =
+        ["doctor", "--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    assert_eq!(
+        wrong(&site.run(&arguments).await, "tls.key (mode 644)"),
+        format!("chmod 600 {}", key.display())
+    );
 }
 
 #[tokio::test]

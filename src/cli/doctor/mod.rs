@@ -10,6 +10,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use url::{Host, Url};
 
 use super::{Failure, say};
@@ -19,11 +20,15 @@ use crate::{
     listener::{Listener, Tls},
 };
 
+/// A certificate that is valid for less than this should have been renewed: those that are renewed by themselves are so a
+/// month before.
+const RENEWAL: TimeDelta = TimeDelta::days(14);
+
 /// Looks at everything that `serve` would run on with the same flags. Warnings are no reason to fail.
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut report = Report::default();
     public_url(config, &mut report);
-    tls(config, &mut report);
+    tls(config, SystemClock.now(), &mut report);
     listen("listen", config.listen, "--listen", &mut report).await;
     metrics(config, &mut report).await;
     machine::clock(SystemClock.now(), &mut report);
@@ -50,16 +55,35 @@ fn public_url(config: &Config, report: &mut Report) {
     }
 }
 
-fn tls(config: &Config, report: &mut Report) {
+fn tls(config: &Config, now: DateTime<Utc>, report: &mut Report) {
     const SUBJECT: &str = "TLS";
     let Some((certificate, key)) = config.doors.tls() else { return };
-    match Tls::open(certificate, key) {
-        Ok(_) => report.ok(SUBJECT, format!("{} and its key can be used", certificate.display())),
-        Err(error) => report.wrong(
-            SUBJECT,
-            Failure::of("opening the certificate", &error),
-            "name PEM files that belong together, and let the server's user read them",
-        ),
+    let tls = match Tls::open(certificate, key) {
+        Ok(tls) => tls,
+        Err(error) => {
+            return report.wrong(
+                SUBJECT,
+                Failure::of("opening the certificate", &error),
+                "name PEM files that belong together, and let the server's user read them",
+            );
+        }
+    };
+    let shown = certificate.display();
+    match tls.validity() {
+        None => report.ok(SUBJECT, format!("{shown} and its key can be used")),
+        Some([from, until]) => {
+            let what = format!("{shown} is valid from {from:?} until {until:?}");
+            if now < from || until < now {
+                report.wrong(SUBJECT, what, "put one in its place that is valid now, or mend the clock");
+            } else if until < now + RENEWAL {
+                report.warning(SUBJECT, what, "renew it");
+            } else {
+                report.ok(SUBJECT, what);
+            }
+        }
+    }
+    if let Ok(metadata) = key.metadata() {
+        files::private(SUBJECT, &[(key.to_owned(), metadata)], report);
     }
 }
 
