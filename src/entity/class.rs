@@ -12,9 +12,9 @@ use crate::domain::{class_name::ClassName, join_code::JoinCode};
 
 /// How long draws are counted together, from the first of them on.
 const WINDOW: TimeDelta = TimeDelta::minutes(1);
-/// How far requests overtake one another, and the clocks of nodes differ. What began later than that from now began
-/// before the clock was set back, and counts no more.
-const SKEW: TimeDelta = TimeDelta::seconds(1);
+/// How far requests overtake one another, for as long as any may take, and the clocks of nodes differ. What began later than
+/// that from now began before the clock was set back, and counts no more.
+const SKEW: TimeDelta = TimeDelta::seconds(30);
 
 /// A class.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -122,16 +122,14 @@ impl Entity {
             if backend == DbBackend::Postgres { unnested(replacements) } else { listed(replacements) };
         let (window, skew) = (WINDOW.num_milliseconds(), SKEW.num_milliseconds());
         let since = "classes.join_code_draws_since";
-        let begun = format!("drawn.asked_at - {window} < {since}");
-        let counted = format!(
-            "CASE WHEN {begun} AND {since} <= drawn.asked_at + {skew} THEN classes.join_code_draws ELSE 0 END"
-        );
+        let counts = format!("drawn.asked_at - {window} < {since} AND {since} <= drawn.asked_at + {skew}");
+        let counted = format!("CASE WHEN {counts} THEN classes.join_code_draws ELSE 0 END");
         let sql = format!(
             "WITH drawn (id, owner_id, code, expires_at, asked_at, turn, draws) AS ({drawn}) \
              UPDATE classes SET join_code = drawn.code, join_code_expires_at = drawn.expires_at, \
              join_code_turn = drawn.turn, \
              join_code_draws = {counted} + drawn.draws, join_code_draws_since = \
-             CASE WHEN {begun} AND {since} <= drawn.asked_at THEN {since} ELSE drawn.asked_at END \
+             CASE WHEN {counts} THEN {since} ELSE drawn.asked_at END \
              FROM drawn WHERE classes.id = drawn.id AND classes.owner_id = drawn.owner_id \
              AND classes.join_code_turn < drawn.turn \
              AND ({limit} = 0 OR {counted} + drawn.draws <= {limit})"
