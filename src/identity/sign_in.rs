@@ -119,8 +119,8 @@ impl Identity {
         let mut charge = Box::pin(charge).await?;
         let admitted = self.admit(place, request, &app, redirect_uri, &mut charge, now).await;
         match &admitted {
-            Ok(_) => {}
-            Err(SignInError::Credentials) => charge.judge(),
+            // With the code its success was written.
+            Ok(_) | Err(SignInError::Credentials) => charge.judge(),
             // It was no guess.
             Err(_) => charge.give_back().await,
         }
@@ -154,8 +154,7 @@ impl Identity {
             expires_at: now + self.settings.code_life,
             redeemed_at: None,
         };
-        // With the code its success is written, and whoever hangs up meanwhile has nothing more to get back.
-        charge.judge();
+        // Whoever hangs up meanwhile has no failure to their name, be the code stored or not.
         Box::pin(self.issue(issued, acceptance, charge)).await.map_err(|error| {
             match store::kind(&error) {
                 // The account or the app has gone since it was looked up: there is nobody to sign in.

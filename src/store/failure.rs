@@ -39,6 +39,11 @@ pub fn may_be_held(error: &DbErr) -> bool {
     is_held(error) || sqlstate(error).is_some_and(|code| code == "57014")
 }
 
+/// Whether a change that failed so was surely not made, and may be a while later.
+pub fn is_undone(error: &DbErr) -> bool {
+    matches!(Failure::of(error), Some(Failure::Undone | Failure::Lasting))
+}
+
 /// Whether somebody else's change was in the way (PostgreSQL's class 40: serialization failure, deadlock).
 pub(super) fn is_conflict(error: &DbErr) -> bool {
     sqlstate(error).is_some_and(|code| code.starts_with("40"))

@@ -32,7 +32,7 @@ use tokio::time::sleep;
 
 pub use self::{
     access::Access,
-    failure::{Kind, is_held, kind, may_be_held},
+    failure::{Kind, is_held, is_undone, kind, may_be_held},
     location::{InvalidLocation, Location},
     pool::Pool,
     steps::Steps,

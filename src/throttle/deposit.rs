@@ -13,14 +13,14 @@ use tracing::Instrument;
 
 use crate::{
     entity::throttle::{self, Attempt, Charged},
-    store::Access,
+    store::{self, Access},
 };
 
 /// How many may be charged at once: more tasks that charge are not left behind by those who hang up, however slow the
 /// database is.
 static UNDER_WAY: Semaphore = Semaphore::const_new(256);
 
-/// How often it is tried again to give something back while the database is busy.
+/// How often it is tried again to give something back while the database is busy, or somebody holds it.
 const AGAIN: u32 = 5;
 /// After how long each time, and for how long anybody waits for it.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -91,14 +91,14 @@ impl Deposit {
             for charged in &charged {
                 let mut given_back = throttle::Entity::give_back(&writer, charged, at).await;
                 for _ in 0..AGAIN {
-                    // There was no way to the database, so that nothing was changed.
-                    let Err(DbErr::ConnectionAcquire(_)) = given_back else { break };
+                    if !given_back.as_ref().is_err_and(store::is_undone) {
+                        break;
+                    }
                     sleep(PAUSE).await;
                     given_back = throttle::Entity::give_back(&writer, charged, at).await;
                 }
                 if let Err(error) = given_back {
                     tracing::warn!(%error, "an attempt that was no guess, or that nobody judged, stays charged");
-                    return;
                 }
             }
         };

@@ -127,8 +127,7 @@ pub struct Charge {
 
 impl Charge {
     /// The attempt succeeded: its pair and its account have no failures in a row any more, the pair is known, and network
-    /// and server get this one back. Nothing, if nothing was counted. Whoever writes
-    /// this has it [judged](Self::judge) before.
+    /// and server get this one back. Nothing, if nothing was counted.
     pub fn succeeding(&self, backend: DbBackend, now: DateTime<Utc>) -> Option<Statement> {
         let Self { pair, account, deposit } = self;
         let known_until = (now + KNOWN).timestamp_millis();

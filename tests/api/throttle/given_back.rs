@@ -9,6 +9,7 @@ use homeroom::{
     identity::{SWEPT_AFTER, password_hashing},
     throttle::{passwords::Limits, unlock},
 };
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use super::{ELSEWHERE, email, ip};
 use crate::{
     boundary::sabotage,
     support::{
-        ADDRESS, COLLEAGUE, School, TEACHER, both,
+        ADDRESS, COLLEAGUE, Kind, School, TEACHER, both,
         signing_in::{CREDENTIALS, refused},
     },
 };
@@ -64,7 +65,7 @@ both! {
         // Nothing is left of the accounts.
         school.app.identity.sweep(school.clock.now() + SWEPT_AFTER).await.unwrap();
         assert!(school.counts().await.iter().all(|count| count.failures > 0));
-        // What was judged and what is being written is given back to nobody once more.
+        // What was judged is given back to nobody once more.
         let mut charge = school.attempt(limits, TEACHER, ip(ELSEWHERE)).await.unwrap();
         charge.judge();
         drop(charge);
@@ -146,4 +147,27 @@ both! {
         }
         assert_eq!(school.failures().await, before);
     }
+}
+
+#[tokio::test]
+async fn who_hangs_up_while_their_code_is_stored_has_not_failed() {
+    let school = School::found(Kind::Postgres).await;
+    for _ in 0..6 {
+        let holder = school.store.begin().await.unwrap();
+        holder.execute_unprepared("LOCK TABLE authorization_codes IN EXCLUSIVE MODE").await.unwrap();
+        let waits = async {
+            let sql = "SELECT 1 FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let waiting = Statement::from_string(DbBackend::Postgres, sql);
+            while school.store.reader().query_one_raw(waiting.clone()).await.unwrap().is_none() {}
+        };
+        tokio::select! {
+            answer = school.ask_code(json!({})) => panic!("{answer:?}"),
+            () = waits => {}
+        }
+        holder.rollback().await.unwrap();
+    }
+    // Network and server keep what nobody waited for.
+    school.until_failures_are(2 * 6).await;
+    assert_eq!(school.ask_code(json!({})).await.status, 201);
 }
