@@ -16,11 +16,12 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How long a connection that is tried may take to answer.
 const PING: Duration = Duration::from_secs(1);
 /// What every connection is told first. A statement may take 5 s, and 3 of them waiting for a lock; a transaction that
-/// its node has forgotten keeps others waiting for no longer than 10 s.
+/// its node has forgotten keeps others waiting for no longer than 10 s. What it would be warned of, that a transaction is open
+/// already for one, whoever hangs up could write into the log.
 ///
 /// It is told by a statement, for PgBouncer refuses to be told at connecting.
 const LIMITS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '3s'; \
-                      SET idle_in_transaction_session_timeout = '10s'";
+                      SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = 'error'";
 
 /// The pool of a server. Nobody is connected yet when it cannot be reached, but that is found out.
 pub(super) async fn connect(
