@@ -89,6 +89,7 @@ impl Failure {
 
 /// Reads the command line and does what it says. A bad value is one line on standard error, and exit 2.
 pub fn main() -> ExitCode {
+    log::hide_panic_messages();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {

@@ -315,8 +315,11 @@ impl<E: Endpoint + 'static> Service<E> {
 }
 
 fn report_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a connection ended in a panic");
+    // The error would repeat the message of the panic, which may hold anything.
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a connection ended in a panic");
     }
 }
 

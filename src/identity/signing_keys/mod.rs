@@ -170,7 +170,8 @@ impl SigningKeys {
         match read.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the signing keys stay as they were"),
-            Err(error) => tracing::error!(%error, "the signing keys stay as they were"),
+            // Reading panicked. The error would repeat the message of the panic.
+            Err(_) => tracing::error!("the signing keys stay as they were"),
         }
     }
 }
