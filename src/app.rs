@@ -12,8 +12,12 @@ use url::Url;
 
 use crate::{
     api::{
-        address::TrustedProxies, boundary::Boundary, classes::operations::Classes,
-        identity::operations::SignInOperations, openapi, service::operations::Service,
+        address::TrustedProxies,
+        boundary::Boundary,
+        classes::operations::Classes,
+        identity::operations::SignInOperations,
+        openapi::{self, Document},
+        service::operations::Service,
     },
     classroom::{self, Classroom},
     clock::Clock,
@@ -104,15 +108,22 @@ impl App {
 
     /// The HTTP door.
     pub fn endpoint(&self) -> impl Endpoint<Output = Response> + 'static {
+        // The document is written now: a fault in it stops the server here, not its first request.
+        let document = Arc::new(Document::new(self.public_url.path()));
         let operations: openapi::Operations = (
             SignInOperations::new(self.identity.clone(), self.public_url.clone()),
             Classes::new(self.classroom.clone(), self.identity.clone()),
-            Service::new(self.identity.clone(), self.store.clone(), self.leaving.clone()),
+            Service::new(self.identity.clone(), self.store.clone(), document.clone(), self.leaving.clone()),
         );
-        // The document is written now: a fault in it stops the server here, not its first request.
-        openapi::document();
         let service = OpenApiService::new(operations, "Homeroom", openapi::VERSION).into_endpoint();
         let service = service.data(self.trusted_proxies.clone());
-        Boundary::new(service, self.identity.clone(), self.clock.clone(), self.entropy.clone(), self.hsts)
+        Boundary::new(
+            service,
+            document,
+            self.identity.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            self.hsts,
+        )
     }
 }

@@ -22,7 +22,7 @@ use super::{
     identity::error::Code,
     json::MAX_BODY,
     observation::Observer,
-    openapi::{self, PathItem},
+    openapi::{Document, PathItem},
     protection::Protection,
 };
 use crate::{clock::Clock, entropy::Entropy, identity::Identity};
@@ -139,6 +139,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(15);
 /// The outermost endpoint.
 pub struct Boundary<E> {
     inner: E,
+    document: Arc<Document>,
     identity: Arc<Identity>,
     clock: Arc<dyn Clock>,
     observer: Observer,
@@ -149,13 +150,14 @@ impl<E: Endpoint> Boundary<E> {
     /// Stands before `inner`. With `hsts`, browsers are told to use nothing but HTTPS for as many seconds.
     pub fn new(
         inner: E,
+        document: Arc<Document>,
         identity: Arc<Identity>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         hsts: Option<u32>,
     ) -> Self {
-        let (observer, protection) = (Observer::new(entropy), Protection::new(hsts));
-        Self { inner, identity, clock, observer, protection }
+        let (observer, protection) = (Observer::new(entropy, &document), Protection::new(hsts));
+        Self { inner, document, identity, clock, observer, protection }
     }
 
     /// The answer to a request for `path`, if the document has it.
@@ -204,9 +206,9 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
         let mut request = Box::new(request);
         let at = self.clock.now();
         request.extensions_mut().insert(ReceivedAt(at));
-        normalize(&mut request);
+        normalize(&mut request, &self.document);
         let asked = Asked { family: Family::of(request.uri().path()), at, with_token: bears_token(&request) };
-        let path = openapi::document().path(request.uri().path());
+        let path = self.document.path(request.uri().path());
         let observation = self.observer.begin(&request, path, at);
         let answered = async {
             let answer = AssertUnwindSafe(self.answer(path, asked, request)).catch_unwind();
@@ -220,7 +222,7 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
             }
         };
         let mut answer = answered.instrument(observation.span()).await;
-        self.protection.add(&mut answer, path);
+        self.protection.add(&mut answer);
         observation.end(&mut answer);
         Ok(answer)
     }
@@ -267,17 +269,19 @@ async fn drain(request: &mut Request) {
     let _ = tokio::time::timeout(LONGEST, read).await;
 }
 
-/// Brings a path to the form in which it is looked up. `/api/classes/...` is answered as `/classes/...`, because the
-/// documented base of the classroom page ends in `/api`; and what is no UTF-8 becomes an id that nobody has, instead of
-/// a path that is not there.
-fn normalize(request: &mut Request) {
-    let path = request.uri().path();
+/// Brings a path to the form in which it is looked up. The path of the public URL is taken off. `/api/classes/...` is
+/// answered as `/classes/...`, because the documented base of the classroom page ends in `/api`; and what is no UTF-8
+/// becomes an id that nobody has, instead of a path that is not there.
+fn normalize(request: &mut Request, document: &Document) {
+    let requested = request.uri().path();
+    let path = document.without_base(requested);
     let rest = path.strip_prefix("/api").filter(|rest| *rest == "/classes" || rest.starts_with("/classes/"));
+    let path = rest.unwrap_or(path);
     let decodable = percent_decode_str(path).decode_utf8().is_ok();
-    if rest.is_none() && decodable {
+    if decodable && path.len() == requested.len() {
         return;
     }
-    let mut path = Cow::Borrowed(rest.unwrap_or(path));
+    let mut path = Cow::Borrowed(path);
     if !decodable {
         let segments = path.split('/').map(|segment| {
             let decodable = percent_decode_str(segment).decode_utf8().is_ok();

@@ -17,7 +17,9 @@ pub mod service;
 
 mod cors;
 mod form;
+mod negotiation;
 mod observation;
 mod protection;
+mod static_body;
 mod text;
 mod trace;

@@ -9,11 +9,14 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use metrics::{Counter, Gauge, Histogram};
-use poem::{Request, Response, http::Method};
+use poem::{
+    Request, Response,
+    http::{Method, StatusCode},
+};
 use tracing::{Span, field};
 
 use super::{
-    openapi::{self, PathItem},
+    openapi::{Document, PathItem},
     trace::{REQUEST_ID, RequestId, trace_id},
 };
 use crate::{entropy::Entropy, metric};
@@ -25,12 +28,12 @@ const NONE: &str = "none";
 pub struct Observer {
     entropy: Arc<dyn Entropy>,
     in_flight: Gauge,
-    operations: HashMap<&'static str, Meter>,
+    operations: HashMap<String, Meter>,
 }
 
 /// What is counted of an operation. Its handles are kept, so that a request looks nothing up and allocates nothing.
 struct Meter {
-    operation: &'static str,
+    operation: String,
     seconds: Histogram,
     /// In the order of [`STATUSES`], each made when it is first needed.
     answers: [OnceLock<Counter>; STATUSES.len()],
@@ -41,13 +44,14 @@ const STATUSES: [&str; 14] =
     [NONE, "200", "201", "204", "304", "400", "401", "403", "404", "405", "409", "429", "500", "503"];
 
 impl Meter {
-    fn new(operation: &'static str) -> Self {
-        let seconds = metrics::histogram!(metric::REQUEST_SECONDS, "operation" => operation);
+    fn new(operation: &str) -> Self {
+        let operation = operation.to_owned();
+        let seconds = metrics::histogram!(metric::REQUEST_SECONDS, "operation" => operation.clone());
         Self { operation, seconds, answers: [const { OnceLock::new() }; STATUSES.len()] }
     }
 
     fn count(&self, status: &str) {
-        let counter = |status: String| metrics::counter!(metric::REQUESTS, "operation" => self.operation, "status" => status);
+        let counter = |status: String| metrics::counter!(metric::REQUESTS, "operation" => self.operation.clone(), "status" => status);
         match STATUSES.iter().position(|known| *known == status) {
             Some(place) => self.answers[place].get_or_init(|| counter(status.to_owned())).increment(1),
             None => counter(status.to_owned()).increment(1),
@@ -56,23 +60,18 @@ impl Meter {
 }
 
 impl Observer {
-    /// Begins to see. What is measured goes to the recorder that is there by now.
-    pub fn new(entropy: Arc<dyn Entropy>) -> Self {
-        let operations = openapi::document().operations().chain([NONE]);
+    /// Begins to see the operations of `document`. What is measured goes to the recorder that is there by now.
+    pub fn new(entropy: Arc<dyn Entropy>, document: &Document) -> Self {
+        let operations = document.operations().chain([NONE]);
         Self {
             entropy,
             in_flight: metrics::gauge!(metric::REQUESTS_IN_FLIGHT),
-            operations: operations.map(|operation| (operation, Meter::new(operation))).collect(),
+            operations: operations.map(|operation| (operation.to_owned(), Meter::new(operation))).collect(),
         }
     }
 
     /// Sees a request for `path`, received `at`.
-    pub fn begin(
-        &self,
-        request: &Request,
-        path: Option<&'static PathItem>,
-        at: DateTime<Utc>,
-    ) -> Observation<'_> {
+    pub fn begin(&self, request: &Request, path: Option<&PathItem>, at: DateTime<Utc>) -> Observation<'_> {
         let begun = Instant::now();
         let id = RequestId::of(request.headers(), at, &*self.entropy);
         let operation = path.and_then(|path| path.operation(request.method()));
@@ -114,7 +113,7 @@ pub struct Observation<'a> {
     span: Span,
     begun: Instant,
     of_service: bool,
-    answered: Option<poem::http::StatusCode>,
+    answered: Option<StatusCode>,
     meter: Option<&'a Meter>,
     in_flight: &'a Gauge,
 }

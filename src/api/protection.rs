@@ -2,10 +2,8 @@
 
 use poem::{
     Response,
-    http::{HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderName, HeaderValue, header},
 };
-
-use super::openapi::{self, PathItem};
 
 /// For every answer. A page may call from another origin by CORS, which asks none of these; nobody may show, embed or
 /// guess at an answer.
@@ -31,18 +29,13 @@ impl Protection {
         Self { transport }
     }
 
-    /// Protects an answer of `path`.
-    pub fn add(&self, answer: &mut Response, path: Option<&PathItem>) {
-        // With a 304 a browser lays the headers over those that it kept.
-        let is_page = path.is_some_and(PathItem::is_page)
-            && (answer.is_success() || answer.status() == StatusCode::NOT_MODIFIED);
+    /// Protects an answer. A page has a `Content-Security-Policy` of its own.
+    pub fn add(&self, answer: &mut Response) {
         let headers = answer.headers_mut();
         for (name, value) in ALWAYS {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        let policy =
-            if is_page { openapi::page().policy().clone() } else { HeaderValue::from_static(NO_PAGE) };
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NO_PAGE));
         if let Some(transport) = &self.transport {
             headers.insert(header::STRICT_TRANSPORT_SECURITY, transport.clone());
         }

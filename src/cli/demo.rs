@@ -35,7 +35,7 @@ const PASSWORD: &str = "VeryStrongPass123!";
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let (store, hashing) = prepare(config).await?;
     found(&store, &hashing, config).await?;
-    listen(config, store, hashing, |url| say(&welcome(url))).await
+    listen(config, store, hashing, |url, public_url| say(&welcome(url, public_url))).await
 }
 
 /// Makes what the sample school lacks: all of it the first time, nothing the next.
@@ -73,12 +73,17 @@ async fn found(store: &Store, hashing: &PasswordHashing, config: &Config) -> Res
     Ok(())
 }
 
-/// The story, as it can be pasted into a shell.
-fn welcome(url: &str) -> String {
+/// The story, as it can be pasted into a shell on this machine.
+fn welcome(url: &str, public_url: &str) -> String {
+    let elsewhere = if url == public_url {
+        String::new()
+    } else {
+        format!("Its public URL:   {public_url} (a reverse proxy there can forward to this server)\n")
+    };
     format!(
         r#"
 Read and try it:  {url}/docs
-
+{elsewhere}
 # Signs somebody in: the answer is a URL with a code in it, and the code becomes an access token
 sign_in() {{
   URL=$(curl -s {url}/api/v1/codes -H 'Content-Type: application/json' \

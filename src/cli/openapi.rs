@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use crate::api::openapi;
+use crate::api::openapi::Document;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -24,9 +24,10 @@ enum Format {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let document = Document::new("/");
     let document = match arguments.format {
-        Format::Yaml => openapi::document().yaml(),
-        Format::Json => openapi::document().json(),
+        Format::Yaml => document.yaml(),
+        Format::Json => document.json(),
     };
-    std::io::stdout().write_all(document.as_str().as_bytes()).map_err(|error| Failure::of("printing", &error))
+    std::io::stdout().write_all(document.bytes()).map_err(|error| Failure::of("printing", &error))
 }

@@ -1,7 +1,13 @@
 //! `homeroom serve`
 
 use std::{
-    error::Error, future::pending, net::SocketAddr, panic::resume_unwind, sync::Arc, thread, time::Duration,
+    error::Error,
+    future::pending,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    panic::resume_unwind,
+    sync::Arc,
+    thread,
+    time::Duration,
 };
 
 use tokio::{
@@ -33,7 +39,7 @@ const METRICS_CONNECTIONS: usize = 16;
 
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let (store, hashing) = prepare(config).await?;
-    listen(config, store, hashing, |_| {}).await
+    listen(config, store, hashing, |_, _| {}).await
 }
 
 /// What there is to do before anything is served. What makes no sense is said before anything is made.
@@ -51,12 +57,13 @@ pub async fn prepare(config: &Config) -> Result<(Store, PasswordHashing), Failur
     Ok((store, hashing))
 }
 
-/// Serves until the process is told to end, and says `welcome` when it can be reached.
+/// Serves until the process is told to end. Calls `welcome` when it can be reached, with the URL that reaches it from this
+/// machine, and with its public URL.
 pub async fn listen(
     config: &Config,
     store: Store,
     hashing: PasswordHashing,
-    welcome: impl FnOnce(&str),
+    welcome: impl FnOnce(&str, &str),
 ) -> Result<(), Failure> {
     let keys = SigningKeys::open(&config.data.keys(), SystemClock.now(), &OsEntropy)
         .map_err(|error| Failure::of("opening the signing keys", &error))?;
@@ -116,7 +123,7 @@ pub async fn listen(
     let watched =
         watched.map_or_else(String::new, |address| format!("\nmetrics on http://{address}/metrics"));
     say(&format!("listening on {}://{address}{watched}", config.scheme()));
-    welcome(&known_as);
+    welcome(&reached_at(config, address, &known_as), &known_as);
     let limits = Limits { max_connections: config.doors.max_connections.get(), ..Limits::default() };
     let drained = listener
         .secured(tls)
@@ -129,6 +136,20 @@ pub async fn listen(
     beside.abort_all();
     tracing::info!(cut = drained.cut, "stopped");
     Ok(())
+}
+
+/// The URL that reaches the server from this machine. A certificate is made for the name in the public URL; without one, a
+/// proxy may stand between the public URL and this server, and may not be there yet.
+fn reached_at(config: &Config, address: SocketAddr, public_url: &str) -> String {
+    if config.doors.tls().is_some() {
+        return public_url.to_owned();
+    }
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, address.port()))
 }
 
 /// Completes when the process is told to end.

@@ -1,5 +1,6 @@
 //! What holds for every request and every answer: generated requests, faults of ours, and what a server says of itself.
 
+use homeroom::api::openapi::Document;
 use poem::{Endpoint, endpoint::make_sync};
 use proptest::{
     prelude::*,
@@ -20,8 +21,15 @@ use crate::support::{
 };
 
 /// The paths that belong to neither family.
-const SERVICE: [&str; 6] =
-    ["/health/live", "/health/ready", "/.well-known/jwks.json", "/openapi.yaml", "/openapi.json", "/docs"];
+const SERVICE: [&str; 7] = [
+    "/",
+    "/health/live",
+    "/health/ready",
+    "/.well-known/jwks.json",
+    "/openapi.yaml",
+    "/openapi.json",
+    "/docs",
+];
 
 /// A request of any kind, most of them nearly right.
 #[derive(Debug, Clone)]
@@ -251,6 +259,7 @@ both! {
         let panicking = make_sync(|_| -> poem::Response { panic!("the password is VeryStrongPass123!") });
         let door = homeroom::api::boundary::Boundary::new(
             panicking,
+            Document::new("/").into(),
             school.app.identity.clone(),
             school.clock.clone(),
             school.chance.clone(),

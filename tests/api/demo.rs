@@ -66,7 +66,7 @@ both! {
 }
 
 #[tokio::test]
-async fn the_demo_needs_nothing_beforehand_and_shows_requests_to_its_public_url() {
+async fn the_demo_needs_nothing_beforehand_and_shows_requests_to_where_it_listens() {
     let site = Site::bare();
     let server = site.listen("demo").await;
     sign_in(&server).await;
@@ -77,9 +77,25 @@ async fn the_demo_needs_nothing_beforehand_and_shows_requests_to_its_public_url(
         "/classes/22222222-2222-2222-2222-222222222222/join-code",
         "/classes/join/",
     ] {
-        assert!(story.contains(&format!("{PUBLIC_URL}{path}")), "{path} is not in {story}");
+        assert!(story.contains(&format!("{}{path}", server.url)), "{path} is not in {story}");
     }
+    assert!(story.contains(PUBLIC_URL), "{story}");
     // The documented body, but for the address that it signs in.
     let (before, after) = SIGN_IN.split_once("user@example.com").unwrap();
     assert!(story.contains(before) && story.contains(after), "{story}");
+}
+
+#[tokio::test]
+async fn walk_through_of_a_demo_below_a_path_runs_as_printed() {
+    let site = Site::bare();
+    let server = site.listen_as("demo", "https://school.example/homeroom").await;
+    let printed = server.program.out();
+    let (_, commands) = printed.split_once("/docs\n").unwrap();
+    let commands = commands.lines().filter(|line| !line.starts_with("Its public URL"));
+    let script = commands.collect::<Vec<_>>().join("\n");
+    let ran = std::process::Command::new("bash").args(["-euc", &script]).output().unwrap();
+    let [out, err] = [ran.stdout, ran.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(ran.status.success(), "{out}{err}");
+    let joined: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    assert_eq!((&joined["success"], &joined["code"]), (&true.into(), &201.into()));
 }

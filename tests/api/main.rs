@@ -24,6 +24,7 @@ mod races;
 mod readme;
 mod sign_in;
 mod sign_in_form;
+mod static_bodies;
 mod support;
 mod throttle;
 mod tokens;

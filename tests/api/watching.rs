@@ -1,6 +1,6 @@
 //! What whoever looks after the server sees of it: requests by their ids, and metrics.
 
-use homeroom::api::boundary::Boundary;
+use homeroom::api::{boundary::Boundary, openapi::Document};
 use poem::{Endpoint, endpoint::make_sync};
 use uuid::Uuid;
 
@@ -43,6 +43,8 @@ fn requests<'a>(school: &'a School, token: &str) -> Vec<Call<'a>> {
         school.get("/openapi.yaml"),
         school.get("/docs"),
         school.get("/docs").header("If-None-Match", "*"),
+        school.get("/"),
+        school.get("/").header("Accept", "text/html"),
         school.post("/docs"),
     ]
 }
@@ -115,6 +117,7 @@ async fn browsers_are_held_to_https_if_they_are_to_be() {
     {
         let door = Boundary::new(
             inner(),
+            Document::new("/").into(),
             school.app.identity.clone(),
             school.clock.clone(),
             school.chance.clone(),
@@ -160,7 +163,7 @@ both! {
         }
         assert_eq!(heard(server.get("/api/v1/codes?secret=1")).await.0, 405);
         let breaking = reqwest::Method::from_bytes(b"SECRET").unwrap();
-        assert_eq!(heard(server.client.request(breaking, &server.url)).await.0, 404);
+        assert_eq!(heard(server.client.request(breaking, format!("{}/nothing", server.url))).await.0, 404);
 
         let after = measured(&server, &url).await;
         let requests = |operation: &str, status: &str| {

@@ -24,9 +24,9 @@ pub trait Form {
 
 /// The properties of each request, in the order in which they are documented.
 static SCHEMAS: LazyLock<BTreeMap<String, Vec<Property>>> = LazyLock::new(|| {
-    let document: Value = serde_json::from_str(openapi::document().json().as_str()).unwrap_or_default();
+    let document = openapi::generated();
     let schemas = &document["components"]["schemas"];
-    let read = bodies(&document).filter_map(|name| Some((name.to_owned(), properties(schemas, name)?)));
+    let read = bodies(document).filter_map(|name| Some((name.to_owned(), properties(schemas, name)?)));
     read.collect()
 });
 

@@ -1,12 +1,15 @@
 //! The document: made from the handlers' types, finished here, and served. The bytes that are served are the bytes of
-//! `openapi.yaml`.
+//! `openapi.yaml`, unless the server's public URL has a path.
 
 mod finish;
 mod page;
 mod paths;
-mod text;
 
-use std::{collections::HashMap, marker::PhantomData, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    marker::PhantomData,
+    sync::{LazyLock, OnceLock},
+};
 
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
@@ -18,9 +21,10 @@ use serde_json::Value;
 
 use super::{
     classes::operations::Classes, identity::operations::SignInOperations, service::operations::Service,
+    static_body::StaticBody,
 };
 
-pub use self::{page::Page, paths::PathItem, text::Text};
+pub use self::{page::html_page, paths::PathItem};
 
 /// The contract's own version, by the rules of semantic versioning.
 pub const VERSION: &str = "1.1.0";
@@ -48,22 +52,57 @@ pub enum Tag {
 #[oai(ty = "bearer", rename = "accessToken", bearer_format = "JWT")]
 pub struct AccessToken(pub Bearer);
 
-/// The document, in the forms in which it is needed.
+/// The document of one server, in the forms in which it is needed.
 pub struct Document {
-    json: Text,
-    yaml: Text,
+    base: String,
+    json: StaticBody,
+    yaml: StaticBody,
+    page: OnceLock<StaticBody>,
     paths: Vec<PathItem>,
 }
 
 impl Document {
+    /// The document of a server whose public URL has this path.
+    pub fn new(public_path: &str) -> Self {
+        let base = public_path.trim_end_matches('/').to_owned();
+        let mut value = generated().clone();
+        if !base.is_empty() {
+            value["servers"][0]["url"] = base.as_str().into();
+        }
+        let json = serde_json::to_string_pretty(&value).unwrap_or_default();
+        let yaml = finish::quote_times(&serde_yaml::to_string(&value).unwrap_or_default());
+        Self {
+            base,
+            json: StaticBody::new("application/json", json),
+            yaml: StaticBody::new("application/yaml", yaml),
+            page: OnceLock::new(),
+            paths: paths::path_items(&value),
+        }
+    }
+
+    /// The path of the server's public URL: empty, or without a slash at its end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// As JSON.
-    pub fn json(&self) -> &Text {
+    pub fn json(&self) -> &StaticBody {
         &self.json
     }
 
-    /// As YAML: `openapi.yaml`, to the byte.
-    pub fn yaml(&self) -> &Text {
+    /// As YAML: `openapi.yaml`, to the byte, if the public URL has no path.
+    pub fn yaml(&self) -> &StaticBody {
         &self.yaml
+    }
+
+    /// As a page to read it on and to try it from: Swagger UI, whole. Most servers are never asked for its megabytes, so
+    /// that it is made for the first request.
+    pub fn page(&self) -> &StaticBody {
+        self.page.get_or_init(|| {
+            let service = service();
+            let json = String::from_utf8_lossy(self.json.bytes());
+            html_page(page::finish(&service.swagger_ui_html(), &service.spec(), &json))
+        })
     }
 
     /// The id of every operation.
@@ -75,22 +114,28 @@ impl Document {
     pub fn path(&self, path: &str) -> Option<&PathItem> {
         self.paths.iter().find(|item| item.matches(path))
     }
+
+    /// A request's path without the path of the public URL. Some reverse proxies strip that path, others pass it on.
+    pub fn without_base<'a>(&self, path: &'a str) -> &'a str {
+        if self.base.is_empty() || self.path(path).is_some() {
+            return path;
+        }
+        match path.strip_prefix(&self.base) {
+            Some("") => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        }
+    }
 }
 
-/// The document.
-pub fn document() -> &'static Document {
-    static DOCUMENT: LazyLock<Document> = LazyLock::new(write);
-    &DOCUMENT
-}
-
-/// The document as a page to read it on and to try it from: Swagger UI, whole. Most servers are never asked for its
-/// megabytes, and so it is made for the first who does.
-pub fn page() -> &'static Page {
-    static PAGE: LazyLock<Page> = LazyLock::new(|| {
-        let service = service();
-        Page::finish(&service.swagger_ui_html(), &service.spec(), document().json().as_str())
+/// What the documents of all servers have in common, which is all but the server's URL.
+pub fn generated() -> &'static Value {
+    static GENERATED: LazyLock<Value> = LazyLock::new(|| {
+        let mut value = serde_json::from_str(&service().spec()).unwrap_or_default();
+        finish::finish(&mut value);
+        value
     });
-    &PAGE
+    &GENERATED
 }
 
 fn service() -> OpenApiService<Described<Operations>, ()> {
@@ -103,7 +148,7 @@ fn service() -> OpenApiService<Described<Operations>, ()> {
              request's, or a new one. A `traceparent` (W3C Trace Context) is taken into the server's log.\n\n\
              Every answer bears `X-Content-Type-Options: nosniff`, `Referrer-Policy: no-referrer`, `X-Frame-Options: \
              DENY`, `Cross-Origin-Resource-Policy: same-origin` and a `Content-Security-Policy`, which lets nothing be \
-             loaded but what `/docs` needs; and `Strict-Transport-Security`, if the server is told so.\n\n\
+             loaded but what the pages `/` and `/docs` need; and `Strict-Transport-Security`, if the server is told so.\n\n\
              A body may have 24,576 bytes, enough for every property at its longest. The head of a request may have 64 \
              fields and 16,384 bytes.\n\n\
              What is no HTTP is answered 400, and a head that is larger 431, with none of these and no body. \
@@ -112,15 +157,6 @@ fn service() -> OpenApiService<Described<Operations>, ()> {
         .contact(ContactObject::new().name("Whoever runs this server"))
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/MIT.html"))
         .server(ServerObject::new("/").description("This server, be it local, staging or production"))
-}
-
-fn write() -> Document {
-    let mut value: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
-    finish::finish(&mut value);
-    let json = serde_json::to_string_pretty(&value).unwrap_or_default();
-    let yaml = finish::quote_times(&serde_yaml::to_string(&value).unwrap_or_default());
-    let paths = paths::path_items(&value);
-    Document { json: Text::new(json), yaml: Text::new(yaml), paths }
 }
 
 /// Operations as types alone: what the document needs of them.
@@ -144,8 +180,44 @@ mod tests {
 
     #[test]
     fn the_page_shows_the_finished_document_in_standards_mode() {
-        let page = page().text().as_str();
+        let document = Document::new("/");
+        let page = std::str::from_utf8(document.page().bytes()).unwrap();
         assert!(page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"));
         assert!(page.contains("\"x-internal\": false"));
+    }
+
+    #[test]
+    fn document_of_a_server_with_a_base_has_it_as_its_server() {
+        for (path, server) in
+            [("/", "/"), ("", "/"), ("/homeroom", "/homeroom"), ("/a/homeroom/", "/a/homeroom")]
+        {
+            let document = Document::new(path);
+            let value: Value = serde_json::from_slice(document.json().bytes()).unwrap();
+            assert_eq!(value["servers"][0]["url"], server, "{path}");
+            let yaml: Value = serde_yaml::from_slice(document.yaml().bytes()).unwrap();
+            assert_eq!(yaml, value, "{path}");
+            let page = std::str::from_utf8(document.page().bytes()).unwrap();
+            assert!(page.contains(&format!("\"url\": \"{server}\"")), "{path}");
+        }
+    }
+
+    #[test]
+    fn path_below_the_base_is_read_without_it_unless_it_is_documented() {
+        let without = |base: &str, path: &'static str| Document::new(base).without_base(path).to_owned();
+        for (base, path, expected) in [
+            ("/", "/docs", "/docs"),
+            ("/homeroom", "/docs", "/docs"),
+            ("/homeroom", "/homeroom/docs", "/docs"),
+            ("/homeroom", "/homeroom/nothing", "/nothing"),
+            ("/homeroom", "/homeroom", "/"),
+            ("/homeroom", "/homeroom/", "/"),
+            ("/homeroom", "/homerooms/docs", "/homerooms/docs"),
+            ("/homeroom", "/homeroom/homeroom/docs", "/homeroom/docs"),
+            ("/api", "/api/v1/codes", "/api/v1/codes"),
+            ("/api", "/api/api/v1/codes", "/api/v1/codes"),
+            ("/homeroom", "*", "*"),
+        ] {
+            assert_eq!(without(base, path), expected, "{base} {path}");
+        }
     }
 }

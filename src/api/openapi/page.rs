@@ -1,10 +1,13 @@
-//! The page to read the document on, and what it may do in a browser.
+//! The page to read the document on, and what a page of ours may do in a browser.
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::http::HeaderValue;
 
-use super::Text;
+use crate::api::static_body::StaticBody;
+
+/// The `Content-Type` of a page.
+pub const HTML: &str = "text/html; charset=utf-8";
 
 /// How poem's page begins, and how ours does: in standards mode, with a language, and with no icon to ask for.
 const POEMS_HEAD: &str = "\n<html charset=\"UTF-8\">\n<head>\n    <meta http-equiv=\"Content-Type\" \
@@ -13,34 +16,21 @@ const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n    <meta chars
     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n    \
     <title>Homeroom</title>\n    <link rel=\"icon\" href=\"data:,\">\n";
 
-/// The page.
-pub struct Page {
-    text: Text,
-    policy: HeaderValue,
+/// A page of ours: it runs the scripts and uses the styles that it came with, and nothing else.
+pub fn html_page(html: String) -> StaticBody {
+    let policy = policy(&html);
+    StaticBody::new(HTML, html).with_policy(policy)
 }
 
-impl Page {
-    /// Finishes a generated page: it shows the finished document, `json`, in the place of the `generated` one.
-    pub(super) fn finish(page: &str, generated: &str, json: &str) -> Self {
-        // Inside a script element `</` would end it.
-        let json = json.replace("</", "<\\/");
-        let text = page.replacen(generated, &json, 1).replacen(POEMS_HEAD, HEAD, 1);
-        Self { policy: policy(&text), text: Text::new(text) }
-    }
-
-    /// As HTML.
-    pub fn text(&self) -> &Text {
-        &self.text
-    }
-
-    /// What it may do in a browser: its `Content-Security-Policy`.
-    pub fn policy(&self) -> &HeaderValue {
-        &self.policy
-    }
+/// Finishes the generated page of the document: it shows the finished document, `json`, instead of the `generated` one.
+pub(super) fn finish(page: &str, generated: &str, json: &str) -> String {
+    // Inside a script element `</` would end it.
+    let json = json.replace("</", "<\\/");
+    page.replacen(generated, &json, 1).replacen(POEMS_HEAD, HEAD, 1)
 }
 
-/// What a page may do (Content Security Policy Level 3): run the scripts and wear the styles that it came with, each
-/// known by its digest, show the pictures that are inside them, and ask this server.
+/// The `Content-Security-Policy` of a page (Content Security Policy Level 3). It allows the scripts and styles in the
+/// page, each by its digest, and pictures inside them. A page with scripts may call this server.
 fn policy(page: &str) -> HeaderValue {
     let (mut scripts, mut styles) = (String::new(), String::new());
     let mut rest = page;
@@ -50,11 +40,15 @@ fn policy(page: &str) -> HeaderValue {
         *digests = format!("{digests} 'sha256-{digest}'");
         rest = after;
     }
-    let policy = format!(
-        "default-src 'none'; script-src{scripts}; style-src{styles}; img-src data:; connect-src 'self'; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+    let mut directives = vec!["default-src 'none'".to_owned()];
+    if !scripts.is_empty() {
+        directives.push(format!("script-src{scripts}; connect-src 'self'"));
+    }
+    if !styles.is_empty() {
+        directives.push(format!("style-src{styles}"));
+    }
+    directives.push("img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'".to_owned());
+    HeaderValue::try_from(directives.join("; ")).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
 /// A script or a style, with what follows it.
@@ -78,15 +72,28 @@ fn next_element(page: &str) -> Option<Element<'_>> {
 mod tests {
     use super::*;
 
+    fn digest_of(text: &str) -> String {
+        format!("'sha256-{}'", STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes())))
+    }
+
     #[test]
-    fn a_page_may_run_the_very_scripts_that_it_came_with() {
+    fn page_with_scripts_may_run_those_scripts_and_call_its_server() {
         let page = "<style a=\"b\">p {}</style><script>1 < '<style>'</script>\n<script x>2</script>";
-        let [style, one, two] = ["p {}", "1 < '<style>'", "2"].map(|text| {
-            let digest = digest::digest(&digest::SHA256, text.as_bytes());
-            format!("'sha256-{}'", STANDARD.encode(digest))
-        });
-        let policy = policy(page);
-        let policy = policy.to_str().unwrap();
-        assert!(policy.contains(&format!("; script-src {one} {two}; style-src {style}; ")), "{policy}");
+        let [style, one, two] = ["p {}", "1 < '<style>'", "2"].map(digest_of);
+        let expected = format!(
+            "default-src 'none'; script-src {one} {two}; connect-src 'self'; style-src {style}; img-src data:; \
+             base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        );
+        assert_eq!(policy(page), expected);
+    }
+
+    #[test]
+    fn page_without_scripts_may_run_none_and_call_nothing() {
+        let expected = format!(
+            "default-src 'none'; style-src {}; img-src data:; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'",
+            digest_of("p {}")
+        );
+        assert_eq!(policy("<style>p {}</style><p>a</p>"), expected);
     }
 }

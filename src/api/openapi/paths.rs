@@ -16,7 +16,6 @@ pub struct PathItem {
     headers: Vec<&'static str>,
     service: bool,
     reads_body: bool,
-    page: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,11 +66,6 @@ impl PathItem {
         self.operations.iter().map(String::as_str)
     }
 
-    /// Whether browsers are to show its answers.
-    pub fn is_page(&self) -> bool {
-        self.page
-    }
-
     pub(super) fn matches(&self, path: &str) -> bool {
         let mut asked = path.split('/').skip(1);
         let fits = self.segments.iter().all(|segment| {
@@ -110,9 +104,6 @@ pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
                 headers.push(header::CONTENT_TYPE.as_str());
             }
             let reads_body = any(|operation| operation.get("requestBody").is_some());
-            let page = any(|operation| {
-                !operation["responses"]["200"]["content"]["text/html; charset=utf-8"].is_null()
-            });
             let service = any(|operation| operation["tags"][0] == "service");
             let segments = path.split('/').skip(1).map(|segment| {
                 if segment.starts_with('{') { Segment::Parameter } else { Segment::Text(segment.to_owned()) }
@@ -125,7 +116,6 @@ pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
                 headers,
                 service,
                 reads_body,
-                page,
             }
         })
         .collect();

@@ -5,17 +5,24 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use poem::http::HeaderValue;
+use poem::{Request, http::HeaderValue};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::Header,
-    payload::{Html, Payload},
-    registry::{MetaSchema, MetaSchemaRef},
+    registry::{MetaMediaType, MetaSchema, MetaSchemaRef},
     types::ToHeader,
 };
 
+use super::{
+    landing::{Landing, ServiceInfo},
+    static_response::{Content, StaticResponse},
+};
 use crate::{
-    api::{json::Json, openapi, text::text},
+    api::{
+        json::Json,
+        openapi::{self, Document},
+        text::text,
+    },
     identity::{Identity, signing_keys::PublicKey},
     store::Store,
 };
@@ -24,14 +31,22 @@ use crate::{
 pub struct Service {
     identity: Arc<Identity>,
     store: Store,
+    document: Arc<Document>,
+    landing: Landing,
     /// Whether the server is about to stop.
     leaving: Arc<AtomicBool>,
 }
 
 impl Service {
     /// Opens the service operations.
-    pub fn new(identity: Arc<Identity>, store: Store, leaving: Arc<AtomicBool>) -> Self {
-        Self { identity, store, leaving }
+    pub fn new(
+        identity: Arc<Identity>,
+        store: Store,
+        document: Arc<Document>,
+        leaving: Arc<AtomicBool>,
+    ) -> Self {
+        let landing = Landing::new(document.base());
+        Self { identity, store, document, landing, leaving }
     }
 }
 
@@ -68,22 +83,34 @@ impl Service {
         }
     }
 
-    /// This document, as YAML
+    /// What this server is
     ///
-    /// The bytes of the `openapi.yaml` that the server was released with.
-    #[oai(path = "/openapi.yaml", method = "get", operation_id = "getDocumentYaml")]
-    async fn document_yaml(
+    /// A browser gets a page with links to the documents of the API, a program gets the same links as JSON. `Accept`
+    /// decides; JSON is sent if it allows both alike.
+    #[oai(path = "/", method = "get", operation_id = "getServiceInfo")]
+    async fn info(
         &self,
+        request: &Request,
         /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
         #[oai(name = "If-None-Match")]
         held: Header<Option<String>>,
-    ) -> YamlResponse {
-        let text = openapi::document().yaml();
-        if text.is_held(held.as_deref()) {
-            YamlResponse::NotModified(Tag(text.tag()), TextCaching::default())
-        } else {
-            YamlResponse::Ok(Yaml(text.as_str()), Tag(text.tag()), TextCaching::default())
-        }
+    ) -> StaticResponse<ServiceInfo> {
+        self.landing.respond(request, held.as_deref()).into()
+    }
+
+    /// This document, as YAML
+    ///
+    /// The bytes of the `openapi.yaml` that the server was released with. If the server's public URL has a path, then
+    /// that path is the URL in `servers`.
+    #[oai(path = "/openapi.yaml", method = "get", operation_id = "getDocumentYaml")]
+    async fn document_yaml(
+        &self,
+        request: &Request,
+        /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
+        #[oai(name = "If-None-Match")]
+        held: Header<Option<String>>,
+    ) -> StaticResponse<Yaml> {
+        self.document.yaml().respond(request, held.as_deref()).into()
     }
 
     /// This document, as JSON
@@ -92,16 +119,12 @@ impl Service {
     #[oai(path = "/openapi.json", method = "get", operation_id = "getDocumentJson")]
     async fn document_json(
         &self,
+        request: &Request,
         /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
         #[oai(name = "If-None-Match")]
         held: Header<Option<String>>,
-    ) -> JsonResponse {
-        let text = openapi::document().json();
-        if text.is_held(held.as_deref()) {
-            JsonResponse::NotModified(Tag(text.tag()), TextCaching::default())
-        } else {
-            JsonResponse::Ok(JsonText(text.as_str()), Tag(text.tag()), TextCaching::default())
-        }
+    ) -> StaticResponse<JsonText> {
+        self.document.json().respond(request, held.as_deref()).into()
     }
 
     /// This document, to read and to try
@@ -110,59 +133,32 @@ impl Service {
     #[oai(path = "/docs", method = "get", operation_id = "getDocs")]
     async fn docs(
         &self,
+        request: &Request,
         /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
         #[oai(name = "If-None-Match")]
         held: Header<Option<String>>,
-    ) -> DocsResponse {
-        let text = openapi::page().text();
-        if text.is_held(held.as_deref()) {
-            DocsResponse::NotModified(Tag(text.tag()), TextCaching::default())
-        } else {
-            DocsResponse::Ok(Html(text.as_str()), Tag(text.tag()), TextCaching::default())
-        }
+    ) -> StaticResponse<DocsPage> {
+        self.document.page().respond(request, held.as_deref()).into()
     }
 }
 
-/// Makes a header's value, with what the document says of it.
-macro_rules! header {
-    ($(#[$doc:meta])* $name:ident, $length:expr, $pattern:expr) => {
-        $(#[$doc])*
-        pub struct $name(String);
+/// How long a key set may be kept (RFC 9111 section 5.2.2.1): five minutes. A new key signs only after twice that.
+pub struct KeySetCaching(String);
 
-        text!($name, "Header", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
-            max_length: $length,
-            pattern: $pattern.into(),
-        });
+text!(KeySetCaching, "Header", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
+    max_length: 19,
+    pattern: "^public, max-age=300$".into(),
+});
 
-        impl ToHeader for $name {
-            fn to_header(&self) -> Option<HeaderValue> {
-                HeaderValue::from_str(&self.0).ok()
-            }
-        }
-    };
+impl ToHeader for KeySetCaching {
+    fn to_header(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.0).ok()
+    }
 }
-header!(
-    /// How long a key set may be kept (RFC 9111 section 5.2.2.1): five minutes. A new key signs only after twice that.
-    KeySetCaching, 19, "^public, max-age=300$"
-);
-header!(
-    /// How long a text with a tag may be kept (RFC 9111 section 5.2.2.4): for good, but it is asked for again.
-    TextCaching, 8, "^no-cache$"
-);
-header!(
-    /// An entity tag (RFC 9110 section 8.8.3).
-    Tag, 24, "^\"[A-Za-z0-9_-]{22}\"$"
-);
 
 impl Default for KeySetCaching {
     fn default() -> Self {
         Self("public, max-age=300".to_owned())
-    }
-}
-
-impl Default for TextCaching {
-    fn default() -> Self {
-        Self("no-cache".to_owned())
     }
 }
 
@@ -280,67 +276,39 @@ pub enum ReadyResponse {
     Down(Json<Health>),
 }
 
-/// Makes the response of a text that is served with a tag, and only if the client does not have it.
-macro_rules! tagged {
-    ($response:ident, $payload:ty) => {
-        /// A text, or word that the client has it.
-        #[derive(ApiResponse)]
-        pub enum $response {
-            /// The text
-            #[oai(status = 200)]
-            Ok(
-                $payload,
-                /// The text's tag (RFC 9110 section 8.8.3).
-                #[oai(header = "ETag")]
-                Tag,
-                /// The text may be kept, but is asked for again.
-                #[oai(header = "Cache-Control")]
-                TextCaching,
-            ),
-            /// The client has the text
-            #[oai(status = 304)]
-            NotModified(
-                /// The text's tag (RFC 9110 section 8.8.3).
-                #[oai(header = "ETag")]
-                Tag,
-                /// The text may be kept, but is asked for again.
-                #[oai(header = "Cache-Control")]
-                TextCaching,
-            ),
-        }
-    };
+/// The document as YAML (RFC 9512). Its schema is that of a file: clients do not read it into an object.
+pub struct Yaml;
+
+impl Content for Yaml {
+    fn media_types() -> Vec<MetaMediaType> {
+        let schema = MetaSchema::new_with_format("string", "binary");
+        vec![media_type("application/yaml", schema)]
+    }
 }
-tagged!(YamlResponse, Yaml);
-tagged!(JsonResponse, JsonText);
-tagged!(DocsResponse, Html<&'static str>);
 
-/// YAML that was written down before (RFC 9512).
-pub struct Yaml(&'static str);
+/// The document as JSON.
+pub struct JsonText;
 
-/// JSON that was written down before.
-pub struct JsonText(&'static str);
-
-/// Bytes that are served as they are.
-macro_rules! written {
-    ($payload:ident, $content_type:literal, $type:literal) => {
-        impl Payload for $payload {
-            const CONTENT_TYPE: &'static str = $content_type;
-
-            fn check_content_type(content_type: &str) -> bool {
-                content_type == Self::CONTENT_TYPE
-            }
-
-            fn schema_ref() -> MetaSchemaRef {
-                MetaSchemaRef::Inline(Box::new(MetaSchema::new($type)))
-            }
-        }
-
-        impl poem::IntoResponse for $payload {
-            fn into_response(self) -> poem::Response {
-                poem::Response::builder().content_type(Self::CONTENT_TYPE).body(self.0)
-            }
-        }
-    };
+impl Content for JsonText {
+    fn media_types() -> Vec<MetaMediaType> {
+        vec![media_type("application/json", MetaSchema::new("object"))]
+    }
 }
-written!(Yaml, "application/yaml", "object");
-written!(JsonText, "application/json", "object");
+
+/// The page of the document.
+pub struct DocsPage;
+
+impl Content for DocsPage {
+    fn media_types() -> Vec<MetaMediaType> {
+        vec![html()]
+    }
+}
+
+/// A page. The document names its media type without the parameter that comes with it.
+pub fn html() -> MetaMediaType {
+    media_type("text/html", MetaSchema::new("string"))
+}
+
+fn media_type(content_type: &'static str, schema: MetaSchema) -> MetaMediaType {
+    MetaMediaType { content_type, schema: MetaSchemaRef::Inline(Box::new(schema)) }
+}

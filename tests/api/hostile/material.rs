@@ -29,7 +29,8 @@ pub const MISDIRECTED: &[(&str, &str, u16, &str, Option<&str>)] = &[
     ("M-SEARCH", "/api/v1/codes?a=b", 405, "[E4050]", Some("POST")),
     ("DELETE", "/api/v1/tokens", 405, "[E4050]", Some("POST")),
     // Paths that are not there.
-    ("GET", "/", 404, "NOT_FOUND", None),
+    ("POST", "/", 405, "METHOD_NOT_ALLOWED", Some("GET, HEAD")),
+    ("GET", "//", 404, "NOT_FOUND", None),
     ("GET", "*", 404, "NOT_FOUND", None),
     ("POST", "/nowhere", 404, "NOT_FOUND", None),
     ("POST", "/api", 404, "NOT_FOUND", None),

@@ -134,7 +134,12 @@ impl Site {
     /// Starts `serve` or `demo` on a free port, and waits until it listens. Its name stays the same when its port
     /// changes, so that tokens outlive it.
     pub async fn listen(&self, command: &str) -> Server {
-        let arguments = [command, "--listen", "127.0.0.1:0", "--public-url", PUBLIC_URL];
+        self.listen_as(command, PUBLIC_URL).await
+    }
+
+    /// The same as a server that is known by another public URL.
+    pub async fn listen_as(&self, command: &str, public_url: &str) -> Server {
+        let arguments = [command, "--listen", "127.0.0.1:0", "--public-url", public_url];
         Self::listening(self.start(&arguments, "")).await
     }
 

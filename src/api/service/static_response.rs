@@ -1,0 +1,86 @@
+//! The responses with a static body, as the document describes them: 200 with the body, or 304 without one.
+
+use std::marker::PhantomData;
+
+use poem::{IntoResponse, Response};
+use poem_openapi::{
+    ApiResponse,
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+};
+
+use crate::api::static_body::TAG_EXAMPLE;
+
+/// What the document says of a static body.
+pub trait Content: Send + Sync + 'static {
+    /// What `Vary` is.
+    const VARY: &'static str = "Accept-Encoding";
+
+    /// The media types, each with its schema.
+    fn media_types() -> Vec<MetaMediaType>;
+
+    /// Registers the schemas that are referred to.
+    fn register(_: &mut Registry) {}
+}
+
+/// A response of [`StaticBody`](crate::api::static_body::StaticBody).
+pub struct StaticResponse<C>(Response, PhantomData<C>);
+
+impl<C> From<Response> for StaticResponse<C> {
+    fn from(response: Response) -> Self {
+        Self(response, PhantomData)
+    }
+}
+
+impl<C: Content> IntoResponse for StaticResponse<C> {
+    fn into_response(self) -> Response {
+        self.0
+    }
+}
+
+impl<C: Content> ApiResponse for StaticResponse<C> {
+    fn meta() -> MetaResponses {
+        let headers = || {
+            vec![
+                header("ETag", true, "The tag of these bytes (RFC 9110 section 8.8.3).", TAG_EXAMPLE),
+                header("Cache-Control", true, "The body may be kept, but is asked for again.", "no-cache"),
+                header("Vary", true, "The request headers that the body depends on.", C::VARY),
+            ]
+        };
+        let mut headers_of_body = headers();
+        headers_of_body.push(header(
+            "Content-Encoding",
+            false,
+            "`gzip` if the body is compressed, as `Accept-Encoding` allows.",
+            "gzip",
+        ));
+        let response = |status, description, content, headers| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content,
+            headers,
+        };
+        MetaResponses {
+            responses: vec![
+                response(200, "The body", C::media_types(), headers_of_body),
+                response(304, "The client has the body", Vec::new(), headers()),
+            ],
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        C::register(registry);
+    }
+}
+
+fn header(name: &str, required: bool, description: &str, example: &str) -> MetaHeader {
+    let schema =
+        MetaSchema { max_length: Some(64), example: Some(example.into()), ..MetaSchema::new("string") };
+    MetaHeader {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required,
+        deprecated: false,
+        schema: MetaSchemaRef::Inline(Box::new(schema)),
+    }
+}
