@@ -150,13 +150,13 @@ impl<C: Envelope> Failure<C> {
         Self::internal(error.to_string())
     }
 
-    /// Writes the failure down. What a server is to blame for is logged here, once, with all that led to it.
+    /// Writes the failure down. The cause of a 5xx goes with the response, for the log line of its request.
     pub fn into_response(self, at: DateTime<Utc>) -> Response {
-        if self.status.is_server_error() {
-            self.log();
-        }
         let mut response = poem::IntoResponse::into_response(Json(C::body(&self, at)));
         response.set_status(self.status);
+        if let Some(cause) = self.cause() {
+            response.extensions_mut().insert(cause);
+        }
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -170,21 +170,21 @@ impl<C: Envelope> Failure<C> {
         response
     }
 
-    fn log(&self) {
-        let mut chain = String::new();
-        let mut cause = self.source.as_deref().map(|source| source as &dyn StdError);
-        while let Some(error) = cause {
-            let separator = if chain.is_empty() { "" } else { ": " };
-            chain = format!("{chain}{separator}{error}");
-            cause = error.source();
+    /// The error underneath and what led to it, in one line.
+    fn cause(&self) -> Option<Cause> {
+        let mut error: &dyn StdError = self.source.as_deref()?;
+        let mut chain = error.to_string();
+        while let Some(source) = error.source() {
+            chain = format!("{chain}: {source}");
+            error = source;
         }
-        if self.status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::error!(status = self.status.as_u16(), cause = %chain, "request failed");
-        } else {
-            tracing::warn!(status = self.status.as_u16(), cause = %chain, "request turned away");
-        }
+        Some(Cause(chain))
     }
 }
+
+/// Why a response has a 5xx status. It travels in the extensions of the response.
+#[derive(Debug, Clone)]
+pub struct Cause(pub String);
 
 /// How long a client should wait for a database that is busy or away, in seconds.
 pub const STORE_RETRY: u64 = 2;

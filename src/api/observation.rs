@@ -16,6 +16,7 @@ use poem::{
 use tracing::{Span, field};
 
 use super::{
+    failure::Cause,
     openapi::{Document, PathItem},
     trace::{REQUEST_ID, RequestId, trace_id},
 };
@@ -40,8 +41,10 @@ struct Meter {
 }
 
 /// The statuses that are answered, and that of a request that was not.
-const STATUSES: [&str; 14] =
-    [NONE, "200", "201", "204", "304", "400", "401", "403", "404", "405", "409", "429", "500", "503"];
+const STATUSES: [&str; 14] = [
+    NONE, "200", "201", "204", "304", "400", "401", "403", "404", "405", "409", "429", "500",
+    "503",
+];
 
 impl Meter {
     fn new(operation: &str) -> Self {
@@ -88,7 +91,16 @@ impl Observer {
         let meter = operation.and_then(|operation| self.operations.get(operation));
         let meter = meter.or_else(|| self.operations.get(NONE));
         let of_service = path.is_some_and(PathItem::is_service);
-        Observation { id, span, begun, of_service, answered: None, meter, in_flight: &self.in_flight }
+        Observation {
+            id,
+            span,
+            begun,
+            of_service,
+            answered: None,
+            cause: None,
+            meter,
+            in_flight: &self.in_flight,
+        }
     }
 }
 
@@ -114,6 +126,8 @@ pub struct Observation<'a> {
     begun: Instant,
     of_service: bool,
     answered: Option<StatusCode>,
+    /// Why the status is a 5xx, if more than the status is known.
+    cause: Option<String>,
     meter: Option<&'a Meter>,
     in_flight: &'a Gauge,
 }
@@ -127,6 +141,7 @@ impl Observation<'_> {
     /// Sees the answer, and puts the request's id on it.
     pub fn end(mut self, response: &mut Response) {
         self.answered = Some(response.status());
+        self.cause = response.extensions_mut().remove::<Cause>().map(|Cause(cause)| cause);
         response.headers_mut().insert(REQUEST_ID, self.id.clone().into_value());
     }
 }
@@ -146,6 +161,11 @@ impl Drop for Observation<'_> {
         let _entered = self.span.enter();
         match self.answered {
             None => tracing::info!(latency_us, "the caller hung up"),
+            Some(StatusCode::INTERNAL_SERVER_ERROR) => {
+                tracing::error!(latency_us, cause = self.cause, "answered");
+            }
+            // A full queue has no cause to tell: such answers are expected under load, and counted.
+            Some(_) if self.cause.is_some() => tracing::warn!(latency_us, cause = self.cause, "answered"),
             // Whoever looks after the server asks over and over how it does.
             Some(_) if self.of_service => tracing::debug!(latency_us, "answered"),
             Some(_) => tracing::info!(latency_us, "answered"),

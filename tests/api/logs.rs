@@ -7,7 +7,7 @@ use reqwest::{
     Client,
     header::{HeaderName, HeaderValue},
 };
-use sea_orm::{EntityTrait, sea_query::Expr};
+use sea_orm::{ConnectionTrait, EntityTrait, sea_query::Expr};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -144,6 +144,44 @@ both! {
         let log = log_everything(kind, "json").await;
         let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(lines.iter().any(|line| line["level"] == "DEBUG"), "there is more to see than what is usual");
+    }
+
+    async fn request_that_fails_has_one_line_with_its_cause(kind: Kind) {
+        let site = Site::new(kind)
+            .await
+            .with("HOMEROOM_LOG_FORMAT", "json")
+            .with("HOMEROOM_HASH_WORKERS", "1")
+            .with("HOMEROOM_HASH_QUEUE", "1");
+        let server = Arc::new(site.listen("demo").await);
+        let attempts = (0..24).map(|number| {
+            let server = server.clone();
+            tokio::spawn(async move { server.try_sign_in(&format!("{number}@example.com"), "wrong", false).await.0 })
+        });
+        let mut statuses = Vec::new();
+        for attempt in attempts.collect::<Vec<_>>() {
+            statuses.push(attempt.await.unwrap());
+        }
+        let refused = statuses.iter().filter(|status| **status == 503).count();
+        assert!(refused > 0, "{statuses:?}");
+
+        let store = Store::connect(&site.location).await.unwrap();
+        store.writer().execute_unprepared("ALTER TABLE users RENAME TO gone_users").await.unwrap();
+        assert_eq!(server.try_sign_in(TEACHER, PASSWORD, false).await.0, 500);
+
+        server.signal("TERM");
+        let log = Arc::into_inner(server).unwrap().program.end().await.err;
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let of_status = |status: u16| {
+            let with = move |span: &Value| span["name"] == "request" && span["status"] == status;
+            move |line: &Value| line["spans"].as_array().is_some_and(|spans| spans.iter().any(with))
+        };
+        let lines: Vec<Value> = lines.filter(|line| line["fields"]["message"] != "the caller hung up").collect();
+        let shed: Vec<&Value> = lines.iter().filter(|line| of_status(503)(line)).collect();
+        assert_eq!(shed.len(), refused, "{shed:#?}");
+        let failed: Vec<&Value> = lines.iter().filter(|line| of_status(500)(line) || line["level"] == "ERROR").collect();
+        assert_eq!(failed.len(), 1, "{failed:#?}");
+        assert_eq!(failed[0]["level"], "ERROR");
+        assert!(failed[0]["fields"]["cause"].as_str().unwrap().contains("users"), "{failed:#?}");
     }
 
     async fn every_line_of_a_request_says_which_it_is(kind: Kind) {
