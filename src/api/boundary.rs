@@ -45,6 +45,9 @@ pub enum BadBody {
     /// It is not announced as JSON.
     #[error("Content-Type must be application/json")]
     MediaType,
+    /// It is announced as compressed or encoded in another way.
+    #[error("the body must not have a Content-Encoding")]
+    Encoded,
     /// It is longer than [`MAX_BODY`].
     #[error("the body must have at most {MAX_BODY} bytes")]
     TooLarge,
@@ -54,6 +57,9 @@ pub enum BadBody {
     /// It broke off.
     #[error("the body broke off")]
     Interrupted,
+    /// It begins with a byte order mark.
+    #[error("the body must not begin with a byte order mark: JSON is UTF-8 without one")]
+    ByteOrderMark,
     /// It is no JSON.
     #[error("the body is not valid JSON (line {line}, column {column})")]
     Syntax {
@@ -79,7 +85,10 @@ impl BadBody {
 
 impl ResponseError for BadBody {
     fn status(&self) -> StatusCode {
-        StatusCode::BAD_REQUEST
+        match self {
+            Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            _ => StatusCode::BAD_REQUEST,
+        }
     }
 }
 
@@ -165,6 +174,9 @@ impl<E: Endpoint> Boundary<E> {
         if !names_its_host(&request) {
             return asked.refuse(poem::Error::from_status(StatusCode::BAD_REQUEST));
         }
+        if !has_plain_transfer_coding(&request) {
+            return asked.refuse(poem::Error::from_status(StatusCode::NOT_IMPLEMENTED));
+        }
         if let Some(path) = path.filter(|path| path.is_service()) {
             return self.operate(path, asked, request).await;
         }
@@ -186,6 +198,10 @@ impl<E: Endpoint> Boundary<E> {
     async fn operate(&self, path: &PathItem, asked: Asked, mut request: Box<Request>) -> Response {
         if !path.answers(request.method()) {
             return asked.refuse_method(path.methods().join(", "));
+        }
+        // Which of two credentials counts is nowhere defined, so that neither does (RFC 9110 section 5.3).
+        if request.headers().get_all(header::AUTHORIZATION).iter().count() > 1 {
+            request.headers_mut().remove(header::AUTHORIZATION);
         }
         // Who waits to be told to go on has not sent it.
         if !path.reads_body() && !request.headers().contains_key(header::EXPECT) {
@@ -243,9 +259,20 @@ fn names_its_host(request: &Request) -> bool {
     }
 }
 
+/// Whether a request has no transfer coding but `chunked`, once (RFC 9112 section 6.1). One whose last coding is not
+/// `chunked` has no end, and is refused before it gets here.
+fn has_plain_transfer_coding(request: &Request) -> bool {
+    let mut codings = request.headers().get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(coding), None) => coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
 /// Whether a request bears a token (RFC 6750 section 2.1), be it readable or not.
 fn bears_token(request: &Request) -> bool {
-    request.headers().get(header::AUTHORIZATION).is_some_and(|value| {
+    request.headers().get_all(header::AUTHORIZATION).iter().any(|value| {
         let (scheme, token) = value.as_bytes().split_at(value.len().min(b"Bearer ".len()));
         scheme.eq_ignore_ascii_case(b"Bearer ") && !token.is_empty()
     })

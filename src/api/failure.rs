@@ -130,7 +130,7 @@ impl<C: Envelope> Failure<C> {
             Err(error) => error,
         };
         if let Some(body) = error.downcast_ref::<BadBody>() {
-            return Self { messages: body.messages(), ..Self::standard(StatusCode::BAD_REQUEST) };
+            return Self { messages: body.messages(), ..Self::standard(body.status()) };
         }
         if error.is::<AuthorizationError>() {
             return Self::unauthorized(if with_token { Challenge::InvalidToken } else { Challenge::NoToken });
@@ -143,6 +143,9 @@ impl<C: Envelope> Failure<C> {
         }
         if error.is::<MethodNotAllowedError>() {
             return Self::standard(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        if error.status() == StatusCode::NOT_IMPLEMENTED {
+            return Self::standard(StatusCode::NOT_IMPLEMENTED);
         }
         if error.status().is_client_error() {
             return Self::standard(StatusCode::BAD_REQUEST);
@@ -166,6 +169,10 @@ impl<C: Envelope> Failure<C> {
         }
         if let Some(Ok(allow)) = self.allow.as_deref().map(HeaderValue::from_str) {
             headers.insert(header::ALLOW, allow);
+        }
+        if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            // The codings that a request may have instead (RFC 9110 section 15.5.16).
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         response
     }

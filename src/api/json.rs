@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use poem::{IntoResponse, Request, RequestBody, Response, Result, error::ReadBodyError, http::header};
+use poem::{
+    IntoResponse, Request, RequestBody, Response, Result,
+    error::ReadBodyError,
+    http::{HeaderMap, header},
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     payload::Payload,
@@ -22,6 +26,9 @@ pub const MAX_BODY: usize = 24 * 1024;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
+/// The byte order marks of UTF-8, and of UTF-16 in both orders (RFC 8259 section 8.1).
+const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xEF\xBB\xBF", b"\xFF\xFE", b"\xFE\xFF"];
+
 /// A JSON body.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
@@ -30,9 +37,7 @@ impl<T: Type> Payload for Json<T> {
     const CONTENT_TYPE: &'static str = "application/json";
 
     fn check_content_type(content_type: &str) -> bool {
-        // A charset or any other parameter changes nothing: JSON is UTF-8 (RFC 8259 section 8.1).
-        let essence = content_type.split(';').next().unwrap_or_default();
-        essence.trim().eq_ignore_ascii_case(Self::CONTENT_TYPE)
+        names_json(content_type)
     }
 
     fn schema_ref() -> MetaSchemaRef {
@@ -50,11 +55,36 @@ impl<T: Type + ToJSON> IntoResponse for Json<T> {
     }
 }
 
+/// Whether a media type is JSON. A charset or any other parameter changes nothing: JSON is UTF-8 (RFC 8259 section 8.1).
+fn names_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// Whether a body is announced as JSON, and as nothing else beside.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    match (types.next(), types.next()) {
+        (Some(content_type), None) => content_type.to_str().is_ok_and(names_json),
+        _ => false,
+    }
+}
+
+/// Whether a body is announced with a content coding (RFC 9110 section 8.4).
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).iter().any(|value| {
+        let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    })
+}
+
 impl<T: ParseFromJSON + Form> Json<T> {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, BadBody> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        if !content_type.is_some_and(Self::check_content_type) {
+        if !is_json(request.headers()) {
             return Err(BadBody::MediaType);
+        }
+        if is_encoded(request.headers()) {
+            return Err(BadBody::Encoded);
         }
         // Known before it is sent: who waits to be told to go on (RFC 9110 section 10.1.1) is told at once that it is not.
         let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -73,6 +103,9 @@ impl<T: ParseFromJSON + Form> Json<T> {
             Ok(Err(_)) => return Err(BadBody::Interrupted),
             Err(_) => return Err(BadBody::TooSlow),
         };
+        if BYTE_ORDER_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
+            return Err(BadBody::ByteOrderMark);
+        }
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| BadBody::Syntax { line: error.line(), column: error.column() })?;
         form::check::<T>(&value)?;

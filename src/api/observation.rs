@@ -41,8 +41,8 @@ struct Meter {
 }
 
 /// The statuses that are answered, and that of a request that was not.
-const STATUSES: [&str; 14] = [
-    NONE, "200", "201", "204", "304", "400", "401", "403", "404", "405", "409", "429", "500",
+const STATUSES: [&str; 16] = [
+    NONE, "200", "201", "204", "304", "400", "401", "403", "404", "405", "409", "415", "429", "500", "501",
     "503",
 ];
 

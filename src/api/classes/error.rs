@@ -37,10 +37,14 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// 409: the student is enrolled already.
     AlreadyEnrolled,
+    /// 415: the body has a content coding.
+    UnsupportedMediaType,
     /// 429: too many of these requests; `Retry-After` says when.
     TooManyRequests,
     /// 500: a fault of the server's.
     InternalServerError,
+    /// 501: the request has a transfer coding other than `chunked`.
+    NotImplemented,
     /// 503: something the server depends on is busy or away; `Retry-After` says when.
     ServiceUnavailable,
 }
@@ -70,6 +74,10 @@ impl Envelope for ErrorCode {
             StatusCode::UNAUTHORIZED => (UNAUTHORIZED.code, UNAUTHORIZED.message),
             StatusCode::NOT_FOUND => (Self::NotFound, "There is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => (Self::MethodNotAllowed, "This path does not know the method"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                (Self::UnsupportedMediaType, "The content coding is not supported")
+            }
+            StatusCode::NOT_IMPLEMENTED => (Self::NotImplemented, "Transfer-Encoding must be chunked"),
             StatusCode::TOO_MANY_REQUESTS => (TOO_MANY_REQUESTS.code, TOO_MANY_REQUESTS.message),
             StatusCode::SERVICE_UNAVAILABLE => (SERVICE_UNAVAILABLE.code, SERVICE_UNAVAILABLE.message),
             StatusCode::INTERNAL_SERVER_ERROR => (INTERNAL_SERVER_ERROR.code, INTERNAL_SERVER_ERROR.message),

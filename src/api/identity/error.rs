@@ -25,9 +25,15 @@ pub enum Code {
     /// 405: the path does not know the method.
     #[oai(rename = "[E4050]")]
     MethodNotAllowed,
+    /// 415: the body has a content coding.
+    #[oai(rename = "[E4150]")]
+    UnsupportedMediaType,
     /// 429: too many of these requests; `Retry-After` says when.
     #[oai(rename = "[E4290]")]
     TooManyRequests,
+    /// 501: the request has a transfer coding other than `chunked`.
+    #[oai(rename = "[E5010]")]
+    NotImplemented,
     /// 503: something the server depends on is busy or away; `Retry-After` says when.
     #[oai(rename = "[E5030]")]
     ServiceUnavailable,
@@ -70,6 +76,10 @@ impl Envelope for Code {
         match status {
             StatusCode::NOT_FOUND => (Self::NotFound, "There is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => (Self::MethodNotAllowed, "This path does not know the method"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                (Self::UnsupportedMediaType, "The content coding is not supported")
+            }
+            StatusCode::NOT_IMPLEMENTED => (Self::NotImplemented, "Transfer-Encoding must be chunked"),
             StatusCode::TOO_MANY_REQUESTS => (Self::TooManyRequests, "Too many requests; try again later"),
             StatusCode::SERVICE_UNAVAILABLE => {
                 (Self::ServiceUnavailable, "The service is busy; try again later")

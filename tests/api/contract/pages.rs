@@ -114,7 +114,11 @@ const CREATE_CODE: Page = Page {
         ("errors", "array", &[]),
         ("errors[]", "object", &[]),
         ("errors[].validation", "string", &["error"]),
-        ("errors[].code", "string", &["[E0000]", "[E4000]", "[E4040]", "[E4050]", "[E4290]", "[E5030]"]),
+        (
+            "errors[].code",
+            "string",
+            &["[E0000]", "[E4000]", "[E4040]", "[E4050]", "[E4150]", "[E4290]", "[E5010]", "[E5030]"],
+        ),
         ("errors[].message", "string", &[]),
     ],
 };
@@ -129,8 +133,10 @@ const CLASSROOM_CODES: &[&str] = &[
     "CLASS_NOT_FOUND",
     "METHOD_NOT_ALLOWED",
     "ALREADY_ENROLLED",
+    "UNSUPPORTED_MEDIA_TYPE",
     "TOO_MANY_REQUESTS",
     "INTERNAL_SERVER_ERROR",
+    "NOT_IMPLEMENTED",
     "SERVICE_UNAVAILABLE",
 ];
 

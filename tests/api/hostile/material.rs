@@ -110,6 +110,7 @@ pub const UNKNOWN_IDS: &[&str] = &[
 /// Bodies that are no JSON, and what is said of them.
 pub fn malformed() -> Vec<(Vec<u8>, &'static str)> {
     const SYNTAX: &str = "the body is not valid JSON (line ";
+    const MARK: &str = "the body must not begin with a byte order mark";
     let good = sign_in_body(TEACHER).to_string();
     let texts = [
         String::new(),
@@ -128,7 +129,6 @@ pub fn malformed() -> Vec<(Vec<u8>, &'static str)> {
         good.replace("user@", r"\ud800@"),
         good.replace("user@", r"\udc00\ud800@"),
         good.replace("user@", r"\x00"),
-        format!("\u{FEFF}{good}"),
         format!("{good}}}"),
         format!("{good}{good}"),
         format!("{good}\0"),
@@ -138,7 +138,15 @@ pub fn malformed() -> Vec<(Vec<u8>, &'static str)> {
         format!("{}{}", "[".repeat(LARGEST_BODY / 2), "]".repeat(LARGEST_BODY / 2)),
     ];
     let mut bodies: Vec<_> = texts.into_iter().map(|text| (text.into_bytes(), SYNTAX)).collect();
-    let utf_16 = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let marked = format!("\u{FEFF}{good}");
+    let utf_16 = |text: &str, bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect();
+    bodies.extend([
+        (marked.clone().into_bytes(), MARK),
+        (b"\xEF\xBB\xBF".to_vec(), MARK),
+        (utf_16(&marked, u16::to_le_bytes), MARK),
+        (utf_16(&marked, u16::to_be_bytes), MARK),
+    ]);
+    let utf_16 = utf_16(&good, u16::to_le_bytes);
     let cut = good.into_bytes().into_iter().take(40).chain([0xF0, 0x9F]).collect();
     bodies.extend([(utf_16, SYNTAX), (cut, SYNTAX), (b"{\"email\": \"\xFF\"}".to_vec(), SYNTAX)]);
     bodies

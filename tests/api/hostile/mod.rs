@@ -104,8 +104,17 @@ both! {
         }
         let in_a_cookie = school.post(&path).header("Cookie", format!("access_token={token}")).send().await;
         assert_unauthorized(&path, "in a cookie", &in_a_cookie, "");
-        let one_bad = school.post(&path).header("Authorization", "Basic YTpi").bearer(&token).send().await;
-        assert_unauthorized(&path, "two headers", &one_bad, "");
+        // Two credentials are none, in whichever order and however good each is.
+        for other in ["Basic YTpi", "", "Bearer x", &format!("Bearer {token}")] {
+            for answer in [
+                school.post(&path).header("Authorization", other).bearer(&token).send().await,
+                school.post(&path).bearer(&token).header("Authorization", other).send().await,
+            ] {
+                assert_unauthorized(&path, other, &answer, r#", error="invalid_token""#);
+            }
+        }
+        let basic = || school.post(&path).header("Authorization", "Basic YTpi");
+        assert_unauthorized(&path, "no token", &basic().header("Authorization", "").send().await, "");
         // A scheme has no case (RFC 9110 section 11.1).
         for scheme in ["Bearer", "bearer", "BEARER"] {
             let answer = school.post(&path).header("Authorization", format!("{scheme} {token}")).send().await;
@@ -172,6 +181,9 @@ both! {
         }
         let unsaid = school.post("/api/v1/codes").body(body.clone()).send().await;
         assert_refused("/api/v1/codes", "unsaid", &unsaid, "Content-Type must be application/json");
+        let twice = school.post("/api/v1/codes").header("Content-Type", "application/json");
+        let twice = twice.json(&sign_in_body(TEACHER)).send().await;
+        assert_refused("/api/v1/codes", "twice", &twice, "Content-Type must be application/json");
         for right in [
             "application/json",
             "APPLICATION/JSON",
@@ -180,6 +192,56 @@ both! {
             "application/json; charset=latin1; x=\"y\"",
         ] {
             assert_eq!(send(right).await.status, 201, "{right}");
+        }
+    }
+
+    async fn body_with_a_content_coding_is_415_that_names_what_is_accepted(kind: Kind) {
+        let school = School::found(kind).await;
+        let codings: [&[&[u8]]; 9] = [
+            &[b"gzip"], &[b"x-gzip"], &[b"br"], &[b"GZIP"], &[b"identity, gzip"], &[b"identity", b"deflate"],
+            &[b"aes128gcm"], &[b"\xFF"], &[b"chunked"],
+        ];
+        for (path, body) in [("/api/v1/codes", sign_in_body(TEACHER)), ("/api/v1/tokens", exchange_body("a"))] {
+            for lines in codings {
+                let call = school.post(path).json(&body);
+                let call = lines.iter().fold(call, |call, line| call.header("Content-Encoding", line));
+                let answer = call.send().await;
+                assert_eq!((answer.status, assert_failure(path, &answer).as_str()), (415, "[E4150]"));
+                let message = answer.json()["errors"][0]["message"].clone();
+                assert_eq!(message, "the body must not have a Content-Encoding");
+            }
+        }
+        // These are no codings.
+        for line in ["identity", "IDENTITY", "", ","] {
+            let call = school.post("/api/v1/codes").json(&sign_in_body(TEACHER));
+            assert_eq!(call.header("Content-Encoding", line).send().await.status, 201, "{line}");
+        }
+    }
+
+    async fn transfer_coding_other_than_chunked_is_501_in_the_envelope_of_its_path(kind: Kind) {
+        let school = School::found(kind).await;
+        let class = format!("/classes/{OWN_CLASS}");
+        for (path, code) in [
+            ("/api/v1/codes", "[E5010]"),
+            ("/api/v1/nothing", "[E5010]"),
+            (class.as_str(), "NOT_IMPLEMENTED"),
+            ("/health/live", "NOT_IMPLEMENTED"),
+            ("/nothing", "NOT_IMPLEMENTED"),
+        ] {
+            let codings: [&[&[u8]]; 7] = [
+                &[b"gzip, chunked"], &[b"gzip", b"chunked"], &[b"chunked", b"chunked"], &[b"chunked, chunked"],
+                &[b"identity, chunked"], &[b"xchunked"], &[b"\xFF"],
+            ];
+            for lines in codings {
+                let call = school.post(path).json(&sign_in_body(TEACHER));
+                let call = lines.iter().fold(call, |call, line| call.header("Transfer-Encoding", line));
+                let answer = call.send().await;
+                assert_eq!((answer.status, assert_failure(path, &answer).as_str()), (501, code), "{path}");
+            }
+        }
+        for plain in ["chunked", "Chunked", " chunked"] {
+            let call = school.post("/api/v1/codes").json(&sign_in_body(TEACHER));
+            assert_eq!(call.header("Transfer-Encoding", plain).send().await.status, 201, "{plain}");
         }
     }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Answer;
 
 /// The classroom family's codes, each with its status.
-pub const CLASSROOM_CODES: [(&str, u16); 12] = [
+pub const CLASSROOM_CODES: [(&str, u16); 14] = [
     ("BAD_REQUEST", 400),
     ("INVALID_JOIN_CODE", 400),
     ("OWN_CLASS", 400),
@@ -16,18 +16,22 @@ pub const CLASSROOM_CODES: [(&str, u16); 12] = [
     ("CLASS_NOT_FOUND", 404),
     ("METHOD_NOT_ALLOWED", 405),
     ("ALREADY_ENROLLED", 409),
+    ("UNSUPPORTED_MEDIA_TYPE", 415),
     ("TOO_MANY_REQUESTS", 429),
     ("INTERNAL_SERVER_ERROR", 500),
+    ("NOT_IMPLEMENTED", 501),
     ("SERVICE_UNAVAILABLE", 503),
 ];
 
 /// The sign-in family's codes, each with its status.
-pub const SIGN_IN_CODES: [(&str, u16); 6] = [
+pub const SIGN_IN_CODES: [(&str, u16); 8] = [
     ("[E0000]", 500),
     ("[E4000]", 400),
     ("[E4040]", 404),
     ("[E4050]", 405),
+    ("[E4150]", 415),
     ("[E4290]", 429),
+    ("[E5010]", 501),
     ("[E5030]", 503),
 ];
 
@@ -48,6 +52,8 @@ pub fn assert_envelope(path: &str, answer: &Answer) -> String {
     assert_eq!(answer.header("allow").is_some(), answer.status == 405, "{context}");
     assert_eq!(answer.header("www-authenticate").is_some(), answer.status == 401, "{context}");
     assert_eq!(answer.header("retry-after").is_some(), matches!(answer.status, 429 | 503), "{context}");
+    let codings = (answer.status == 415).then_some("identity");
+    assert_eq!(answer.header("accept-encoding"), codings, "{context}");
     let body = answer.json();
     let path = path.split('?').next().unwrap_or_default();
     if path == "/api/v1" || path.starts_with("/api/v1/") {
