@@ -15,8 +15,8 @@ use url::Url;
 use crate::{
     classroom, identity,
     identity::password_hashing::{self, HashEngine},
+    rate_limit::policies::{JoinLimits, PasswordLimits},
     store::{self, InvalidLocation, Location},
-    throttle::{joins, passwords},
 };
 
 /// Where data is kept.
@@ -98,48 +98,49 @@ impl Hashing {
     }
 }
 
-/// How guessing is throttled. Only failures count; windows have five minutes.
+/// Limits on guessing. Only failures count.
 #[derive(Debug, Clone, Args)]
-pub struct Throttling {
-    /// How often in a row a password may be wrong, for one account from one address, before the next attempt has to wait:
-    /// 1 s at first, twice as long each time, at most 15 min; 0 is for ever
+pub struct RateLimits {
+    /// How many wrong passwords for one account from one address (IPv6: /64) have no consequence. After the last of them
+    /// and each further one the account has to wait there: 1 s at first, twice as long each time, at most 15 min. One
+    /// failure is forgotten every 15 min, and all of them at a success; 0 is no limit
     #[arg(long, env = "HOMEROOM_PASSWORD_FREE_FAILURES", value_name = "COUNT",
-          default_value_t = passwords::Limits::DEFAULT.free)]
+          default_value_t = PasswordLimits::DEFAULT.free)]
     pub password_free_failures: u32,
 
-    /// How often in a row a password may be wrong: for one account from one address, until `homeroom user unlock`; and for
-    /// one account over all addresses, until then or a success, during which only addresses are let in from which
-    /// it signed in within 90 days; 0 is no limit
+    /// How many wrong passwords for one account, from all addresses together, may be remembered, of which one is forgotten every
+    /// 15 min. Beyond, only addresses are let in from which the account signed in within 90 days; 0 is no limit
     #[arg(long, env = "HOMEROOM_PASSWORD_ACCOUNT_FAILURES", value_name = "COUNT",
-          default_value_t = passwords::Limits::DEFAULT.account)]
+          default_value_t = PasswordLimits::DEFAULT.account)]
     pub password_account_failures: u32,
 
-    /// How many wrong passwords may come from one address (IPv6: /64) in a window, before accounts are refused that have
-    /// failed from there; 0 is no limit
+    /// How many wrong passwords may come from one address (IPv6: from one /64, /56, /48) in 5 min. Beyond, accounts are
+    /// refused that have failed from there; 0 is no limit
     #[arg(long, env = "HOMEROOM_PASSWORD_ADDRESS_FAILURES", value_name = "COUNT",
-          default_value_t = passwords::Limits::DEFAULT.network)]
+          default_value_t = PasswordLimits::DEFAULT.address)]
     pub password_address_failures: u32,
 
-    /// How many wrong passwords may come from one address (IPv6: /64) in a window, before every account is refused that has
-    /// not signed in from there within 90 days; 0 is no limit
+    /// How many wrong passwords may come from one address (IPv6: from one /64, /56, /48) in 5 min. Beyond, accounts are
+    /// refused that have not signed in from there within 90 days; 0 is no limit
     #[arg(long, env = "HOMEROOM_PASSWORD_ADDRESS_SPRAY", value_name = "COUNT",
-          default_value_t = passwords::Limits::DEFAULT.network_spray)]
+          default_value_t = PasswordLimits::DEFAULT.address_spray)]
     pub password_address_spray: u32,
 
-    /// The same for all addresses together, counted in 16 parts, to one of which an attempt goes by chance; 0 is no limit
+    /// How many wrong passwords may come from all addresses together in 5 min, counted in 16 parts. Beyond, accounts are
+    /// refused that have not signed in from their address within 90 days; 0 is no limit
     #[arg(long, env = "HOMEROOM_PASSWORD_SERVER_SPRAY", value_name = "COUNT",
-          default_value_t = passwords::Limits::DEFAULT.server_spray)]
+          default_value_t = PasswordLimits::DEFAULT.server_spray)]
     pub password_server_spray: u32,
 
-    /// How many join codes that admit nobody one user may try in a window; 0 is no limit
+    /// How many join codes that admit nobody one user may try in 5 min; 0 is no limit
     #[arg(long, env = "HOMEROOM_JOIN_USER_FAILURES", value_name = "COUNT",
-          default_value_t = joins::Limits::DEFAULT.user)]
+          default_value_t = JoinLimits::DEFAULT.user)]
     pub join_user_failures: u32,
 
-    /// How many join codes that admit nobody may come from one address (IPv6: /64) in a window, before users are refused
-    /// who have tried one; 0 is no limit
+    /// How many join codes that admit nobody may come from one address (IPv6: from one /64, /56, /48) in 5 min. Beyond,
+    /// users are refused who have tried one; 0 is no limit
     #[arg(long, env = "HOMEROOM_JOIN_ADDRESS_FAILURES", value_name = "COUNT",
-          default_value_t = joins::Limits::DEFAULT.network)]
+          default_value_t = JoinLimits::DEFAULT.address)]
     pub join_address_failures: u32,
 
     /// The reverse proxies, as addresses or networks, whose `Forwarded` or `X-Forwarded-For` says where a request comes
@@ -238,7 +239,7 @@ pub struct Config {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
-    pub throttling: Throttling,
+    pub rate_limits: RateLimits,
 }
 
 /// The server listens on every address, and nobody said by which of them it is known.
@@ -263,16 +264,16 @@ impl Config {
 
     /// The sign-in room's part.
     pub fn identity(&self, public_url: &Url) -> identity::Settings {
-        let throttling = &self.throttling;
+        let limits = &self.rate_limits;
         identity::Settings {
             issuer: issuer(public_url),
             code_life: TimeDelta::seconds(self.code_life),
-            throttle: passwords::Limits {
-                free: throttling.password_free_failures,
-                account: throttling.password_account_failures,
-                network: throttling.password_address_failures,
-                network_spray: throttling.password_address_spray,
-                server_spray: throttling.password_server_spray,
+            rate_limit: PasswordLimits {
+                free: limits.password_free_failures,
+                account: limits.password_account_failures,
+                address: limits.password_address_failures,
+                address_spray: limits.password_address_spray,
+                server_spray: limits.password_server_spray,
             },
         }
     }
@@ -282,9 +283,9 @@ impl Config {
         classroom::Settings {
             join_code_life: TimeDelta::minutes(self.join_code_life),
             join_code_rate: self.join_code_rate,
-            throttle: joins::Limits {
-                user: self.throttling.join_user_failures,
-                network: self.throttling.join_address_failures,
+            rate_limit: JoinLimits {
+                user: self.rate_limits.join_user_failures,
+                address: self.rate_limits.join_address_failures,
             },
             ..classroom::Settings::default()
         }

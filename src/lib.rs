@@ -14,7 +14,7 @@
 //! | ground | [`domain`] | values with rules: no HTTP, no statement, no clock |
 //! | | [`entity`] | one file per table: row, relations, and queries named after their intent |
 //! | | [`store`] | connecting to SQLite or PostgreSQL, telling their failures apart, and writing in batches |
-//! | | [`throttle`] | the limits on guessing, counted in the database for every node |
+//! | | [`rate_limit`] | the limits on guessing, counted in the database for every node |
 //! | | [`clock`], [`entropy`] | the only places that ask the machine for time and chance |
 //! | | [`metric`] | what is counted and timed: names and their meaning |
 //!
@@ -24,7 +24,7 @@
 //! # Who may import whom
 //!
 //! `cli -> app, config, rooms, ground`; `app -> api, ops, rooms, ground`; `api, ops -> rooms, ground`; rooms know neither
-//! each other nor HTTP; `throttle -> entity, domain, store`; `entity -> domain`; `domain -> entropy`; `store` and
+//! each other nor HTTP; `rate_limit -> entity, domain, store`; `entity -> domain`; `domain -> entropy`; `store` and
 //! `migration` import nothing of ours but the schema and the metrics' names. A test holds the house to this.
 //!
 //! # Where a thing is said
@@ -48,5 +48,5 @@ pub mod identity;
 pub mod listener;
 pub mod metric;
 pub mod ops;
+pub mod rate_limit;
 pub mod store;
-pub mod throttle;

@@ -13,7 +13,7 @@ pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 mod m20261121_000001_identity;
 mod m20261121_000002_classroom;
-mod m20261121_000003_throttle;
+mod m20261121_000003_rate_limits;
 mod m20261121_000004_join_code_draws;
 mod m20261126_000005_join_code_turn;
 
@@ -26,7 +26,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_identity::Migration),
             Box::new(m20261121_000002_classroom::Migration),
-            Box::new(m20261121_000003_throttle::Migration),
+            Box::new(m20261121_000003_rate_limits::Migration),
             Box::new(m20261121_000004_join_code_draws::Migration),
             Box::new(m20261126_000005_join_code_turn::Migration),
         ]

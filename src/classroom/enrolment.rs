@@ -11,13 +11,15 @@ use crate::{
     domain::{
         id,
         join_code::{InvalidJoinCode, JoinCode},
+        network::Network,
     },
     entity::{
         class,
         enrolment::{self, Status},
     },
-    metric, store,
-    throttle::Refusal,
+    metric,
+    rate_limit::limiter::{Refusal, Secret},
+    store,
 };
 
 /// Why nobody was enrolled.
@@ -28,7 +30,7 @@ pub enum JoinError {
     NoSuchCode,
     /// The student, or others from the same network, tried too many codes that admit nobody.
     #[error("too many failures")]
-    Throttled {
+    RateLimited {
         /// In how many seconds to come again. At least 1.
         retry_after_seconds: u64,
     },
@@ -49,7 +51,7 @@ pub enum JoinError {
 impl From<Refusal> for JoinError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Throttled { retry_after_seconds } => Self::Throttled { retry_after_seconds },
+            Refusal::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
             Refusal::Store(error) => error.into(),
         }
     }
@@ -65,7 +67,9 @@ impl Classroom {
         address: Option<IpAddr>,
         now: DateTime<Utc>,
     ) -> Result<enrolment::Model, JoinError> {
-        let attempt = self.settings.throttle.charge(&self.store, student, address, now).await?;
+        let counts = self.settings.rate_limit.counts(student, Network::of(address));
+        let attempt = self.limiter.check(Secret::JoinCode, counts, now).await?;
+        let reservation = self.limiter.reserve(attempt).await?;
         let admitting = match JoinCode::parse(typed) {
             Ok(code) => class::Entity::find_by_live_join_code(self.store.reader(), &code, now)
                 .await
@@ -74,16 +78,17 @@ impl Classroom {
         };
         match admitting {
             Ok(Some((class, code))) => {
-                // Whatever comes of it, it was no guess. What is given back is written while the place is.
-                let ((), joined) = tokio::join!(attempt.give_back(), self.enrol(&class, &code, student, now));
+                // Whatever comes of it, it was no guess.
+                let ((), joined) =
+                    tokio::join!(reservation.release(), self.enrol(&class, &code, student, now));
                 joined
             }
             Ok(None) => {
-                attempt.fail(&self.store).await?;
+                reservation.fail().await?;
                 Err(JoinError::NoSuchCode)
             }
             Err(error) => {
-                attempt.give_back().await;
+                reservation.release().await;
                 Err(error.into())
             }
         }

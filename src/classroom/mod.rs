@@ -12,8 +12,8 @@ use self::join_codes::Draws;
 use crate::{
     clock::Clock,
     entropy::Entropy,
+    rate_limit::{limiter::Limiter, policies::JoinLimits},
     store::{Store, batch::Batcher},
-    throttle::joins,
 };
 
 /// The room, with what it works on.
@@ -21,6 +21,7 @@ pub struct Classroom {
     store: Store,
     entropy: Arc<dyn Entropy>,
     draws: Batcher<Draws>,
+    limiter: Limiter,
     settings: Settings,
 }
 
@@ -34,7 +35,7 @@ pub struct Settings {
     /// How many draws may wait to be written.
     pub draw_queue: usize,
     /// How many join codes may be guessed.
-    pub throttle: joins::Limits,
+    pub rate_limit: JoinLimits,
 }
 
 impl Default for Settings {
@@ -44,7 +45,7 @@ impl Default for Settings {
             join_code_life: TimeDelta::days(7),
             join_code_rate: 60,
             draw_queue: 1024,
-            throttle: joins::Limits::DEFAULT,
+            rate_limit: JoinLimits::DEFAULT,
         }
     }
 }
@@ -53,6 +54,7 @@ impl Classroom {
     /// Opens the room, on the runtime that this is called on: what is written in batches is written by a task there.
     pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, settings: Settings) -> Self {
         let draws = Draws::new(store.clone(), clock, settings.join_code_rate);
-        Self { store, entropy, draws: Batcher::start(draws, settings.draw_queue), settings }
+        let limiter = Limiter::new(store.clone());
+        Self { store, entropy, draws: Batcher::start(draws, settings.draw_queue), limiter, settings }
     }
 }

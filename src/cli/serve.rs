@@ -88,7 +88,7 @@ pub async fn listen(
         identity: config.identity(&public_url),
         classroom: config.classroom(),
         public_url,
-        trusted_proxies: config.throttling.trusted_proxies.clone(),
+        trusted_proxies: config.rate_limits.trusted_proxies.clone(),
         hsts: config.doors.hsts,
     });
     let stop = stop().map_err(|error| Failure::of("listening for signals", &error))?;

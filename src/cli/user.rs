@@ -16,8 +16,8 @@ use crate::{
         accounts::{self, AccountError},
         password_hashing::PasswordHashing,
     },
+    rate_limit::limiter::Limiter,
     store::Store,
-    throttle,
 };
 
 /// Fewest characters of a password that is chosen here (NIST SP 800-63B section 3.1.1.2).
@@ -100,14 +100,15 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             } else {
                 None
             };
-            let changed = accounts::change(&store, account.id, password_hash, set.enabled).await;
+            let changed = accounts::change(&store, &account, password_hash, set.enabled).await;
             changed.map_err(|error| Failure::of("changing the account", &error))?;
         }
         Command::Unlock { email: text, data } => {
             let email = email(&text)?;
             let store = open_existing(&data).await?;
             existing(&store, &email).await?;
-            throttle::unlock(&store, &email).await.map_err(|error| Failure::of("unlocking", &error))?;
+            let limiter = Limiter::new(store);
+            limiter.forget_account(&email).await.map_err(|error| Failure::of("unlocking", &error))?;
         }
         Command::List(data) => {
             let store = open_existing(&data).await?;

@@ -7,7 +7,7 @@ pub mod authorization_code;
 pub mod class;
 pub mod enrolment;
 pub mod policy_acceptance;
-pub mod throttle;
+pub mod rate_limit;
 pub mod user;
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Select};

@@ -16,6 +16,7 @@ use crate::{
     },
     entity::user,
     entropy::{self, Entropy},
+    rate_limit::limiter::Limiter,
     store::{self, Store},
 };
 
@@ -33,7 +34,8 @@ pub enum AccountError {
     Store(#[from] DbErr),
 }
 
-/// Makes an account whose address counts as confirmed, as an operator may.
+/// Makes an account whose address counts as confirmed, as an operator may. Failures that were counted for the address before are
+/// forgotten.
 pub async fn add(
     store: &Store,
     hashing: &PasswordHashing,
@@ -46,7 +48,7 @@ pub async fn add(
     let password_hash = hashing.hash(password, entropy::bytes(entropy)).await?;
     let account = user::Model {
         id,
-        email,
+        email: email.clone(),
         password_hash,
         enabled: true,
         email_verified_at: Some(now),
@@ -55,7 +57,10 @@ pub async fn add(
     let inserted =
         user::Entity::insert(account.into_active_model()).exec_without_returning(store.writer()).await;
     match inserted {
-        Ok(_) => Ok(id),
+        Ok(_) => {
+            Limiter::new(store.clone()).forget_account(&email).await?;
+            Ok(id)
+        }
         Err(error) if store::kind(&error) == store::Kind::Taken => Err(AccountError::Taken),
         Err(error) => Err(error.into()),
     }
@@ -66,21 +71,27 @@ pub async fn find(store: &Store, email: Email) -> Result<Option<user::Model>, Db
     user::Entity::find_by_address(store.reader(), email).await
 }
 
-/// Changes an account: what is not said stays as it is. Tokens that it was issued live out their time.
+/// Changes an account: what is not said stays as it is. Tokens that it was issued live out their time. A new password forgets
+/// the failures that were counted for the account.
 pub async fn change(
     store: &Store,
-    id: Uuid,
+    account: &user::Model,
     password_hash: Option<PasswordHash>,
     enabled: Option<bool>,
 ) -> Result<(), DbErr> {
-    let mut account = user::ActiveModel { id: Unchanged(id), ..Default::default() };
+    let mut changed = user::ActiveModel { id: Unchanged(account.id), ..Default::default() };
+    let has_new_password = password_hash.is_some();
     if let Some(password_hash) = password_hash {
-        account.password_hash = Set(password_hash);
+        changed.password_hash = Set(password_hash);
     }
     if let Some(enabled) = enabled {
-        account.enabled = Set(enabled);
+        changed.enabled = Set(enabled);
     }
-    user::Entity::update(account).exec(store.writer()).await.map(drop)
+    user::Entity::update(changed).exec(store.writer()).await?;
+    if has_new_password {
+        Limiter::new(store.clone()).forget_account(&account.email).await?;
+    }
+    Ok(())
 }
 
 /// Every account, the oldest first.

@@ -7,7 +7,7 @@ use super::Identity;
 use crate::{
     domain::authorization_code::AuthorizationCode,
     entity::{app, authorization_code, policy_acceptance, user},
-    throttle::passwords::Charge,
+    rate_limit::limiter::Reservation,
 };
 
 impl Identity {
@@ -17,16 +17,15 @@ impl Identity {
         &self,
         code: authorization_code::Model,
         acceptance: Option<policy_acceptance::Model>,
-        charge: &Charge,
+        reservation: &Reservation,
     ) -> Result<(), DbErr> {
-        let writer = self.store.idempotent().within(self.hashing.patience());
+        let writer = self.store.idempotent();
         let backend = writer.get_database_backend();
-        let success = charge.succeeding(backend, code.issued_at);
         let mut statements = vec![authorization_code::Entity::issuing(backend, code)];
         statements
             .extend(acceptance.map(|acceptance| policy_acceptance::Entity::recording(backend, acceptance)));
-        // Last, since others may wait for these rows.
-        statements.extend(success);
+        // Last, because other attempts may wait for these rows.
+        statements.extend(reservation.succeeding(backend));
         writer.make(statements).await
     }
 

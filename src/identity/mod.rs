@@ -22,8 +22,8 @@ use crate::{
     entity::authorization_code,
     entropy::Entropy,
     metric,
+    rate_limit::{limiter::Limiter, policies::PasswordLimits},
     store::Store,
-    throttle::{self, passwords},
 };
 
 /// How long codes and counts are kept after their time. To a node whose clock is an hour ahead it seems over too soon, while
@@ -37,6 +37,7 @@ pub struct Identity {
     hashing: PasswordHashing,
     keys: SigningKeys,
     verified: VerifiedTokens,
+    limiter: Limiter,
     settings: Settings,
 }
 
@@ -48,7 +49,7 @@ pub struct Settings {
     /// How long an authorization code can be redeemed.
     pub code_life: TimeDelta,
     /// How many passwords may be guessed.
-    pub throttle: passwords::Limits,
+    pub rate_limit: PasswordLimits,
 }
 
 impl Identity {
@@ -60,7 +61,8 @@ impl Identity {
         keys: SigningKeys,
         settings: Settings,
     ) -> Self {
-        Self { store, entropy, hashing, keys, verified: VerifiedTokens::new(), settings }
+        let limiter = Limiter::new(store.clone());
+        Self { store, entropy, hashing, keys, verified: VerifiedTokens::new(), limiter, settings }
     }
 
     /// The keys that tokens are signed with and checked by.
@@ -81,7 +83,7 @@ impl Identity {
             }
             tokio::task::yield_now().await;
         }
-        while throttle::sweep(&self.store, over, BATCH).await? == BATCH {
+        while self.limiter.sweep(over, BATCH).await? == BATCH {
             tokio::task::yield_now().await;
         }
         Ok(())

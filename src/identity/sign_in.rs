@@ -6,20 +6,15 @@ use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{
-    Identity,
-    apps::Page,
-    consent::Acceptance,
-    password_hashing::{HashError, Place},
-};
+use super::{Identity, apps::Page, consent::Acceptance, password_hashing::HashError};
 use crate::{
     domain::{
-        authorization_code::AuthorizationCode, email::Email, password::Password, pkce::CodeChallenge,
-        redirect_uri::RedirectUri, state::State,
+        authorization_code::AuthorizationCode, email::Email, network::Network, password::Password,
+        pkce::CodeChallenge, redirect_uri::RedirectUri, state::State,
     },
     entity::{app, authorization_code, user},
+    rate_limit::limiter::{Refusal, Reservation, Secret},
     store,
-    throttle::{Refusal, passwords::Charge},
 };
 
 /// A request to sign in. Its form is right; whether it may succeed is another matter.
@@ -63,12 +58,12 @@ pub enum SignInError {
     /// The redirect URI is not registered for the app.
     #[error("the redirect URI is not registered")]
     RedirectUriUnregistered,
-    /// Unknown address, wrong password, unconfirmed or disabled account: nobody is told which.
+    /// The account and the password do not sign anybody in. The log says why, and the client is not told.
     #[error("the credentials were refused")]
-    Credentials,
-    /// There were too many failures before, on this account or from this network: nobody is told which.
+    Credentials(CredentialsFault),
+    /// There were too many failures before, on this account or from this network. The client is not told which.
     #[error("too many failures")]
-    Throttled {
+    RateLimited {
         /// In how many seconds to come again. At least 1.
         retry_after_seconds: u64,
     },
@@ -83,27 +78,73 @@ pub enum SignInError {
     Store(#[from] DbErr),
 }
 
+/// Why credentials were refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialsFault {
+    /// The address has no account.
+    UnknownAccount,
+    /// The password is another one.
+    WrongPassword,
+    /// The password is right, and the account is disabled.
+    Disabled,
+    /// The password is right, and the address is not confirmed.
+    Unconfirmed,
+}
+
+impl SignInError {
+    /// The class of the reason, as the log names it. None if the server is to blame, which is logged elsewhere.
+    fn reason(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::AppUnsaid | Self::AppUnknown => "app_unknown",
+            Self::OriginUnknown => "origin_unknown",
+            Self::ChallengeMissing => "code_challenge_missing",
+            Self::RedirectUriUnregistered => "redirect_uri_unregistered",
+            Self::Credentials(CredentialsFault::UnknownAccount) => "account_unknown",
+            Self::Credentials(CredentialsFault::WrongPassword) => "password_wrong",
+            Self::Credentials(CredentialsFault::Disabled) => "account_disabled",
+            Self::Credentials(CredentialsFault::Unconfirmed) => "account_unconfirmed",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::ConsentMissing => "policy_not_accepted",
+            Self::Hash(_) | Self::Store(_) => return None,
+        })
+    }
+}
+
 impl From<Refusal> for SignInError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Throttled { retry_after_seconds } => Self::Throttled { retry_after_seconds },
+            Refusal::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
             Refusal::Store(error) => error.into(),
         }
     }
 }
 
 impl Identity {
-    /// Signs somebody in and answers the URL that takes them back to their app.
+    /// Signs a user in and answers the URL that takes them back to their app.
     ///
-    /// The order is part of the contract: app, page, redirect URI, throttle, hash, account, consent. From the hash on,
-    /// every refusal costs the same and reads the same, but for consent, which is only spoken of to who proved the
-    /// password. A place before the hash comes before all of them: who is sent away there has cost the database nothing,
-    /// and has spent no attempt.
+    /// The order is part of the contract: app, page, redirect URI, rate limit, hash, account, consent. What is refused before
+    /// the hash takes no place in the queue before it. From the hash on, every refusal costs the same and reads the same,
+    /// but for consent, of which only a client hears that sent the right password.
     ///
-    /// What asks the database is in a box: it is over soon, and hundreds may wait for their hash, for whom it would hold
-    /// room.
+    /// A failed sign-in leaves a line in the log: the class of its reason and the client's address, never the address of the
+    /// account.
     pub async fn sign_in(&self, request: SignIn, now: DateTime<Utc>) -> Result<String, SignInError> {
-        let place = self.hashing.reserve()?;
+        let client = request.address;
+        let signed_in = self.admit(request, now).await;
+        if let Err(reason) = signed_in.as_ref().map_err(SignInError::reason)
+            && let Some(reason) = reason
+        {
+            let client = client.map(|address| address.to_canonical().to_string());
+            tracing::info!(reason, client, "sign-in failed");
+        }
+        signed_in
+    }
+
+    /// Refuses what can be refused without the password, then has it judged.
+    async fn admit(&self, request: SignIn, now: DateTime<Utc>) -> Result<String, SignInError> {
+        let from = Network::of(request.address);
+        self.hashing.check_room(from)?;
+        // Boxed to keep this future small while it waits for the hash.
         let (app, redirect_uris) = Box::pin(self.resolve_app(request.app, &request.page)).await?;
         if app.pkce_required && request.code_challenge.is_none() {
             return Err(SignInError::ChallengeMissing);
@@ -113,31 +154,31 @@ impl Identity {
             .find_map(|registered| registered.uri.answer(&request.redirect_uri))
             .ok_or(SignInError::RedirectUriUnregistered)?;
 
-        let throttle = &self.settings.throttle;
-        let patience = self.hashing.patience();
-        let charge = throttle.charge(&self.store, &request.email, request.address, patience, now);
-        let mut charge = Box::pin(charge).await?;
-        let admitted = self.admit(place, request, &app, redirect_uri, &mut charge, now).await;
-        match &admitted {
-            // With the code its success was written.
-            Ok(_) | Err(SignInError::Credentials) => charge.judge(),
-            // It was no guess.
-            Err(_) => charge.give_back().await,
+        let counts = self.settings.rate_limit.counts(&request.email, from);
+        let attempt = Box::pin(self.limiter.check(Secret::Password, counts, now)).await?;
+        let reservation = Box::pin(self.limiter.reserve(attempt)).await?;
+        let judged = self.judge(request, &app, redirect_uri, &reservation, now).await;
+        match &judged {
+            // Its success was written with the code.
+            Ok(_) => reservation.settled(),
+            Err(SignInError::Credentials(_)) => reservation.fail().await?,
+            // The password was not judged, or was right.
+            Err(_) => reservation.release().await,
         }
-        admitted
+        judged
     }
 
-    /// Judges an attempt that was charged, and issues the code.
-    async fn admit(
+    /// Judges the password, and issues the code.
+    async fn judge(
         &self,
-        place: Place<'_>,
         request: SignIn,
         app: &app::Model,
         redirect_uri: RedirectUri,
-        charge: &mut Charge,
+        reservation: &Reservation,
         now: DateTime<Utc>,
     ) -> Result<String, SignInError> {
-        let user = self.authenticate(place, request.email, request.password).await?;
+        let from = Network::of(request.address);
+        let user = self.authenticate(from, request.email, request.password).await?;
         let accepts = request.accept_privacy_policy.then_some(Acceptance { at: now, from: request.address });
         let acceptance = Box::pin(self.consent(accepts, app, &user)).await?;
 
@@ -154,11 +195,10 @@ impl Identity {
             expires_at: now + self.settings.code_life,
             redeemed_at: None,
         };
-        // Whoever hangs up meanwhile has no failure to their name, be the code stored or not.
-        Box::pin(self.issue(issued, acceptance, charge)).await.map_err(|error| {
+        Box::pin(self.issue(issued, acceptance, reservation)).await.map_err(|error| {
             match store::kind(&error) {
-                // The account or the app has gone since it was looked up: there is nobody to sign in.
-                store::Kind::Dangling => SignInError::Credentials,
+                // The account or the app was removed since it was looked up.
+                store::Kind::Dangling => SignInError::Credentials(CredentialsFault::UnknownAccount),
                 _ => error.into(),
             }
         })?;
@@ -166,16 +206,23 @@ impl Identity {
         Ok(url)
     }
 
-    /// The account whose password this is, if it may sign in. Every address, known or not, costs one hash.
+    /// The account whose password this is, if it may sign in. Every address costs one hash, whether it has an account or not.
     async fn authenticate(
         &self,
-        place: Place<'_>,
+        from: Network,
         email: Email,
         password: Password,
     ) -> Result<user::Model, SignInError> {
         let account = Box::pin(user::Entity::find_by_address(self.store.reader(), email)).await?;
         let stored = account.as_ref().map(|account| account.password_hash.clone());
-        let right = self.hashing.verify(place, stored, password).await?;
-        account.filter(|account| right && account.may_sign_in()).ok_or(SignInError::Credentials)
+        let right = self.hashing.verify(from, stored, password).await?;
+        let fault = match account {
+            None => CredentialsFault::UnknownAccount,
+            Some(_) if !right => CredentialsFault::WrongPassword,
+            Some(account) if account.may_sign_in() => return Ok(account),
+            Some(account) if account.enabled => CredentialsFault::Unconfirmed,
+            Some(_) => CredentialsFault::Disabled,
+        };
+        Err(SignInError::Credentials(fault))
     }
 }

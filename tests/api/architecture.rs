@@ -9,7 +9,7 @@ use std::{
 use crate::support::source::{Tokens, code};
 
 const ROOMS: &[&str] = &["identity", "classroom"];
-const GROUND: &[&str] = &["throttle", "entity", "store", "domain", "clock", "entropy", "metric"];
+const GROUND: &[&str] = &["rate_limit", "entity", "store", "domain", "clock", "entropy", "metric"];
 const NOTHING: &[&str] = &[];
 
 /// Each part of the house, and the others that it may import. `poem` stands for HTTP: poem, hyper and their types.
@@ -22,13 +22,13 @@ const PLAN: &[(&str, &[&[&str]])] = &[
     ("ops", &[ROOMS, GROUND, &["poem"]]),
     // What puts the house together, and what it stands behind.
     ("app", &[&["api", "ops", "poem"], ROOMS, GROUND]),
-    ("config", &[ROOMS, &["store", "throttle"]]),
+    ("config", &[ROOMS, &["store", "rate_limit"]]),
     ("listener", &[&["metric", "poem"]]),
     // Rooms. Neither knows the other, and none knows HTTP.
     ("identity", &[GROUND]),
     ("classroom", &[GROUND]),
     // The ground. It knows no room.
-    ("throttle", &[&["entity", "store", "domain", "metric"]]),
+    ("rate_limit", &[&["entity", "store", "domain", "metric"]]),
     ("entity", &[&["domain"]]),
     ("store", &[&["migration", "metric"]]),
     ("domain", &[&["entropy"]]),

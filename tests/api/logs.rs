@@ -184,6 +184,27 @@ both! {
         assert!(failed[0]["fields"]["cause"].as_str().unwrap().contains("users"), "{failed:#?}");
     }
 
+    async fn failed_sign_in_leaves_a_line_with_its_reason_and_the_client(kind: Kind) {
+        let site = Site::new(kind).await.with("HOMEROOM_LOG_FORMAT", "json");
+        let server = site.listen("demo").await;
+        assert_eq!(server.try_sign_in(TEACHER, "marked-wrong-password", false).await.0, 400);
+        assert_eq!(server.try_sign_in("marked@example.com", "marked-wrong-password", false).await.0, 400);
+        site.run(&["user", "set", "--email", TEACHER, "--enabled", "false"]).await;
+        for _ in 0..4 {
+            assert_eq!(server.try_sign_in(TEACHER, "VeryStrongPass123!", false).await.0, 400);
+        }
+        assert_eq!(server.try_sign_in(TEACHER, "VeryStrongPass123!", false).await.0, 429);
+        server.signal("TERM");
+        let log = server.program.end().await.err;
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let failed: Vec<_> = lines.filter(|line| line["fields"]["message"] == "sign-in failed").collect();
+        let reasons: Vec<_> = failed.iter().map(|line| line["fields"]["reason"].as_str().unwrap()).collect();
+        let disabled = ["account_disabled"; 4];
+        assert_eq!(reasons, [&["password_wrong", "account_unknown"], &disabled[..], &["rate_limited"]].concat());
+        assert!(failed.iter().all(|line| line["fields"]["client"] == "127.0.0.1" && line["level"] == "INFO"));
+        assert!(!log.contains("marked") && !log.contains(TEACHER), "{log}");
+    }
+
     async fn every_line_of_a_request_says_which_it_is(kind: Kind) {
         let site = Site::new(kind).await;
         let site = site.with("HOMEROOM_LOG", "trace").with("HOMEROOM_LOG_FORMAT", "json");

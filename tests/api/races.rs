@@ -22,8 +22,8 @@ use homeroom::{
         enrolment::{self, Status},
     },
     identity::accounts,
+    rate_limit::policies::JoinLimits,
     store,
-    throttle::joins,
 };
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use tokio::{sync::Barrier, task::JoinSet};
@@ -143,7 +143,7 @@ both! {
     }
 
     async fn of_64_codes_drawn_at_once_for_one_class_one_is_live_and_the_others_admit_nobody(kind: Kind) {
-        let school = Arc::new(School::found_unthrottled(kind).await);
+        let school = Arc::new(School::found_without_limits(kind).await);
         let teacher = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
         for round in 0..8 {
@@ -166,7 +166,7 @@ both! {
     }
 
     async fn of_64_who_draw_at_once_for_8_classes_each_is_told_what_is_true_of_their_own(kind: Kind) {
-        let settings = classroom::Settings { throttle: joins::Limits::NONE, ..Default::default() };
+        let settings = classroom::Settings { rate_limit: JoinLimits::NONE, ..Default::default() };
         let school = Arc::new(School::found_drawing(kind, settings).await);
         let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
         let owners = [user(&school, TEACHER).await, user(&school, COLLEAGUE).await];
@@ -280,7 +280,7 @@ both! {
     }
 
     async fn no_join_sent_after_a_new_code_was_answered_gets_in_with_the_old_one(kind: Kind) {
-        let school = Arc::new(School::found_unthrottled(kind).await);
+        let school = Arc::new(School::found_without_limits(kind).await);
         let teacher = school.token(TEACHER).await;
         let students = students(&school, 6).await;
         for round in 0..40 {
@@ -317,7 +317,7 @@ both! {
     }
 
     async fn a_student_who_joins_64_times_at_once_has_one_place(kind: Kind) {
-        let school = Arc::new(School::found_unthrottled(kind).await);
+        let school = Arc::new(School::found_without_limits(kind).await);
         let code = school.draw(&school.token(TEACHER).await).await;
         for (id, token) in students(&school, 8).await {
             let statuses = at_once(&school, AT_ONCE, |school, _| {
@@ -331,7 +331,7 @@ both! {
     }
 
     async fn two_students_who_join_at_once_have_a_place_each_and_no_second_row_can_be_made(kind: Kind) {
-        let school = Arc::new(School::found_unthrottled(kind).await);
+        let school = Arc::new(School::found_without_limits(kind).await);
         let code = school.draw(&school.token(TEACHER).await).await;
         let students = students(&school, 2).await;
         let statuses = at_once(&school, AT_ONCE, |school, index| {

@@ -207,7 +207,7 @@ impl From<JoinError> for Failure<ErrorCode> {
     fn from(error: JoinError) -> Self {
         match error {
             JoinError::NoSuchCode => Self::documented(INVALID_JOIN_CODE),
-            JoinError::Throttled { retry_after_seconds } => Self::too_many_requests(retry_after_seconds),
+            JoinError::RateLimited { retry_after_seconds } => Self::too_many_requests(retry_after_seconds),
             JoinError::OwnClass => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::OwnClass, "The owner of a class cannot join it")
             }

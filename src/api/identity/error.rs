@@ -132,8 +132,8 @@ impl From<SignInError> for Failure<Code> {
             SignInError::RedirectUriUnregistered => {
                 Self::bad_request("redirectUri is not registered for the app")
             }
-            SignInError::Credentials => Self::bad_request(CREDENTIALS_REFUSED),
-            SignInError::Throttled { retry_after_seconds } => Self::too_many_requests(retry_after_seconds),
+            SignInError::Credentials(_) => Self::bad_request(CREDENTIALS_REFUSED),
+            SignInError::RateLimited { retry_after_seconds } => Self::too_many_requests(retry_after_seconds),
             SignInError::ConsentMissing => Self::bad_request(
                 "acceptPrivacyPolicy must be true: the app demands its current privacy policy",
             ),

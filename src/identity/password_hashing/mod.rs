@@ -32,22 +32,15 @@ use self::{
 pub use self::{
     engine::{FillError, HashEngine},
     phc::PhcError,
-    queue::Place,
     self_test::SelfTestError,
 };
 use crate::{
-    domain::password::{Password, PasswordHash},
+    domain::{
+        network::Network,
+        password::{Password, PasswordHash},
+    },
     entropy::{self, Entropy},
 };
-
-/// Whoever waits for a thread may wait for something else for this part of that: at the queue's default of half a second
-/// 31 ms, in which five others or so come by, and which nobody notices.
-const PATIENCE: u32 = 16;
-/// Less is not worth a timer, which counts milliseconds: hardly anybody comes by in that time, and while the queue is
-/// short every millisecond is noticed.
-const LEAST_PATIENCE: Duration = Duration::from_millis(4);
-/// More is not worth it either: as many commit together by then as will.
-const MOST_PATIENCE: Duration = Duration::from_millis(50);
 
 /// How the threads are set up.
 #[derive(Debug, Clone, Copy)]
@@ -131,17 +124,10 @@ impl PasswordHashing {
         self.engine
     }
 
-    /// Holds a place for one password, or tells when to come again: whoever has a place is not sent away later, when
-    /// more has been done for them.
-    pub fn reserve(&self) -> Result<Place<'_>, HashError> {
-        self.workers.reserve()
-    }
-
-    /// How long whoever signs in may well wait for something else: nothing while the queue is short.
-    #[must_use]
-    pub fn patience(&self) -> Duration {
-        let patience = MOST_PATIENCE.min(self.workers.wait() / PATIENCE);
-        if patience < LEAST_PATIENCE { Duration::ZERO } else { patience }
+    /// Whether a password from this network would find room before the threads, or when to come again. A request asks
+    /// before it costs anything.
+    pub fn check_room(&self, from: Network) -> Result<(), HashError> {
+        self.workers.queue().check(from)
     }
 
     /// Whether `password` is the one that `stored` was made of.
@@ -150,26 +136,32 @@ impl PasswordHashing {
     /// there are.
     pub async fn verify(
         &self,
-        place: Place<'_>,
+        from: Network,
         stored: Option<PasswordHash>,
         password: Password,
     ) -> Result<bool, HashError> {
         let stored = stored.map(|stored| Phc::parse(stored.expose())).transpose()?;
         let expected = stored.as_ref().unwrap_or(&self.decoy);
-        let tag = fill(place, expected.params.clone(), expected.salt.clone(), password).await?;
+        let tag = self.fill(from, expected.params.clone(), expected.salt.clone(), password).await?;
         let equal = constant_time::verify_slices_are_equal(&tag, &expected.tag).is_ok();
         Ok(equal & stored.is_some())
     }
 
     /// What to store of `password`, with a salt that nothing else was hashed with.
     pub async fn hash(&self, password: Password, salt: [u8; 16]) -> Result<PasswordHash, HashError> {
-        let tag = fill(self.reserve()?, phc::PARAMS, salt.into(), password).await?;
+        let tag = self.fill(Network::of(None), phc::PARAMS, salt.into(), password).await?;
         Ok(Phc { params: phc::PARAMS, salt: salt.into(), tag: tag.to_vec() }.format()?)
     }
-}
 
-async fn fill(place: Place<'_>, params: Params, salt: Vec<u8>, password: Password) -> Result<Tag, HashError> {
-    let (answer, answered) = oneshot::channel();
-    place.push(Job { password, params, salt, since: Instant::now(), answer });
-    answered.await.map_err(|_| HashError::Stopped)?
+    async fn fill(
+        &self,
+        from: Network,
+        params: Params,
+        salt: Vec<u8>,
+        password: Password,
+    ) -> Result<Tag, HashError> {
+        let (answer, answered) = oneshot::channel();
+        self.workers.queue().push(Job { password, params, salt, from, since: Instant::now(), answer })?;
+        answered.await.map_err(|_| HashError::Stopped)?
+    }
 }

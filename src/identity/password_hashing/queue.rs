@@ -1,12 +1,14 @@
-//! Passwords that wait for a thread: a bounded queue that knows how long it is, and holds places in it.
+//! Passwords that wait for a hash thread: a bounded queue that is fair to client networks.
 //!
-//! What its bound is there for is that nobody is let in who would wait long for a thread. When the database stands still for
-//! a moment, those who wait for it pile up while the threads have nothing to do, and come all at once when it goes on.
-//! Whoever was held up so is late, and late ones fill no place of others: sign-ins that this server can do are not sent
-//! away for a disk that took a breath.
+//! Each network has a queue of its own, and the threads take from each in turn. So one network delays others by one hash for
+//! each of theirs, however many passwords it sends. When all places are taken, a network with fewer waiting passwords than
+//! another still gets one; once the queue is at its end for good, the longest queue gives its last one up for it.
+//!
+//! A request asks for [room](Queue::check) before it costs anything. Its password comes later, after queries to the
+//! database. If the database stalls in between, passwords come all at once; so more of them are taken than requests are let in.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{HashMap, VecDeque},
     num::NonZeroUsize,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -15,59 +17,47 @@ use std::{
 use argon2::Params;
 use tokio::sync::oneshot;
 
-use super::{HashError, MOST_PATIENCE, engine::Tag};
-use crate::{domain::password::Password, metric};
+use super::{HashError, engine::Tag};
+use crate::{
+    domain::{network::Network, password::Password},
+    metric,
+};
 
-/// How long the last in a queue waits about, if nobody said how many may. Who is sent away comes back sooner than they
-/// would be answered later.
+/// The time in which a full queue is done, unless its length is set. A client that is refused comes back sooner than it would
+/// be answered later.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
-/// For each thread so many may wait, however slow it is.
+/// The shortest queue for each thread, however slow it is.
 const SHORTEST: usize = 32;
-
-/// Whoever has held a place for longer than this before the password came is late: it was not their patience alone, and what
-/// else comes before the password takes a tenth of it.
-const LATE: Duration = MOST_PATIENCE.saturating_mul(2);
-/// So many times the capacity may wait in all, late ones among them.
-const WITH_LATE_ONES: usize = 4;
+/// So many times the capacity is taken when passwords come all at once.
+const BURST: usize = 4;
 
 /// A password to hash.
 pub(super) struct Job {
     pub(super) password: Password,
     pub(super) params: Params,
     pub(super) salt: Vec<u8>,
+    /// The client's network.
+    pub(super) from: Network,
     /// Since when it waits.
     pub(super) since: Instant,
-    /// Where the asker waits. It is closed once nobody does.
+    /// Where its sender waits for the hash. It is closed once the client has hung up.
     pub(super) answer: oneshot::Sender<Result<Tag, HashError>>,
-}
-
-/// A job in the queue.
-struct Waiting {
-    job: Job,
-    late: bool,
-}
-
-impl Waiting {
-    /// Whether nobody waits for it any more.
-    fn is_left(&self) -> bool {
-        self.job.answer.is_closed()
-    }
 }
 
 /// What a thread is to do next.
 pub(super) enum Next {
     /// Hash.
     Job(Job),
-    /// Nothing, for as long as it was ready to wait.
+    /// Nothing came for as long as the thread waits.
     Idle,
     /// Stop.
     Closed,
 }
 
-/// Jobs, first come first served.
+/// Waiting jobs of all networks.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// As many as are done in [`LONGEST_WAIT`], unless it is said.
+    /// As many as are done in [`LONGEST_WAIT`], unless it is set.
     capacity: Option<usize>,
     workers: NonZeroUsize,
     state: Mutex<State>,
@@ -75,74 +65,87 @@ pub(super) struct Queue {
 }
 
 struct State {
-    jobs: VecDeque<Waiting>,
-    /// Places that are held for jobs to come: since when, in the order in which they were taken.
-    reserved: BTreeMap<u64, Instant>,
-    /// The number of the next of them.
-    number: u64,
-    /// How long a hash takes of late.
+    /// The jobs of each network that has any.
+    waiting: HashMap<Network, VecDeque<Job>>,
+    /// The networks of `waiting`, in the order in which they are served.
+    order: VecDeque<Network>,
+    /// How long a hash took lately.
     hash_time: Duration,
     closed: bool,
 }
 
 impl Queue {
-    /// An empty queue before as many `workers`, a hash of which takes `hash_time` as far as is known yet.
+    /// An empty queue for so many `workers`, with a first guess of how long a hash takes.
     pub(super) fn new(capacity: Option<usize>, workers: NonZeroUsize, hash_time: Duration) -> Self {
-        let state =
-            State { jobs: VecDeque::new(), reserved: BTreeMap::new(), number: 0, hash_time, closed: false };
+        let state = State { waiting: HashMap::new(), order: VecDeque::new(), hash_time, closed: false };
         Self { capacity, workers, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Holds a place for a job to come, or tells when to come again.
-    pub(super) fn reserve(&self) -> Result<Place<'_>, HashError> {
+    /// Whether a password from this network would find room, or when to come again. Takes no place.
+    pub(super) fn check(&self, from: Network) -> Result<(), HashError> {
         let mut state = self.lock();
-        let capacity = self.capacity.unwrap_or_else(|| state.done_in(LONGEST_WAIT) * self.workers.get());
-        if state.is_full(capacity) {
-            // Whoever hung up leaves a place.
-            state.jobs.retain(|waiting| !waiting.is_left());
+        let capacity = self.capacity(&state);
+        if state.len() >= capacity {
+            state.drop_abandoned();
         }
-        if state.is_full(capacity) {
-            metrics::counter!(metric::HASH_REFUSED).increment(1);
-            return Err(HashError::Busy { retry_after_seconds: state.seconds_to_drain(self.workers) });
-        }
-        state.number += 1;
-        let number = state.number;
-        state.reserved.insert(number, Instant::now());
-        Ok(Place { queue: self, number })
-    }
-
-    /// The next job that somebody waits for. Without one it waits, for no longer than `patience` if there is one.
-    pub(super) fn pop(&self, patience: Option<Duration>) -> Next {
-        let nothing_to_do = |state: &mut State| {
-            while state.jobs.front().is_some_and(Waiting::is_left) {
-                state.jobs.pop_front();
-            }
-            state.jobs.is_empty() && !state.closed
-        };
-        let state = self.lock();
-        let mut state = match patience {
-            None => self.changed.wait_while(state, nothing_to_do).unwrap_or_else(PoisonError::into_inner),
-            Some(patience) => {
-                let waited = self.changed.wait_timeout_while(state, patience, nothing_to_do);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        let job = state.jobs.pop_front().map(|waiting| waiting.job);
-        state.tell_depth();
-        match job {
-            _ if state.closed => Next::Closed,
-            Some(job) => {
-                metrics::histogram!(metric::HASH_WAIT).record(job.since.elapsed());
-                Next::Job(job)
-            }
-            None => Next::Idle,
+        if state.len() < capacity || state.is_below_others(from.site()) {
+            Ok(())
+        } else {
+            Err(self.busy(&state))
         }
     }
 
-    /// How long the last one waits, at the pace of late.
-    pub(super) fn wait(&self) -> Duration {
-        let state = self.lock();
-        state.time_for(state.jobs.len(), self.workers)
+    /// Puts a job at the end of its network's queue. The last job of the longest queue is refused in its place if all places
+    /// are taken and its own queue is shorter.
+    pub(super) fn push(&self, job: Job) -> Result<(), HashError> {
+        let mut state = self.lock();
+        let site = job.from.site();
+        let most = BURST * self.capacity(&state);
+        if state.len() >= most {
+            state.drop_abandoned();
+        }
+        if state.len() >= most {
+            if !state.is_below_others(site) {
+                return Err(self.busy(&state));
+            }
+            if let Some(last) = state.pop_longest() {
+                // The client may have hung up.
+                _ = last.answer.send(Err(self.busy(&state)));
+            }
+        }
+        state.push(site, job);
+        state.record_depth();
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next job whose client waits. Without one it waits, for no longer than `idle` if that is set.
+    pub(super) fn pop(&self, idle: Option<Duration>) -> Next {
+        let nothing_to_do = |state: &mut State| state.order.is_empty() && !state.closed;
+        loop {
+            let state = self.lock();
+            let mut state = match idle {
+                None => self.changed.wait_while(state, nothing_to_do).unwrap_or_else(PoisonError::into_inner),
+                Some(idle) => {
+                    let waited = self.changed.wait_timeout_while(state, idle, nothing_to_do);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            if state.closed {
+                return Next::Closed;
+            }
+            let job = state.pop();
+            state.record_depth();
+            match job {
+                None => return Next::Idle,
+                Some(job) if job.answer.is_closed() => {}
+                Some(job) => {
+                    metrics::histogram!(metric::HASH_WAIT).record(job.since.elapsed());
+                    return Next::Job(job);
+                }
+            }
+        }
     }
 
     /// Learns how long a hash took.
@@ -151,13 +154,23 @@ impl Queue {
         state.hash_time = (state.hash_time * 7 + time) / 8;
     }
 
-    /// Sends everyone away. Nobody pushes from here on: whoever closes the queue is the only one who could.
+    /// Refuses all that wait. The owner of the queue closes it, so that no job is pushed afterwards.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        state.jobs.clear();
+        state.waiting.clear();
+        state.order.clear();
         drop(state);
         self.changed.notify_all();
+    }
+
+    fn capacity(&self, state: &State) -> usize {
+        self.capacity.unwrap_or_else(|| state.done_in(LONGEST_WAIT) * self.workers.get())
+    }
+
+    fn busy(&self, state: &State) -> HashError {
+        metrics::counter!(metric::HASH_REFUSED).increment(1);
+        HashError::Busy { retry_after_seconds: state.seconds_to_drain(self.workers) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -166,75 +179,83 @@ impl Queue {
     }
 }
 
-/// A place for one password in the queue. Dropping it gives it back.
-#[derive(Debug)]
-#[must_use]
-pub struct Place<'a> {
-    queue: &'a Queue,
-    number: u64,
-}
-
-impl Place<'_> {
-    /// Puts the job in. It stands behind those that are there by now.
-    pub(super) fn push(self, job: Job) {
-        let mut state = self.queue.lock();
-        let late = state.reserved.get(&self.number).is_some_and(|since| since.elapsed() > LATE);
-        state.jobs.push_back(Waiting { job, late });
-        state.tell_depth();
-        drop(state);
-        self.queue.changed.notify_one();
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.queue.lock().reserved.remove(&self.number);
-    }
-}
-
 impl State {
-    fn waiting(&self) -> usize {
-        self.jobs.len() + self.reserved.len()
+    fn len(&self) -> usize {
+        self.waiting.values().map(VecDeque::len).sum()
     }
 
-    fn is_full(&self, capacity: usize) -> bool {
-        let waiting = self.waiting();
-        if waiting < capacity {
-            return false;
+    /// Whether a network would still have fewer jobs than another one, if it had one more.
+    fn is_below_others(&self, site: Network) -> bool {
+        let own = self.waiting.get(&site).map_or(0, VecDeque::len);
+        self.waiting.values().any(|others| own + 1 < others.len())
+    }
+
+    fn push(&mut self, site: Network, job: Job) {
+        let jobs = self.waiting.entry(site).or_default();
+        if jobs.is_empty() {
+            self.order.push_back(site);
         }
-        let late = self.jobs.iter().filter(|waiting| waiting.late).count()
-            + self.reserved.values().take_while(|since| since.elapsed() > LATE).count();
-        waiting - late >= capacity || waiting >= WITH_LATE_ONES * capacity
+        jobs.push_back(job);
     }
 
-    /// How many a thread does in this time, at the pace of late.
+    /// The first job of the network whose turn it is, which then is the last of the networks.
+    fn pop(&mut self) -> Option<Job> {
+        let site = self.order.pop_front()?;
+        let jobs = self.waiting.get_mut(&site)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.waiting.remove(&site);
+        } else {
+            self.order.push_back(site);
+        }
+        job
+    }
+
+    /// The last job of the longest queue, which has others: it is longer than that of a network that comes.
+    fn pop_longest(&mut self) -> Option<Job> {
+        let (site, jobs) = self.waiting.iter_mut().max_by_key(|(_, jobs)| jobs.len())?;
+        let (site, job) = (*site, jobs.pop_back());
+        self.forget_if_empty(site);
+        job
+    }
+
+    /// Drops the jobs whose clients have hung up.
+    fn drop_abandoned(&mut self) {
+        for jobs in self.waiting.values_mut() {
+            jobs.retain(|job| !job.answer.is_closed());
+        }
+        self.waiting.retain(|_, jobs| !jobs.is_empty());
+        self.order.retain(|site| self.waiting.contains_key(site));
+    }
+
+    fn forget_if_empty(&mut self, site: Network) {
+        if self.waiting.get(&site).is_some_and(VecDeque::is_empty) {
+            self.waiting.remove(&site);
+            self.order.retain(|other| *other != site);
+        }
+    }
+
+    /// How many hashes a thread does in this time.
     fn done_in(&self, time: Duration) -> usize {
         let done = time.as_nanos() / self.hash_time.as_nanos().max(1);
         usize::try_from(done).unwrap_or(usize::MAX).max(SHORTEST)
     }
 
-    fn tell_depth(&self) {
-        metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(self.jobs.len()).unwrap_or(u32::MAX));
-    }
-
-    fn time_for(&self, jobs: usize, workers: NonZeroUsize) -> Duration {
-        let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
-        let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
-        self.hash_time.saturating_mul(jobs) / workers
+    fn record_depth(&self) {
+        metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(self.len()).unwrap_or(u32::MAX));
     }
 
     fn seconds_to_drain(&self, workers: NonZeroUsize) -> u64 {
-        let wait = self.time_for(self.waiting(), workers);
+        let jobs = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
+        let wait = self.hash_time.saturating_mul(jobs) / workers;
         (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
     }
 }
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("jobs", &self.jobs.len())
-            .field("reserved", &self.reserved.len())
-            .finish_non_exhaustive()
+        f.debug_struct("State").field("jobs", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -244,19 +265,30 @@ mod tests {
 
     type Answer = oneshot::Receiver<Result<Tag, HashError>>;
 
-    fn job(password: &str) -> (Job, Answer) {
+    fn network(number: u8) -> Network {
+        Network::of(Some([192, 0, 2, number].into()))
+    }
+
+    fn job(from: Network, password: &str) -> (Job, Answer) {
         let (answer, answered) = oneshot::channel();
-        let password = Password::parse(password).unwrap();
-        (
-            Job {
-                password,
-                params: Params::DEFAULT,
-                salt: b"somesalt".to_vec(),
-                since: Instant::now(),
-                answer,
-            },
-            answered,
-        )
+        let job = Job {
+            password: Password::parse(password).unwrap(),
+            params: Params::DEFAULT,
+            salt: b"somesalt".to_vec(),
+            from,
+            since: Instant::now(),
+            answer,
+        };
+        (job, answered)
+    }
+
+    fn queue(capacity: usize) -> Queue {
+        Queue::new(Some(capacity), NonZeroUsize::MIN, Duration::ZERO)
+    }
+
+    fn push(queue: &Queue, from: Network, password: &str) -> Option<Answer> {
+        let (job, answer) = job(from, password);
+        queue.push(job).ok().map(|()| answer)
     }
 
     fn popped(queue: &Queue) -> Option<String> {
@@ -267,93 +299,85 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_of_passwords_tells_when_to_come_again_at_the_pace_of_late() {
+    fn full_queue_tells_when_it_is_done_at_the_recent_pace() {
         let queue = Queue::new(Some(10), NonZeroUsize::new(2).unwrap(), Duration::from_millis(10));
-        let _answers: Vec<_> = (0..10)
-            .map(|_| {
-                let (job, answer) = job("a");
-                queue.reserve().unwrap().push(job);
-                answer
-            })
-            .collect();
-        let refused = || match queue.reserve() {
+        let _answers: Vec<_> = (0..10).map(|_| push(&queue, network(1), "a").unwrap()).collect();
+        let refused = || match queue.check(network(1)) {
             Err(HashError::Busy { retry_after_seconds }) => retry_after_seconds,
             other => panic!("{other:?}"),
         };
         // 10 hashes of 10 ms on 2 threads; then of 500 ms, and a little more for the last part of a second.
         assert_eq!(refused(), 1);
-        assert_eq!(queue.wait(), Duration::from_millis(50));
         (0..100).for_each(|_| queue.took(Duration::from_millis(500)));
         assert!((2..=3).contains(&refused()));
         assert_eq!(popped(&queue).as_deref(), Some("a"));
-        queue.reserve().unwrap().push(job("b").0);
+        queue.check(network(1)).unwrap();
     }
 
     #[test]
-    fn half_a_second_of_passwords_may_wait_unless_it_is_said_how_many() {
+    fn queue_without_a_set_length_holds_half_a_second_of_passwords() {
         let workers = NonZeroUsize::new(2).unwrap();
         for (milliseconds, most) in [(5, 200), (10, 100), (100, 64)] {
             let queue = Queue::new(None, workers, Duration::from_millis(milliseconds));
-            let places: Vec<_> = std::iter::from_fn(|| queue.reserve().ok()).take(1000).collect();
-            assert_eq!(places.len(), most, "{milliseconds} ms");
+            let mut answers = Vec::new();
+            while queue.check(network(1)).is_ok() {
+                answers.push(push(&queue, network(1), "a").unwrap());
+            }
+            assert_eq!(answers.len(), most, "{milliseconds} ms");
         }
     }
 
     #[test]
-    fn a_place_that_is_held_counts_like_a_password_until_it_is_given_back() {
-        let queue = Queue::new(Some(2), NonZeroUsize::MIN, Duration::from_millis(800));
-        let (first, second) = (queue.reserve().unwrap(), queue.reserve().unwrap());
-        assert!(matches!(queue.reserve(), Err(HashError::Busy { retry_after_seconds: 2 })));
-        // But nobody waits for a thread yet.
-        assert_eq!(queue.wait(), Duration::ZERO);
-        drop(first);
-        let _third = queue.reserve().unwrap();
-        let (job, _answer) = job("second");
-        second.push(job);
-        assert!(matches!(queue.reserve(), Err(HashError::Busy { .. })));
-        assert_eq!(popped(&queue).as_deref(), Some("second"));
-        let _fourth = queue.reserve().unwrap();
+    fn networks_are_served_in_turn_however_many_passwords_each_sends() {
+        let queue = queue(100);
+        let mut answers = Vec::new();
+        for number in 0..5 {
+            answers.push(push(&queue, network(1), &format!("many {number}")).unwrap());
+        }
+        answers.push(push(&queue, network(2), "one").unwrap());
+        let neighbour = Network::of(Some("2001:db8:1:2::1".parse().unwrap()));
+        let same_site = Network::of(Some("2001:db8:1:3::1".parse().unwrap()));
+        answers.push(push(&queue, neighbour, "site 0").unwrap());
+        answers.push(push(&queue, same_site, "site 1").unwrap());
+        let order: Vec<_> = std::iter::from_fn(|| popped(&queue)).collect();
+        assert_eq!(order, ["many 0", "one", "site 0", "many 1", "site 1", "many 2", "many 3", "many 4"]);
     }
 
     #[test]
-    fn who_is_late_fills_no_place_of_others_but_there_is_an_end_to_it() {
-        let queue = Queue::new(Some(2), NonZeroUsize::MIN, Duration::ZERO);
-        let places = || [queue.reserve().unwrap(), queue.reserve().unwrap()];
-        let refused = || matches!(queue.reserve(), Err(HashError::Busy { .. }));
-        let [first, second] = places();
-        assert!(refused());
-        std::thread::sleep(LATE + Duration::from_millis(1));
-        let _others = places();
-        assert!(refused());
-        // Late they stay when they wait for a thread.
-        let answers = [first, second].map(|place| {
-            let (job, answer) = job("late");
-            place.push(job);
-            answer
-        });
-        assert!(refused());
-        std::thread::sleep(LATE + Duration::from_millis(1));
-        let _more = places();
-        std::thread::sleep(LATE + Duration::from_millis(1));
-        let _most = places();
-        std::thread::sleep(LATE + Duration::from_millis(1));
-        assert!(refused(), "four times as many as may be in time");
-        drop(answers);
-        let _places_of_who_hung_up = places();
-        assert!(refused());
+    fn full_queue_lets_in_a_network_with_fewer_passwords_than_another() {
+        let queue = queue(4);
+        let mut answers: Vec<_> = (0..4).map(|_| push(&queue, network(1), "flood").unwrap()).collect();
+        assert!(queue.check(network(1)).is_err());
+        for _ in 0..3 {
+            queue.check(network(2)).unwrap();
+            answers.push(push(&queue, network(2), "other").unwrap());
+        }
+        // It would have as many as the other one.
+        assert!(queue.check(network(2)).is_err());
+        queue.check(network(3)).unwrap();
     }
 
     #[test]
-    fn an_asker_that_hung_up_loses_its_place_in_the_queue_of_passwords() {
-        let queue = Queue::new(Some(2), NonZeroUsize::MIN, Duration::ZERO);
-        let ((first, _waits), (second, hangs_up)) = (job("first"), job("second"));
-        queue.reserve().unwrap().push(first);
-        queue.reserve().unwrap().push(second);
-        drop(hangs_up);
-        let (third, hangs_up) = job("third");
-        queue.reserve().unwrap().push(third);
-        drop(hangs_up);
+    fn passwords_that_come_all_at_once_fill_four_times_the_capacity_and_then_replace_the_longest_queue() {
+        let queue = queue(2);
+        let mut answers: Vec<_> = (0..8).map(|_| push(&queue, network(1), "flood").unwrap()).collect();
+        assert!(push(&queue, network(1), "flood").is_none());
+        let _other = push(&queue, network(2), "other").unwrap();
+        let mut last = answers.pop().unwrap();
+        assert!(matches!(last.try_recv(), Ok(Err(HashError::Busy { .. }))));
+        assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()));
+        assert_eq!([popped(&queue).as_deref(), popped(&queue).as_deref()], [Some("flood"), Some("other")]);
+    }
+
+    #[test]
+    fn client_that_hung_up_leaves_its_place() {
+        let queue = queue(2);
+        let waits = push(&queue, network(1), "first").unwrap();
+        drop(push(&queue, network(1), "second").unwrap());
+        queue.check(network(1)).unwrap();
+        drop(push(&queue, network(1), "third").unwrap());
         assert_eq!(popped(&queue).as_deref(), Some("first"));
         assert_eq!(popped(&queue), None);
+        drop(waits);
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-
 use super::*;
 use crate::entropy::OsEntropy;
 
@@ -16,7 +14,9 @@ async fn verify(
     stored: Option<PasswordHash>,
     password: Password,
 ) -> Result<bool, HashError> {
-    hashing.verify(hashing.reserve()?, stored, password).await
+    let from = Network::of(None);
+    hashing.check_room(from)?;
+    hashing.verify(from, stored, password).await
 }
 
 fn password(text: &str) -> Password {
@@ -82,18 +82,4 @@ async fn more_passwords_than_threads_and_places_are_refused_and_the_rest_answere
     }
     assert!(answered >= 2 && refused >= 1, "{answered} answered, {refused} refused");
     assert!(!verify(&hashing, None, password("password")).await.unwrap());
-}
-
-#[tokio::test]
-async fn nobody_has_patience_for_longer_than_somebody_is_late_after_however_long_the_queue_is() {
-    let settings =
-        Settings { workers: NonZeroUsize::MIN, queue: NonZeroUsize::new(2000), ..Settings::default() };
-    let hashing = PasswordHashing::start(settings, &OsEntropy).unwrap();
-    assert_eq!(hashing.patience(), Duration::ZERO);
-    let asked = |_| fill(hashing.reserve().unwrap(), phc::PARAMS, b"somesalt".into(), password("a"));
-    let mut asked: Vec<_> = (0..2000).map(|number| Box::pin(asked(number))).collect();
-    for asked in &mut asked {
-        assert!(asked.as_mut().now_or_never().is_none());
-    }
-    assert_eq!(hashing.patience(), MOST_PATIENCE);
 }

@@ -12,7 +12,7 @@ use std::{
 use super::{
     HashError,
     engine::Fill,
-    queue::{Job, Next, Place, Queue},
+    queue::{Job, Next, Queue},
 };
 use crate::metric;
 
@@ -41,14 +41,9 @@ impl Workers {
         Ok(workers)
     }
 
-    /// How long the last in the queue waits for a thread, at the pace of late.
-    pub(super) fn wait(&self) -> Duration {
-        self.queue.wait()
-    }
-
-    /// Holds a place before the threads, or tells when to come again.
-    pub(super) fn reserve(&self) -> Result<Place<'_>, HashError> {
-        self.queue.reserve()
+    /// The jobs that the threads have not begun.
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
     }
 }
 
@@ -66,8 +61,7 @@ fn work(queue: &Queue, idle: Duration, filler: impl Fn() -> Box<dyn Fill>) {
     let mut engine = None;
     loop {
         // Without memory there is nothing to give back, and the wait has no end.
-        let patience = engine.as_ref().map(|_| idle);
-        match queue.pop(patience) {
+        match queue.pop(engine.as_ref().map(|_| idle)) {
             Next::Closed => return,
             Next::Idle => engine = None,
             Next::Job(Job { password, params, salt, answer, .. }) => {
@@ -110,7 +104,7 @@ mod tests {
         super::engine::{FillError, Tag},
         *,
     };
-    use crate::domain::password::Password;
+    use crate::domain::{network::Network, password::Password};
 
     const HOUR: Duration = Duration::from_hours(1);
 
@@ -179,14 +173,16 @@ mod tests {
     fn submit(workers: &Workers, password: &str) -> Result<Answer, HashError> {
         let (answer, answered) = oneshot::channel();
         let password = Password::parse(password).unwrap();
-        let place = workers.reserve()?;
-        place.push(Job {
+        let from = Network::of(None);
+        workers.queue().check(from)?;
+        workers.queue().push(Job {
             password,
             params: Params::DEFAULT,
             salt: b"somesalt".to_vec(),
+            from,
             since: Instant::now(),
             answer,
-        });
+        })?;
         Ok(answered)
     }
 

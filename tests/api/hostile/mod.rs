@@ -26,7 +26,7 @@ both! {
     }
 
     async fn an_id_that_nobody_gave_out_is_unknown_whatever_it_looks_like(kind: Kind) {
-        let school = School::found_unthrottled(kind).await;
+        let school = School::found_without_limits(kind).await;
         let token = school.token(TEACHER).await;
         let long = ["a".repeat(60_000), "%FF".repeat(10_000), "%F0%9F%8E%93".repeat(4_000)];
         for id in UNKNOWN_IDS.iter().copied().chain(long.iter().map(String::as_str)) {
@@ -277,7 +277,7 @@ both! {
     }
 
     async fn no_value_of_a_property_is_a_fault_of_the_servers(kind: Kind) {
-        let school = School::found_unthrottled(kind).await;
+        let school = School::found_without_limits(kind).await;
         let code = school.code(TEACHER).await;
         let bodies: [(_, _, &[&str]); 2] = [
             ("/api/v1/codes", sign_in_body(TEACHER), &["codeChallenge"]),

@@ -33,8 +33,8 @@ use homeroom::{
         password_hashing::{self, PasswordHashing},
         signing_keys::SigningKeys,
     },
+    rate_limit::policies::{JoinLimits, PasswordLimits},
     store::Store,
-    throttle::{joins, passwords},
 };
 use poem::{Endpoint, Response};
 use serde_json::{Value, json};
@@ -106,11 +106,11 @@ impl School {
     }
 
     /// Founds a school where anybody may guess, and draw join codes, as often as they like.
-    pub async fn found_unthrottled(kind: Kind) -> Self {
+    pub async fn found_without_limits(kind: Kind) -> Self {
         let mut school = Self::found(kind).await;
         school.restart(|parts| {
-            parts.identity.throttle = passwords::Limits::NONE;
-            parts.classroom.throttle = joins::Limits::NONE;
+            parts.identity.rate_limit = PasswordLimits::NONE;
+            parts.classroom.rate_limit = JoinLimits::NONE;
             parts.classroom.join_code_rate = 0;
         });
         school
@@ -324,7 +324,7 @@ fn parts(
         identity: identity::Settings {
             issuer: config::issuer(&public_url),
             code_life: TimeDelta::seconds(60),
-            throttle: passwords::Limits::DEFAULT,
+            rate_limit: PasswordLimits::DEFAULT,
         },
         classroom: classroom::Settings::default(),
         public_url,

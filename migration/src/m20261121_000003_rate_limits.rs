@@ -1,0 +1,48 @@
+//! Counts of failures, by which guessing is limited.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .create_table(
+                Table::create()
+                    .table(RateLimit::Table)
+                    .col(ColumnDef::new(RateLimit::Key).binary_len(32).not_null().primary_key())
+                    .col(ColumnDef::new(RateLimit::DrainedAt).big_integer().not_null())
+                    .col(ColumnDef::new(RateLimit::FailedAt).big_integer().not_null())
+                    .col(ColumnDef::new(RateLimit::UnderWay).big_integer().not_null())
+                    .col(ColumnDef::new(RateLimit::ReservedAt).big_integer().not_null())
+                    .col(ColumnDef::new(RateLimit::KnownUntil).big_integer().not_null())
+                    .take(),
+            )
+            .await?;
+        // The sweep looks for rows that neither know an address nor count a failure.
+        manager
+            .create_index(
+                Index::create()
+                    .name("rate_limits_by_end")
+                    .table(RateLimit::Table)
+                    .col(RateLimit::KnownUntil)
+                    .col(RateLimit::DrainedAt)
+                    .take(),
+            )
+            .await
+    }
+}
+
+#[derive(DeriveIden)]
+enum RateLimit {
+    #[sea_orm(iden = "rate_limits")]
+    Table,
+    Key,
+    DrainedAt,
+    FailedAt,
+    UnderWay,
+    ReservedAt,
+    KnownUntil,
+}

@@ -1,0 +1,116 @@
+//! What failures are counted by. Keys are digests, so that a table of them tells neither addresses nor who was tried from
+//! where.
+
+use std::{fmt, ops::RangeInclusive};
+
+use aws_lc_rs::digest;
+use sea_orm::DeriveValueType;
+use uuid::Uuid;
+
+use super::{email::Email, network::Network};
+
+/// The key of a count: two halves of 16 bytes. The counts of one account share the first half.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
+pub struct RateLimitKey(Vec<u8>);
+
+super::never_numbered!(RateLimitKey);
+
+impl RateLimitKey {
+    /// An account, whether it exists or not.
+    pub fn account(email: &Email) -> Self {
+        Self::new(account(email), [0; 16])
+    }
+
+    /// An account as tried from one network.
+    pub fn account_from(email: &Email, network: Network) -> Self {
+        Self::new(account(email), half("network", &network))
+    }
+
+    /// The range of [`account`](Self::account) and of every [`account_from`](Self::account_from).
+    pub fn all_of(email: &Email) -> RangeInclusive<Self> {
+        Self::account(email)..=Self::new(account(email), [0xFF; 16])
+    }
+
+    /// Sign-ins from a network that fail repeatedly.
+    pub fn sign_ins_from(network: Network) -> Self {
+        Self::new(half("sign-ins from", &network), [0; 16])
+    }
+
+    /// Sign-ins from a network, counted for spraying: one password tried on many accounts.
+    pub fn spray_from(network: Network) -> Self {
+        Self::new(half("spray from", &network), [0; 16])
+    }
+
+    /// One shard of the count of sign-ins from everywhere.
+    pub fn sign_ins(shard: u8) -> Self {
+        Self::new(half("sign-ins", &shard), [0; 16])
+    }
+
+    /// A user who joins classes.
+    pub fn joiner(user: Uuid) -> Self {
+        Self::new(half("joiner", &user), [0; 16])
+    }
+
+    /// Joins from a network.
+    pub fn joins_from(network: Network) -> Self {
+        Self::new(half("joins from", &network), [0; 16])
+    }
+
+    fn new(first: [u8; 16], second: [u8; 16]) -> Self {
+        Self([first, second].concat())
+    }
+}
+
+fn account(email: &Email) -> [u8; 16] {
+    half("account", &email.as_str())
+}
+
+/// The first half of a SHA-256. The purpose keeps keys of different kinds apart.
+fn half(purpose: &str, of: &dyn fmt::Display) -> [u8; 16] {
+    let text = format!("homeroom rate limit\0{purpose}\0{of}");
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest.as_ref()[..16]);
+    half
+}
+
+impl fmt::Debug for RateLimitKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RateLimitKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_different_subjects_differ_and_those_of_an_account_are_one_range() {
+        let [here, there] =
+            ["192.0.2.7", "192.0.2.8"].map(|address| Network::of(Some(address.parse().unwrap())));
+        let wide = Network::of(Some("2001:db8::".parse().unwrap()));
+        let [email, other] =
+            ["user@example.com", "other@example.com"].map(|address| Email::parse(address).unwrap());
+        let mut keys = vec![
+            RateLimitKey::account(&email),
+            RateLimitKey::account(&other),
+            RateLimitKey::account_from(&email, here),
+            RateLimitKey::account_from(&email, there),
+            RateLimitKey::account_from(&other, here),
+            RateLimitKey::sign_ins_from(here),
+            RateLimitKey::spray_from(here),
+            RateLimitKey::joins_from(here),
+            RateLimitKey::joins_from(there),
+            RateLimitKey::sign_ins(0),
+            RateLimitKey::sign_ins(1),
+            RateLimitKey::joiner(Uuid::nil()),
+        ];
+        // Their addresses are the same, their lengths differ.
+        keys.extend(wide.enclosing().into_iter().map(RateLimitKey::sign_ins_from));
+        let all = RateLimitKey::all_of(&email);
+        let of_account: Vec<_> = (0..keys.len()).filter(|&index| all.contains(&keys[index])).collect();
+        assert_eq!(of_account, [0, 2, 3]);
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+    }
+}

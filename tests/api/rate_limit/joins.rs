@@ -1,0 +1,132 @@
+//! Guessing join codes.
+
+use std::net::IpAddr;
+
+use chrono::TimeDelta;
+use homeroom::{
+    domain::network::Network,
+    rate_limit::{limiter::Secret, policies::JoinLimits},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{ELSEWHERE, Outcome, ip, nth_of_site, seconds};
+use crate::support::{ADDRESS, COLLEAGUE, STUDENT, School, TEACHER, assert_failure, both};
+
+impl School {
+    /// Begins an attempt of a user to join.
+    async fn attempt_to_join(&self, limits: JoinLimits, user: u128, from: IpAddr) -> Outcome {
+        let counts = limits.counts(Uuid::from_u128(user), Network::of(Some(from)));
+        self.begin(Secret::JoinCode, counts).await
+    }
+
+    /// Tries a code that admits nobody, as far as it is counted.
+    async fn fail_to_join(&self, user: u128, from: IpAddr) -> Result<(), u64> {
+        self.attempt_to_join(JoinLimits::DEFAULT, user, from).await?.fail().await.unwrap();
+        Ok(())
+    }
+}
+
+both! {
+    async fn user_with_ten_wrong_join_codes_waits_and_others_join(kind: Kind) {
+        let school = School::found(kind).await;
+        let teacher = school.token(TEACHER).await;
+        let code = school.draw(&teacher).await;
+        let (student, colleague) = (school.token(STUDENT).await, school.token(COLLEAGUE).await);
+        for number in 0..10 {
+            // Text that can be no code is a try as well.
+            let typed = if number % 2 == 0 { "BBBBBBBB" } else { "!" };
+            assert_eq!(school.join(&student, typed).await.status, 400);
+        }
+        for typed in ["BBBBBBBB", "!", code.expose()] {
+            let answer = school.join(&student, typed).await;
+            let body = json!({
+                "success": false,
+                "code": 429,
+                "errorCode": "TOO_MANY_REQUESTS",
+                "message": "Too many requests; try again later",
+                "timestamp": "2026-05-04T09:42:00Z",
+            });
+            assert_eq!(answer.whole(), (429, body));
+            assert_eq!(assert_failure("/classes/join/1", &answer), "TOO_MANY_REQUESTS");
+            assert_eq!(seconds(&answer), 30);
+        }
+        assert_eq!(school.join(&colleague, code.expose()).await.status, 201);
+        school.clock.advance(TimeDelta::seconds(30) - TimeDelta::milliseconds(1));
+        assert_eq!(seconds(&school.join(&student, code.expose()).await), 1);
+        school.clock.advance(TimeDelta::milliseconds(1));
+        assert_eq!(school.join(&student, code.expose()).await.status, 201);
+        // A code that admits somebody is no guess.
+        for _ in 0..12 {
+            assert_eq!(school.join(&student, code.expose()).await.status, 409);
+            assert_eq!(school.join(&teacher, code.expose()).await.status, 400);
+        }
+        assert_eq!(school.join(&student, "BBBBBBBB").await.status, 400);
+    }
+
+    async fn class_of_600_joins_behind_the_address_of_a_guesser(kind: Kind) {
+        let school = School::found(kind).await;
+        for guesser in 0..30 {
+            for _ in 0..10 {
+                school.fail_to_join(guesser, ADDRESS).await.unwrap();
+            }
+        }
+        let pupils = (1_000..1_600).map(|pupil| school.attempt_to_join(JoinLimits::DEFAULT, pupil, ADDRESS));
+        futures_util::future::join_all(pupils).await.into_iter().for_each(|pupil| drop(pupil.unwrap()));
+        school.until_nothing_is_under_way().await;
+        // Beyond the limit of the address, a user who fails there has no second try; elsewhere the user has.
+        school.fail_to_join(1_000, ADDRESS).await.unwrap();
+        assert_eq!(school.attempt_to_join(JoinLimits::DEFAULT, 1_000, ADDRESS).await.unwrap_err(), 1);
+        school.fail_to_join(1_000, ip(ELSEWHERE)).await.unwrap();
+        school.clock.advance(TimeDelta::seconds(1));
+        school.fail_to_join(1_000, ADDRESS).await.unwrap();
+    }
+
+    async fn networks_of_one_subscriber_are_one_address_to_join_from(kind: Kind) {
+        let school = School::found(kind).await;
+        for number in 0..300 {
+            school.fail_to_join(number.into(), nth_of_site(number)).await.unwrap();
+        }
+        for number in 0..300 {
+            assert!(school.fail_to_join(number.into(), nth_of_site(number + 1_000)).await.is_err());
+        }
+        school.fail_to_join(0, ip("2001:db8:2::1")).await.unwrap();
+    }
+
+    async fn user_without_failures_joins_behind_a_full_address_however_often(kind: Kind) {
+        let mut school = School::found(kind).await;
+        school.restart(|parts| parts.classroom.rate_limit = JoinLimits { address: 1, ..JoinLimits::DEFAULT });
+        let teacher = school.token(TEACHER).await;
+        let code = school.draw(&teacher).await;
+        let (student, colleague) = (school.token(STUDENT).await, school.token(COLLEAGUE).await);
+        assert_eq!(school.join(&colleague, "BBBBBBBB").await.status, 400);
+        assert_eq!(school.join(&colleague, code.expose()).await.status, 429);
+        for status in [201, 409, 409, 409, 409] {
+            assert_eq!(school.join(&student, code.expose()).await.status, status);
+        }
+    }
+
+    async fn joins_at_the_same_time_do_not_outrun_the_limit_and_wait_a_second(kind: Kind) {
+        let school = School::found(kind).await;
+        let teacher = school.token(TEACHER).await;
+        let code = school.draw(&teacher).await;
+        let student = school.token(STUDENT).await;
+        let user = school.account(STUDENT).await.id.as_u128();
+        let mut tries = Vec::new();
+        for _ in 0..40 {
+            tries.push(school.attempt_to_join(JoinLimits::DEFAULT, user, ADDRESS).await);
+        }
+        assert_eq!(tries.iter().filter(|attempt| attempt.is_ok()).count(), 10);
+        let answer = school.join(&student, code.expose()).await;
+        // Nothing has failed: the tries under way are soon over.
+        assert_eq!((answer.status, seconds(&answer)), (429, 1));
+        drop(tries);
+        school.until_nothing_is_under_way().await;
+        // Whatever the order in which they are judged, at most ten are wrong.
+        let typed = (0..100).map(|number| if number < 99 { "BBBBBBBB" } else { code.expose() });
+        let answers = futures_util::future::join_all(typed.map(|typed| school.join(&student, typed))).await;
+        let wrong = answers.iter().filter(|answer| answer.status == 400).count();
+        assert!((1..=10).contains(&wrong), "{wrong}");
+        assert!(answers.iter().all(|answer| [201, 400, 429].contains(&answer.status)));
+    }
+}

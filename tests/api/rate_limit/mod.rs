@@ -1,0 +1,146 @@
+//! Guessing is limited, and nobody else is kept out.
+
+mod joins;
+mod passwords;
+mod under_way;
+
+use std::net::IpAddr;
+
+use homeroom::{
+    clock::Clock,
+    domain::{self, email::Email, network::Network},
+    entity::{rate_limit, user},
+    rate_limit::{
+        limiter::{Limiter, Refusal, Reservation, Secret},
+        policies::{Count, PasswordLimits},
+    },
+};
+use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel};
+use serde_json::json;
+
+use crate::support::{Answer, School, TEACHER, sign_in_body, signing_in::changed};
+
+/// Another address than [`support::ADDRESS`](crate::support::ADDRESS).
+const ELSEWHERE: &str = "198.51.100.1";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// One of many IPv4 addresses.
+fn nth(number: u32) -> IpAddr {
+    IpAddr::V4((0x0B00_0000 + number).into())
+}
+
+/// An address in one of the /64 networks of `2001:db8:1::/48`.
+fn nth_of_site(number: u16) -> IpAddr {
+    IpAddr::V6([0x2001, 0xdb8, 1, number, 0, 0, 0, 1].into())
+}
+
+fn email(text: &str) -> Email {
+    Email::parse(text).unwrap()
+}
+
+/// An attempt is reserved, or refused for as many seconds.
+type Outcome = Result<Reservation, u64>;
+
+impl School {
+    /// Begins an attempt that is held against these counts.
+    async fn begin(&self, secret: Secret, counts: Vec<Count>) -> Outcome {
+        let limiter = Limiter::new(self.store.clone());
+        let reserved = match limiter.check(secret, counts, self.clock.now()).await {
+            Ok(attempt) => limiter.reserve(attempt).await,
+            Err(refusal) => Err(refusal),
+        };
+        reserved.map_err(|refusal| match refusal {
+            Refusal::RateLimited { retry_after_seconds } => retry_after_seconds,
+            Refusal::Store(error) => panic!("{error}"),
+        })
+    }
+
+    /// Begins an attempt on an account.
+    async fn attempt(&self, limits: PasswordLimits, account: &str, from: IpAddr) -> Outcome {
+        self.begin(Secret::Password, limits.counts(&email(account), Network::of(Some(from)))).await
+    }
+
+    /// Sends a wrong password, as far as it is counted.
+    async fn fail(&self, limits: PasswordLimits, account: &str, from: IpAddr) -> Result<(), u64> {
+        self.attempt(limits, account, from).await?.fail().await.unwrap();
+        Ok(())
+    }
+
+    /// Fails at an account as many times, from another IPv4 address each time.
+    async fn fail_from_everywhere(&self, limits: PasswordLimits, account: &str, times: u32) {
+        for number in 0..times {
+            self.fail(limits, account, nth(number)).await.unwrap();
+        }
+    }
+
+    /// Fails as many times from one address, at another account each time.
+    async fn spray(&self, limits: PasswordLimits, from: IpAddr, times: u32) {
+        for number in 0..times {
+            self.fail(limits, &format!("{number}@spray.example"), from).await.unwrap();
+        }
+    }
+
+    /// Sends the right password, as far as it is counted.
+    async fn succeed(&self, limits: PasswordLimits, account: &str, from: IpAddr) {
+        let reservation = self.attempt(limits, account, from).await.unwrap();
+        let writer = self.store.writer();
+        for statement in reservation.succeeding(writer.get_database_backend()) {
+            writer.execute_raw(statement).await.unwrap();
+        }
+        reservation.settled();
+    }
+
+    /// Every count.
+    async fn counts(&self) -> Vec<rate_limit::Model> {
+        rate_limit::Entity::find().all(self.store.reader()).await.unwrap()
+    }
+
+    /// How many counts remember a failure.
+    async fn counts_with_failures(&self) -> usize {
+        let now = self.clock.now().timestamp_millis();
+        self.counts().await.iter().filter(|count| count.drained_at > now).count()
+    }
+
+    /// How many attempts are being judged, in all counts together.
+    async fn under_way(&self) -> i64 {
+        self.counts().await.iter().map(|count| count.under_way).sum()
+    }
+
+    /// Waits until no attempt is being judged: what a client gave up is released by a task of its own.
+    async fn until_nothing_is_under_way(&self) {
+        for _ in 0..1_000 {
+            if self.under_way().await == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("{} attempts are under way", self.under_way().await);
+    }
+
+    /// Sends a password, from an address.
+    async fn guess(&self, account: &str, password: &str, from: IpAddr) -> Answer {
+        let body = changed(sign_in_body(account), json!({ "password": password }));
+        self.post("/api/v1/codes").json(&body).from(from).send().await
+    }
+
+    /// Makes an account with the teacher's password, without the time to hash it.
+    pub async fn enrol(&self, account: &str) {
+        let teacher = self.account(TEACHER).await;
+        let copy = user::Model {
+            id: domain::id::new(self.clock.now(), &*self.chance),
+            email: email(account),
+            ..teacher
+        };
+        user::Entity::insert(copy.into_active_model())
+            .exec_without_returning(self.store.writer())
+            .await
+            .unwrap();
+    }
+}
+
+fn seconds(answer: &Answer) -> u64 {
+    answer.header("retry-after").unwrap().parse().unwrap()
+}

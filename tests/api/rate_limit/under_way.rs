@@ -1,0 +1,215 @@
+//! Attempts that are being judged, and those that never are.
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use homeroom::{domain::label::Label, identity::password_hashing, rate_limit::policies::PasswordLimits};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{ELSEWHERE, ip, nth, seconds};
+use crate::{
+    boundary::sabotage,
+    support::{
+        ADDRESS, COLLEAGUE, Kind, PASSWORD, STUDENT, School, TEACHER, both,
+        signing_in::{CREDENTIALS, refused},
+    },
+};
+
+fn small_queue() -> password_hashing::Settings {
+    password_hashing::Settings {
+        workers: NonZeroUsize::MIN,
+        queue: NonZeroUsize::new(1),
+        ..Default::default()
+    }
+}
+
+both! {
+    async fn client_that_hangs_up_before_its_password_is_judged_has_not_failed(kind: Kind) {
+        let school = School::found(kind).await;
+        let mut hung_up = 0;
+        for _ in 0..10 {
+            let reserved = async {
+                while school.under_way().await == 0 {}
+            };
+            tokio::select! {
+                answer = school.ask_code(json!({})) => assert_eq!(answer.status, 201),
+                () = reserved => hung_up += 1,
+            }
+            school.until_nothing_is_under_way().await;
+        }
+        assert!(hung_up > 0, "all were judged before");
+        // Nor has a client that hangs up while its attempt is reserved.
+        let school = Arc::new(school);
+        for number in 0..20 {
+            let attempt = tokio::spawn({
+                let school = school.clone();
+                async move { school.attempt(PasswordLimits::DEFAULT, STUDENT, nth(number)).await.map(drop) }
+            });
+            tokio::task::yield_now().await;
+            attempt.abort();
+            _ = attempt.await;
+        }
+        school.until_nothing_is_under_way().await;
+        assert_eq!(school.counts_with_failures().await, 0);
+    }
+
+    async fn hang_ups_of_strangers_keep_no_first_sign_in_out(kind: Kind) {
+        let school = School::found(kind).await;
+        let limits = PasswordLimits { address: 3, address_spray: 5, server_spray: 16, ..PasswordLimits::DEFAULT };
+        for number in 0..200 {
+            drop(school.attempt(limits, &format!("{number}@spray.example"), ADDRESS).await.unwrap());
+        }
+        school.succeed(limits, TEACHER, ADDRESS).await;
+        school.until_nothing_is_under_way().await;
+        assert_eq!(school.counts_with_failures().await, 0);
+    }
+
+    async fn attempts_under_way_make_others_of_their_account_wait_a_second(kind: Kind) {
+        let school = School::found(kind).await;
+        let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
+        let mut under_way = Vec::new();
+        for _ in 0..5 {
+            under_way.push(attempt().await.unwrap());
+        }
+        assert_eq!(attempt().await.unwrap_err(), 1);
+        under_way.pop().unwrap().release().await;
+        under_way.push(attempt().await.unwrap());
+        for reservation in under_way {
+            reservation.fail().await.unwrap();
+        }
+        assert_eq!(attempt().await.unwrap_err(), 1);
+        school.clock.advance(TimeDelta::seconds(1));
+        // From here on one at a time.
+        let one = attempt().await.unwrap();
+        assert_eq!(attempt().await.unwrap_err(), 1);
+        one.fail().await.unwrap();
+        assert_eq!(attempt().await.unwrap_err(), 2);
+    }
+
+    async fn reservations_of_a_killed_node_are_forgotten_after_30_seconds(kind: Kind) {
+        let school = School::found(kind).await;
+        let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
+        for _ in 0..5 {
+            std::mem::forget(attempt().await.unwrap());
+        }
+        assert_eq!(attempt().await.unwrap_err(), 1);
+        school.clock.advance(TimeDelta::seconds(30));
+        attempt().await.unwrap().fail().await.unwrap();
+    }
+
+    async fn failure_ends_one_reservation_and_leaves_the_others(kind: Kind) {
+        let school = School::found(kind).await;
+        let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
+        let (first, second) = (attempt().await.unwrap(), attempt().await.unwrap());
+        assert_eq!(school.under_way().await, 4, "in the counts of the account here and everywhere");
+        first.fail().await.unwrap();
+        assert_eq!(school.under_way().await, 2);
+        drop(second);
+        school.until_nothing_is_under_way().await;
+    }
+
+    async fn request_that_is_no_guess_is_not_counted(kind: Kind) {
+        let school = School::found_with(kind, small_queue()).await;
+        for change in [
+            json!({ "state": "" }),
+            json!({ "appUuid": Uuid::nil() }),
+            json!({ "redirectUri": "https://elsewhere.example" }),
+        ] {
+            assert_eq!(school.ask_code(change).await.status, 400);
+        }
+        assert_eq!(school.counts().await, []);
+        // Passwords for which there is no room.
+        let accounts: Vec<_> = (0..32).map(|number| format!("{number}@spray.example")).collect();
+        let answers = join_all(accounts.iter().map(|account| school.guess(account, "wrong", ADDRESS))).await;
+        let judged = answers.iter().filter(|answer| answer.status == 400).count();
+        assert!(judged < 32 && answers.iter().any(|answer| answer.status == 503));
+        assert_eq!(school.under_way().await, 0);
+        let accounts = school.counts_with_failures().await;
+        assert!((2 * judged..=2 * judged + 3 + 16).contains(&accounts), "{accounts} for {judged}");
+
+        // A right password without the consent that is demanded, and a fault of the server.
+        school
+            .register(|registration| {
+                registration.app.policy_version = Label::parse("1").ok();
+                registration.app.policy_demanded = true;
+            })
+            .await;
+        for _ in 0..10 {
+            let answer = school.ask_code(json!({})).await;
+            assert_eq!(answer.status, 400, "{answer:?}");
+            assert_ne!(answer.whole(), refused(CREDENTIALS));
+        }
+        sabotage(&school).await;
+        for _ in 0..10 {
+            assert_eq!(school.ask_code(json!({})).await.status, 500);
+        }
+        assert_eq!(school.counts_with_failures().await, accounts);
+        assert_eq!(school.under_way().await, 0);
+    }
+
+    async fn requests_that_need_no_hash_are_refused_without_a_place_in_the_queue(kind: Kind) {
+        let school = School::found_with(kind, small_queue()).await;
+        for _ in 0..5 {
+            assert_eq!(school.guess("nobody@example.com", "wrong", ip(ELSEWHERE)).await.status, 400);
+        }
+        let refused = join_all((0..50).map(|_| school.guess("nobody@example.com", "wrong", ip(ELSEWHERE))));
+        let unknown_app = join_all((0..50).map(|_| school.ask_code(json!({ "appUuid": Uuid::nil() }))));
+        let honest = async {
+            let mut statuses = Vec::new();
+            for _ in 0..5 {
+                statuses.push(school.guess(TEACHER, PASSWORD, ADDRESS).await.status);
+            }
+            statuses
+        };
+        let (refused, unknown_app, honest) = tokio::join!(refused, unknown_app, honest);
+        assert!(refused.iter().all(|answer| answer.status == 429 && seconds(answer) == 1));
+        assert!(unknown_app.iter().all(|answer| answer.status == 400));
+        assert_eq!(honest, [201; 5]);
+    }
+
+    async fn flood_from_one_address_leaves_another_address_room_for_its_passwords(kind: Kind) {
+        let settings = password_hashing::Settings { queue: NonZeroUsize::new(8), ..small_queue() };
+        let school = School::found_with(kind, settings).await;
+        let flood = async {
+            for round in 0..8 {
+                let accounts: Vec<_> = (0..32).map(|number| format!("{round}.{number}@spray.example")).collect();
+                join_all(accounts.iter().map(|account| school.guess(account, "wrong", ip(ELSEWHERE)))).await;
+            }
+        };
+        let honest = async {
+            let mut statuses = Vec::new();
+            for account in [TEACHER, COLLEAGUE, STUDENT].into_iter().cycle().take(12) {
+                statuses.push(school.guess(account, PASSWORD, ADDRESS).await.status);
+            }
+            statuses
+        };
+        let ((), honest) = tokio::join!(flood, honest);
+        assert_eq!(honest, [201; 12]);
+    }
+}
+
+#[tokio::test]
+async fn client_that_hangs_up_while_its_code_is_stored_has_not_failed() {
+    let school = School::found(Kind::Postgres).await;
+    for _ in 0..6 {
+        let holder = school.store.begin().await.unwrap();
+        holder.execute_unprepared("LOCK TABLE authorization_codes IN EXCLUSIVE MODE").await.unwrap();
+        let waits = async {
+            let sql = "SELECT 1 FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let waiting = Statement::from_string(DbBackend::Postgres, sql);
+            while school.store.reader().query_one_raw(waiting.clone()).await.unwrap().is_none() {}
+        };
+        tokio::select! {
+            answer = school.ask_code(json!({})) => panic!("{answer:?}"),
+            () = waits => {}
+        }
+        holder.rollback().await.unwrap();
+    }
+    school.until_nothing_is_under_way().await;
+    assert_eq!(school.counts_with_failures().await, 0);
+    assert_eq!(school.ask_code(json!({})).await.status, 201);
+}
