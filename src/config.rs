@@ -83,8 +83,8 @@ pub struct Hashing {
     #[arg(long, env = "HOMEROOM_HASH_WORKERS", value_name = "COUNT")]
     pub hash_workers: Option<NonZeroUsize>,
 
-    /// How many sign-ins may wait for a thread; one more is told to come back (503). Those whom the database held up are
-    /// not counted, up to four times as many in all [default: half a second's worth, at least 32 per thread]
+    /// How many sign-ins may wait for a thread before further ones are refused (503). After a stall of the database up to four
+    /// times as many may wait [default: half a second's worth, at least 32 per thread]
     #[arg(long, env = "HOMEROOM_HASH_QUEUE", value_name = "COUNT")]
     pub hash_queue: Option<NonZeroUsize>,
 }

@@ -118,7 +118,7 @@ async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
         ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),
         ("hash-workers", "HOMEROOM_HASH_WORKERS", "one per core]"),
         ("hash-queue", "HOMEROOM_HASH_QUEUE", "half a second's worth, at least 32 per thread]"),
-        ("password-free-failures", "HOMEROOM_PASSWORD_FREE_FAILURES", "4]"),
+        ("password-free-failures", "HOMEROOM_PASSWORD_FREE_FAILURES", "5]"),
         ("password-account-failures", "HOMEROOM_PASSWORD_ACCOUNT_FAILURES", "100]"),
         ("password-address-failures", "HOMEROOM_PASSWORD_ADDRESS_FAILURES", "100]"),
         ("password-address-spray", "HOMEROOM_PASSWORD_ADDRESS_SPRAY", "1000]"),
