@@ -1,14 +1,19 @@
-// Opens /docs in a real browser, as a person would: authorizes, tries both documented operations, and reads what comes
-// back. Nothing may leave the server's own origin, and the browser must have nothing to complain of.
+// Opens / and then /docs in a real browser, as a person would: authorizes, tries both documented operations, and reads
+// what comes back. Nothing may leave the server's own origin, and the browser must have nothing to complain of.
+//
+// With PREFIX, the browser reaches the server through a reverse proxy that strips this path.
 
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import http from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { chromium } from "playwright-core";
 
-const { HOMEROOM_URL: server, CHROMIUM: executablePath, SCREENSHOT: screenshot } = process.env;
+const { HOMEROOM_URL, PREFIX: prefix = "", CHROMIUM: executablePath, SCREENSHOT: screenshot } = process.env;
+const proxy = prefix === "" ? undefined : await proxyThatStrips(prefix, HOMEROOM_URL);
+const server = proxy === undefined ? HOMEROOM_URL : `http://127.0.0.1:${proxy.address().port}${prefix}`;
 const { origin } = new URL(server);
 const classId = "22222222-2222-2222-2222-222222222222";
 const signIn = {
@@ -20,8 +25,27 @@ const signIn = {
     acceptPrivacyPolicy: false,
 };
 
+// A reverse proxy that passes on what is below a path, without that path, and nothing else.
+async function proxyThatStrips(path, target) {
+    const proxy = http.createServer((request, response) => {
+        if (request.url !== path && !request.url.startsWith(`${path}/`)) {
+            response.writeHead(502).end();
+            return;
+        }
+        const rest = request.url.slice(path.length) || "/";
+        const { method, headers } = request;
+        const passed = http.request(new URL(target), { path: rest, method, headers }, (answer) => {
+            response.writeHead(answer.statusCode, answer.headers);
+            answer.pipe(response);
+        });
+        request.pipe(passed);
+    });
+    await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    return proxy;
+}
+
 async function post(path, body) {
-    const answer = await fetch(new URL(path, server), {
+    const answer = await fetch(`${server}${path}`, {
         method: "POST",
         headers: { "content-type": "application/json" },
         body: JSON.stringify(body),
@@ -50,6 +74,8 @@ let context;
 
 after(async () => {
     await context?.close();
+    proxy?.close();
+    proxy?.closeAllConnections();
     rmSync(profile, { recursive: true, force: true });
 });
 
@@ -70,7 +96,7 @@ async function execute(page, operationId, fill) {
     return { request: response.request(), status: response.status(), body: JSON.parse(shown) };
 }
 
-test("Swagger UI signs in and draws a join code", { timeout: 180_000 }, async () => {
+test(`Swagger UI at ${prefix}/docs signs in and draws a join code`, { timeout: 180_000 }, async () => {
     context = await chromium.launchPersistentContext(profile, {
         executablePath,
         headless: true,
@@ -105,8 +131,16 @@ test("Swagger UI signs in and draws a join code", { timeout: 180_000 }, async ()
     });
     const token = await accessToken();
 
-    const opened = await page.goto(new URL("/docs", server).href);
+    for (const root of [server, `${server}/`]) {
+        const landed = await page.goto(root);
+        assert.equal(landed.status(), 200);
+        assert.equal(await page.locator("h1").innerText(), "Homeroom");
+    }
+    const opening = page.waitForResponse(`${server}/docs`);
+    await page.getByRole("link", { name: "Read the API" }).click();
+    const opened = await opening;
     assert.equal(opened.status(), 200);
+    assert.equal(await opened.headerValue("content-encoding"), "gzip");
     await page.locator(".swagger-ui .info .title").waitFor();
     assert.match(await page.locator(".swagger-ui .info .title").innerText(), /^Homeroom/);
 
@@ -137,7 +171,7 @@ test("Swagger UI signs in and draws a join code", { timeout: 180_000 }, async ()
         await section.locator('tr[data-param-name="classId"] input').fill(classId);
     });
     assert.equal(await drawn.request.headerValue("authorization"), `Bearer ${token}`);
-    assert.equal(new URL(drawn.request.url()).pathname, `/classes/${classId}/join-code`);
+    assert.equal(new URL(drawn.request.url()).pathname, `${prefix}/classes/${classId}/join-code`);
     assert.equal(drawn.status, 200);
     const { data, ...envelope } = drawn.body;
     assert.deepEqual(envelope, { success: true, code: 200, message: "Join code generated successfully" });
