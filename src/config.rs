@@ -198,10 +198,15 @@ pub struct Config {
     #[arg(long, env = "HOMEROOM_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// The server's own URL, as its users know it: issuer and audience of the tokens [default: http:// and the listen
+    /// The server's own URL, as its users know it: the audience of the access tokens [default: http:// and the listen
     /// address; https:// with --tls-cert; required when that is a wildcard]
     #[arg(long, env = "HOMEROOM_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub public_url: Option<Url>,
+
+    /// The issuer (`iss`) of the tokens, for clients that expect a constant there. Tokens of another issuer are refused
+    /// [default: the public URL]
+    #[arg(long, env = "HOMEROOM_ISSUER", value_name = "TEXT", value_parser = issuer)]
+    pub issuer: Option<String>,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
@@ -266,7 +271,8 @@ impl Config {
     pub fn identity(&self, public_url: &Url) -> identity::Settings {
         let limits = &self.rate_limits;
         identity::Settings {
-            issuer: issuer(public_url),
+            issuer: self.issuer.clone().unwrap_or_else(|| audience(public_url)),
+            audience: audience(public_url),
             code_life: TimeDelta::seconds(self.code_life),
             rate_limit: PasswordLimits {
                 free: limits.password_free_failures,
@@ -292,9 +298,16 @@ impl Config {
     }
 }
 
-/// A URL as an issuer is written: without the slash that the standard puts behind a bare host.
-pub fn issuer(public_url: &Url) -> String {
+/// The public URL as tokens name it: without the slash that the standard puts behind a bare host.
+pub fn audience(public_url: &Url) -> String {
     public_url.as_str().trim_end_matches('/').to_owned()
+}
+
+/// RFC 7519 takes any text as an issuer. A blank in it is a mistake.
+fn issuer(text: &str) -> Result<String, &'static str> {
+    const RULE: &str = "must be 1 to 255 visible ASCII characters";
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+    if visible && (1..=255).contains(&text.len()) { Ok(text.to_owned()) } else { Err(RULE) }
 }
 
 fn network(text: &str) -> Result<IpNet, &'static str> {

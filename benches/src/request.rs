@@ -53,7 +53,7 @@ pub fn join(code: &str, token: &str, request: &mut Vec<u8>) {
     );
 }
 
-/// `getClass`
+/// `getClassById`
 pub fn read(class: usize, token: &str, request: &mut Vec<u8>) {
     let class = self::class(class);
     _ = write!(

@@ -36,7 +36,7 @@ const PEAK: f64 = 5.0;
 /// For how long the bare hash is, before and after.
 const BARE: Duration = Duration::from_secs(5);
 /// Reading a class.
-const READ: &str = "getClass";
+const READ: &str = "getClassById";
 
 /// Soaks for so many minutes.
 pub fn run(minutes: f64) -> Outcome<bool> {

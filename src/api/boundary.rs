@@ -177,21 +177,16 @@ impl<E: Endpoint> Boundary<E> {
         if !has_plain_transfer_coding(&request) {
             return asked.refuse(poem::Error::from_status(StatusCode::NOT_IMPLEMENTED));
         }
-        if let Some(path) = path.filter(|path| path.is_service()) {
-            return self.operate(path, asked, request).await;
-        }
-        let origin = cors::allowed_origin(&self.identity, &request).await;
-        let mut response = match (path, &origin) {
+        let readers = cors::readers(&self.identity, path, &request).await;
+        let mut response = match (path, &readers) {
             (None, _) => asked.refuse(NotFoundError.into()),
-            (Some(path), Some(origin)) if cors::is_preflight(&request) => {
-                cors::preflight(path, origin.clone())
-            }
+            (Some(path), Some(_)) if cors::is_preflight(&request) => cors::preflight(path),
             (Some(path), _) => self.operate(path, asked, request).await,
         };
-        if let Some(origin) = origin {
-            cors::expose(response.headers_mut(), origin);
+        if let Some(readers) = readers {
+            cors::expose(response.headers_mut(), readers);
         }
-        sealed(response)
+        if path.is_some_and(PathItem::is_service) { response } else { sealed(response) }
     }
 
     /// The answer of the operation of `path`.

@@ -1,4 +1,5 @@
-//! Cross-origin reading (the Fetch standard): pages of enabled apps may call both families, without credentials.
+//! Cross-origin reading (the Fetch standard): pages of enabled apps may call both families, without credentials. Pages of
+//! any origin may read the key set and the document.
 
 use poem::{
     Request, Response,
@@ -12,10 +13,24 @@ use crate::{domain::origin::Origin, identity::Identity};
 const MAX_AGE: u64 = 600;
 
 /// What a page may read beside the body.
-pub const EXPOSED_HEADERS: &str = "Retry-After, WWW-Authenticate";
+const EXPOSED_HEADERS: &str = "Retry-After, WWW-Authenticate, X-Request-Id";
+/// What a page may send beside the body. It is the same for every path: many clients announce JSON, show their token or
+/// send a trace with every request.
+const ALLOWED_HEADERS: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id";
+/// The paths that pages of any origin may read: tools in browsers verify tokens and show the document.
+const PUBLIC: [&str; 3] = ["/.well-known/jwks.json", "/openapi.yaml", "/openapi.json"];
+
+/// Which pages may read the answer to a request for `path`, as the value of `Access-Control-Allow-Origin`.
+pub async fn readers(identity: &Identity, path: Option<&PathItem>, request: &Request) -> Option<HeaderValue> {
+    match path {
+        Some(path) if PUBLIC.contains(&path.template()) => Some(HeaderValue::from_static("*")),
+        Some(path) if path.is_service() => None,
+        _ => allowed_origin(identity, request).await,
+    }
+}
 
 /// The request's origin, if it is a page of an enabled app.
-pub async fn allowed_origin(identity: &Identity, request: &Request) -> Option<HeaderValue> {
+async fn allowed_origin(identity: &Identity, request: &Request) -> Option<HeaderValue> {
     let value = request.headers().get(header::ORIGIN)?;
     let origin = Origin::parse(value.to_str().ok()?).ok()?;
     // A database that does not answer is the operation's to report; here it only means that no page is known.
@@ -28,25 +43,20 @@ pub fn is_preflight(request: &Request) -> bool {
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The answer to a preflight from `origin`.
-pub fn preflight(path: &PathItem, origin: HeaderValue) -> Response {
+/// The answer to a preflight from one of the `readers`.
+pub fn preflight(path: &PathItem) -> Response {
     let mut response = Response::builder().status(StatusCode::NO_CONTENT).finish();
     let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    for (name, values) in [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, path.methods().join(", ")),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, path.headers().join(", ")),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(&values) {
-            headers.insert(name, value);
-        }
+    if let Ok(methods) = HeaderValue::from_str(&path.methods().join(", ")) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     }
+    headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from(MAX_AGE));
     response
 }
 
-/// Lets pages of `origin` read an answer.
-pub fn expose(headers: &mut HeaderMap, origin: HeaderValue) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+/// Lets the `readers` read an answer.
+pub fn expose(headers: &mut HeaderMap, readers: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, readers);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
 }

@@ -59,9 +59,6 @@ pub enum Challenge {
 }
 
 impl Challenge {
-    /// Every challenge.
-    pub const ALL: [Self; 2] = [Self::NoToken, Self::InvalidToken];
-
     /// The header's value.
     pub const fn value(self) -> &'static str {
         match self {

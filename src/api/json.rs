@@ -106,9 +106,13 @@ impl<T: ParseFromJSON + Form> Json<T> {
         if BYTE_ORDER_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
             return Err(BadBody::ByteOrderMark);
         }
-        let value: Value = serde_json::from_slice(&bytes)
+        let mut value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| BadBody::Syntax { line: error.line(), column: error.column() })?;
         form::check::<T>(&value)?;
+        // What is still null may be: a `null` means that the property is absent.
+        if let Some(object) = value.as_object_mut() {
+            object.retain(|_, value| !value.is_null());
+        }
         let parsed =
             T::parse_from_json(Some(value)).map_err(|_| BadBody::Form(vec![form::UNREADABLE.into()]))?;
         Ok(Self(parsed))

@@ -13,7 +13,6 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{
-    cors::EXPOSED_HEADERS,
     failure::{Challenge, Envelope, Failure},
     json::Json,
 };
@@ -140,58 +139,19 @@ impl<O: Operation> ApiResponse for Refused<O> {
 }
 
 fn documented<B: Type + ToJSON>(status: u16, description: &'static str) -> MetaResponse {
-    let mut headers = vec![
-        header(
-            "Cache-Control",
-            true,
-            "Always `no-store`: the answer is for its asker alone.",
-            one_of("no-store"),
-        ),
-        header(
-            "Vary",
-            true,
-            "Always `Origin`: the answer may differ for pages of another origin.",
-            one_of("Origin"),
-        ),
-        header(
-            "Access-Control-Allow-Origin",
-            false,
-            "The page's origin, if the request came from a page of an enabled app: it may read the answer.",
-            MetaSchema {
-                max_length: Some(2048),
-                pattern: Some("^https?://[^/]+$".to_owned()),
-                example: Some("https://app.example.com".into()),
-                ..MetaSchema::new("string")
-            },
-        ),
-        header(
-            "Access-Control-Expose-Headers",
-            false,
-            "With `Access-Control-Allow-Origin`: the headers that the page may read.",
-            one_of(EXPOSED_HEADERS),
-        ),
-    ];
+    let mut headers = vec![header(
+        "Cache-Control",
+        true,
+        "Always `no-store`: the answer is for its asker alone.",
+        "no-store",
+    )];
     if status == 401 {
-        let challenges = MetaSchema {
-            enum_items: Challenge::ALL.map(|challenge| challenge.value().into()).to_vec(),
-            ..MetaSchema::new("string")
-        };
         let description = "How to authenticate (RFC 6750 section 3); `error` only if a token was sent.";
-        headers.push(header("WWW-Authenticate", true, description, challenges));
+        headers.push(header("WWW-Authenticate", true, description, Challenge::NoToken.value()));
     }
     if matches!(status, 429 | 503) {
-        let seconds = MetaSchema {
-            minimum: Some(1.0),
-            maximum: Some(86_400.0),
-            example: Some(1.into()),
-            ..MetaSchema::new_with_format("integer", "int32")
-        };
-        headers.push(header(
-            "Retry-After",
-            true,
-            "After how many seconds the same request may succeed.",
-            seconds,
-        ));
+        let description = "After how many seconds the same request may succeed, from 1 to 86400.";
+        headers.push(header("Retry-After", true, description, "1"));
     }
     MetaResponse {
         description,
@@ -202,16 +162,17 @@ fn documented<B: Type + ToJSON>(status: u16, description: &'static str) -> MetaR
     }
 }
 
-fn one_of(value: &str) -> MetaSchema {
-    MetaSchema { enum_items: vec![value.into()], ..MetaSchema::new("string") }
-}
-
-fn header(name: &str, required: bool, description: &str, schema: MetaSchema) -> MetaHeader {
+/// A header is a text with an example. Readers of the document disagree about all else in a header's schema.
+pub(super) fn header(name: &str, required: bool, description: &str, example: &str) -> MetaHeader {
     MetaHeader {
         name: name.to_owned(),
         description: Some(description.to_owned()),
         required,
         deprecated: false,
-        schema: MetaSchemaRef::Inline(Box::new(schema)),
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema {
+            max_length: Some(256),
+            example: Some(example.into()),
+            ..MetaSchema::new("string")
+        })),
     }
 }

@@ -1,5 +1,9 @@
 //! Texts with rules, as the document knows them.
 
+use poem_openapi::types::ToJSON;
+use serde_json::Value;
+use uuid::Uuid;
+
 /// Gives a value of the domain its schema and its reading: the bounds that are documented are the domain's own.
 macro_rules! text {
     ($value:ty, $name:literal, $parse:expr, { $($field:ident: $bound:expr),* $(,)? } shown $show:expr) => {
@@ -52,3 +56,23 @@ macro_rules! text {
     };
 }
 pub(super) use text;
+
+/// A UUID in its usual form. The document gives it a pattern and no `format: uuid`: libraries for that format refuse
+/// UUIDs of no version (RFC 9562 section 4), such as the one in the documented example.
+#[derive(Debug, Clone, Copy)]
+pub struct Id(pub Uuid);
+
+impl Id {
+    const LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+}
+
+text!(Id, "Id", |text: &str| Uuid::try_parse(text).map(Self), {
+    max_length: Id::LENGTH,
+    pattern: "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$".into(),
+});
+
+impl ToJSON for Id {
+    fn to_json(&self) -> Option<Value> {
+        Some(Value::String(self.0.to_string()))
+    }
+}

@@ -20,7 +20,7 @@ use super::{Failure, log, open, say};
 use crate::{
     app::{App, Parts},
     clock::{Clock, SystemClock},
-    config::{Config, issuer},
+    config::{Config, audience},
     entropy::OsEntropy,
     identity::{password_hashing::PasswordHashing, signing_keys::SigningKeys},
     listener::{Limits, Listener, Tls, TlsError},
@@ -78,7 +78,7 @@ pub async fn listen(
     }
     let (listener, address) = bind(config.listen).await?;
     let public_url = config.public_url(address).map_err(|error| Failure::Usage(error.to_string()))?;
-    let known_as = issuer(&public_url);
+    let known_as = audience(&public_url);
     let app = App::new(Parts {
         store,
         clock: Arc::new(SystemClock),

@@ -44,8 +44,10 @@ pub struct Identity {
 /// What an operator decides of this room.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `iss` of every token and `aud` of the access tokens: the server's public URL.
+    /// `iss` of every token.
     pub issuer: String,
+    /// `aud` of the access tokens: the server's public URL.
+    pub audience: String,
     /// How long an authorization code can be redeemed.
     pub code_life: TimeDelta,
     /// How many passwords may be guessed.

@@ -27,8 +27,10 @@ const ID_TOKEN: &str = "JWT";
 /// A request to swap a code for tokens. Its form is right.
 #[derive(Debug)]
 pub struct Exchange {
-    /// The client id.
-    pub client_id: Uuid,
+    /// The app.
+    pub app: Uuid,
+    /// The client id as the client wrote it: `aud` of the id token, which the client compares with it.
+    pub client_id: String,
     /// The code.
     pub code: AuthorizationCode,
     /// The redirect URI that the code was sent to.
@@ -101,7 +103,7 @@ struct AccessClaims {
 #[derive(Serialize)]
 struct IdClaims<'a> {
     iss: &'a str,
-    aud: Uuid,
+    aud: &'a str,
     sub: Uuid,
     iat: i64,
     exp: i64,
@@ -156,7 +158,7 @@ impl Identity {
         }
         let key = self.keys.verifying(&header.kid, now).await.ok_or(InvalidToken)?;
         let claims: AccessClaims = key.verify(token).map_err(|_| InvalidToken)?;
-        let ours = claims.iss == self.settings.issuer && claims.aud == self.settings.issuer;
+        let ours = claims.iss == self.settings.issuer && claims.aud == self.settings.audience;
         ours.then_some(Verified { kid: key.kid(), exp: claims.exp, user: claims.sub }).ok_or(InvalidToken)
     }
 
@@ -180,7 +182,7 @@ impl Identity {
             ACCESS_TOKEN,
             &AccessClaims {
                 iss: iss.clone(),
-                aud: iss.clone(),
+                aud: self.settings.audience.clone(),
                 sub: user.id,
                 client_id: app.id,
                 iat,
@@ -194,7 +196,7 @@ impl Identity {
             ID_TOKEN,
             &IdClaims {
                 iss,
-                aud: app.id,
+                aud: &request.client_id,
                 sub: user.id,
                 iat,
                 exp,
@@ -223,7 +225,7 @@ fn matches(request: &Exchange, issued: &authorization_code::Model) -> bool {
         _ => false,
     };
     proven
-        && issued.app_id == request.client_id
+        && issued.app_id == request.app
         && issued.redirect_uri.as_str() == request.redirect_uri
         && issued.state == request.state
 }

@@ -102,6 +102,7 @@ async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
     let expected = [
         ("listen", "HOMEROOM_LISTEN", "127.0.0.1:8080]"),
         ("public-url", "HOMEROOM_PUBLIC_URL", "http:// and the listen address;"),
+        ("issuer", "HOMEROOM_ISSUER", "the public URL]"),
         ("log", "HOMEROOM_LOG", "info]"),
         ("log-format", "HOMEROOM_LOG_FORMAT", "human]"),
         ("metrics-listen", "HOMEROOM_METRICS_LISTEN", "nothing is measured]"),

@@ -6,6 +6,8 @@ use crate::support::{
 
 const PAGE: &str = "https://app.example.com";
 const STRANGER: &str = "https://evil.example";
+const EXPOSED: &str = "Retry-After, WWW-Authenticate, X-Request-Id";
+const ALLOWED: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id";
 
 /// Every header that the Fetch standard lets a server answer with.
 const CORS: [&str; 6] = [
@@ -23,14 +25,17 @@ async fn preflight(school: &School, path: &str, origin: &str) -> Answer {
         .call("OPTIONS", path)
         .header("Origin", origin)
         .header("Access-Control-Request-Method", "POST")
-        .header("Access-Control-Request-Headers", "authorization, content-type")
+        .header(
+            "Access-Control-Request-Headers",
+            "authorization,content-type,traceparent,tracestate,x-request-id",
+        )
         .send()
         .await
 }
 
 fn assert_readable(answer: &Answer, origin: &str) {
     assert_eq!(answer.header("access-control-allow-origin"), Some(origin), "{answer:?}");
-    assert_eq!(answer.header("access-control-expose-headers"), Some("Retry-After, WWW-Authenticate"));
+    assert_eq!(answer.header("access-control-expose-headers"), Some(EXPOSED));
     assert_eq!(answer.header("access-control-allow-credentials"), None);
     assert_varies(answer);
 }
@@ -50,18 +55,18 @@ both! {
     async fn a_page_of_an_app_is_told_what_each_path_takes(kind: Kind) {
         let school = School::found(kind).await;
         let class = format!("/classes/{OWN_CLASS}");
-        for (path, methods, headers) in [
-            ("/api/v1/codes", "POST", "content-type"),
-            ("/api/v1/tokens", "POST", "content-type"),
-            (&format!("{class}/join-code"), "POST", "authorization, content-type"),
-            (&format!("/api{class}/join-code"), "POST", "authorization, content-type"),
-            ("/classes/join/7KQ2M9XD", "POST", "authorization, content-type"),
-            (&class, "GET, HEAD", "authorization"),
+        for (path, methods) in [
+            ("/api/v1/codes", "POST"),
+            ("/api/v1/tokens", "POST"),
+            (&format!("{class}/join-code"), "POST"),
+            (&format!("/api{class}/join-code"), "POST"),
+            ("/classes/join/7KQ2M9XD", "POST"),
+            (&class, "GET, HEAD"),
         ] {
             let answer = preflight(&school, path, PAGE).await;
             assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{path}");
             assert_eq!(answer.header("access-control-allow-methods"), Some(methods), "{path}");
-            assert_eq!(answer.header("access-control-allow-headers"), Some(headers), "{path}");
+            assert_eq!(answer.header("access-control-allow-headers"), Some(ALLOWED), "{path}");
             assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE), "{path}");
             assert_eq!(answer.header("access-control-allow-credentials"), None, "{path}");
             assert_varies(&answer);
@@ -153,17 +158,34 @@ both! {
         assert_varies(&answer);
     }
 
-    async fn the_service_paths_take_no_part(kind: Kind) {
+    async fn the_key_set_and_the_document_are_for_pages_of_any_origin(kind: Kind) {
         let school = School::found(kind).await;
-        let paths = [
-            "/.well-known/jwks.json",
-            "/health/live",
-            "/health/ready",
-            "/openapi.json",
-            "/openapi.yaml",
-            "/docs",
-        ];
-        for path in paths {
+        for path in ["/.well-known/jwks.json", "/openapi.json", "/openapi.yaml"] {
+            for origin in [Some(PAGE), Some(STRANGER), Some("null"), Some(""), None] {
+                let from = |method| {
+                    let call = school.call(method, path);
+                    if let Some(origin) = origin { call.header("Origin", origin) } else { call }
+                };
+                let answer = from("GET").send().await;
+                assert_eq!(answer.status, 200, "{path}");
+                assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{path}");
+                assert_eq!(answer.header("access-control-expose-headers"), Some(EXPOSED), "{path}");
+                assert_eq!(answer.header("access-control-allow-credentials"), None, "{path}");
+                // It is the same for all origins, and a cache may know it.
+                assert!(!answer.header("vary").unwrap_or_default().contains("Origin"), "{path}");
+                let call = from("OPTIONS").header("Access-Control-Request-Method", "GET");
+                let answer = call.header("Access-Control-Request-Headers", "traceparent").send().await;
+                assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{path}");
+                assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{path}");
+                assert_eq!(answer.header("access-control-allow-methods"), Some("GET, HEAD"), "{path}");
+                assert_eq!(answer.header("access-control-allow-headers"), Some(ALLOWED), "{path}");
+            }
+        }
+    }
+
+    async fn health_and_the_page_of_the_document_take_no_part(kind: Kind) {
+        let school = School::found(kind).await;
+        for path in ["/health/live", "/health/ready", "/docs"] {
             let answer = school.get(path).header("Origin", PAGE).send().await;
             assert_eq!(answer.status, 200, "{path}");
             assert_unreadable(&answer);

@@ -72,7 +72,7 @@ both! {
         let school = School::found(kind).await;
         // The password was checked half a minute before the code was swapped.
         let (token, _) =
-            tokens(&school, TimeDelta::seconds(30), json!({ "auth_time": 1, "nonce": "n" })).await;
+            tokens(&school, TimeDelta::seconds(30), json!({ "auth_time": "1", "nonce": "n" })).await;
         let (header, mut claims) = read(&token);
         let kid = key_set(&school).await["keys"][0]["kid"].clone();
         assert_eq!(header, json!({ "alg": "RS256", "typ": "at+jwt", "kid": kid }));
@@ -97,7 +97,7 @@ both! {
 
     async fn an_id_token_says_who_signed_in_and_more_only_if_asked(kind: Kind) {
         let school = School::found(kind).await;
-        let (_, token) = tokens(&school, TimeDelta::seconds(30), json!({ "auth_time": 1 })).await;
+        let (_, token) = tokens(&school, TimeDelta::seconds(30), json!({ "auth_time": "1" })).await;
         let (header, bare) = read(&token);
         let kid = key_set(&school).await["keys"][0]["kid"].clone();
         assert_eq!(header, json!({ "alg": "RS256", "typ": "JWT", "kid": kid }));

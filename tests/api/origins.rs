@@ -122,12 +122,21 @@ both! {
             "app.example.com",
             "file://",
             "null",
-            "",
         ] {
             assert_eq!(from(&school, origin, json!({})).await.whole(), refused(FOREIGN), "{origin}");
         }
         // Nor is what is no text at all as good as no header.
         assert_eq!(from(&school, b"https://app.example.com\xFF", json!({})).await.whole(), refused(FOREIGN));
+    }
+
+    async fn an_empty_origin_counts_as_absent(kind: Kind) {
+        let school = with_login_domain(kind).await;
+        assert_signed_in_to(APP, &from(&school, "", json!({})).await);
+        let unnamed = named_by(&school, "", "https://app.example.com/callback").await;
+        assert_eq!(unnamed.whole(), refused(UNSAID));
+        // Two are no page's, even if both are empty.
+        let twice = school.post("/api/v1/codes").header("Origin", "").header("Origin", "");
+        assert_eq!(twice.json(&sign_in_body(TEACHER)).send().await.whole(), refused(FOREIGN));
     }
 
     async fn a_page_of_the_host_that_was_asked_is_ours(kind: Kind) {

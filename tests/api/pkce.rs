@@ -49,12 +49,17 @@ both! {
         assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
     }
 
-    async fn a_challenge_and_its_method_come_together(kind: Kind) {
+    async fn a_challenge_needs_its_method_and_a_method_alone_is_ignored(kind: Kind) {
         let school = School::found(kind).await;
         let alone = school.ask_code(json!({ "codeChallenge": CHALLENGE })).await;
         assert_eq!(alone.whole(), refused("codeChallengeMethod is required with codeChallenge"));
-        let alone = school.ask_code(json!({ "codeChallengeMethod": "S256" })).await;
-        assert_eq!(alone.whole(), refused("codeChallenge is required with codeChallengeMethod"));
+        for alone in [
+            json!({ "codeChallengeMethod": "S256" }),
+            json!({ "codeChallengeMethod": "S256", "codeChallenge": null }),
+        ] {
+            let code = code(&school, alone).await;
+            assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+        }
         for method in ["plain", "s256", ""] {
             let mut changes = challenge();
             changes["codeChallengeMethod"] = json!(method);

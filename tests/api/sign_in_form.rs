@@ -114,13 +114,13 @@ both! {
         let texts =
             ["appUuid", "email", "password", "state", "redirectUri", "codeChallenge", "codeChallengeMethod"];
         for name in texts {
-            for value in [json!(1), json!(1.5), json!(true), json!(null), json!([]), json!({})] {
+            for value in [json!(1), json!(1.5), json!(true), json!([]), json!({})] {
                 let mut changes = json!({ "codeChallenge": "A".repeat(43), "codeChallengeMethod": "S256" });
                 changes[name] = value.clone();
                 assert_eq!(faulty(&school.ask_code(changes).await), [name], "{name} = {value}");
             }
         }
-        for value in [json!(1), json!(0), json!("true"), json!("false"), json!(null), json!([])] {
+        for value in [json!(1), json!(0), json!("true"), json!("false"), json!([])] {
             let answer = school.ask_code(json!({ "acceptPrivacyPolicy": value })).await;
             assert_eq!(faulty(&answer), ["acceptPrivacyPolicy"], "{value}");
         }
@@ -150,7 +150,7 @@ both! {
             let answer = school.ask_code(json!({ name: value })).await;
             assert_eq!(answer.status, 201, "{name} = {value}: {}", answer.text);
         }
-        let beyond: [(&str, Value); 16] = [
+        let beyond: [(&str, Value); 17] = [
             ("email", json!("")),
             ("email", json!("@b")),
             ("email", json!("a@")),
@@ -164,6 +164,7 @@ both! {
             ("state", json!("a\0")),
             ("state", json!("a\n")),
             ("state", json!("a\u{7F}")),
+            ("state", json!("a\u{80}")),
             ("state", json!("a\u{9F}")),
             ("redirectUri", json!("")),
             ("redirectUri", json!(uri_of(2049))),
@@ -171,6 +172,28 @@ both! {
         for (name, value) in beyond {
             assert_eq!(faulty(&school.ask_code(json!({ name: value })).await), [name], "{name} = {value}");
         }
+    }
+
+    async fn null_for_a_required_property_is_a_fault(kind: Kind) {
+        let school = School::found(kind).await;
+        for name in ["email", "password", "state", "redirectUri"] {
+            assert_eq!(faulty(&school.ask_code(json!({ name: null })).await), [name], "{name}");
+        }
+    }
+
+    async fn null_for_an_optional_property_means_absent(kind: Kind) {
+        let school = School::found(kind).await;
+        for name in ["acceptPrivacyPolicy", "codeChallenge", "codeChallengeMethod", "unknown"] {
+            let answer = school.ask_code(json!({ name: null })).await;
+            assert_eq!(answer.status, 201, "{name}: {}", answer.text);
+        }
+        let all = json!({ "acceptPrivacyPolicy": null, "codeChallenge": null, "codeChallengeMethod": null });
+        assert_eq!(school.ask_code(all).await.status, 201);
+        let unnamed = school.ask_code(json!({ "appUuid": null })).await;
+        assert_eq!(unnamed.whole(), refused("appUuid is required unless the Origin header names the app"));
+        let halved = json!({ "codeChallenge": "A".repeat(43), "codeChallengeMethod": null });
+        let halved = school.ask_code(halved).await;
+        assert_eq!(halved.whole(), refused("codeChallengeMethod is required with codeChallenge"));
     }
 
     async fn a_property_that_nobody_knows_is_ignored(kind: Kind) {

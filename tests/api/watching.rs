@@ -176,7 +176,7 @@ both! {
             (requests("generateJoinCode", "200"), 1.0),
             (requests("joinClassByCode", "201"), 1.0),
             (requests("joinClassByCode", "409"), 1.0),
-            (requests("getClass", "401"), 1.0),
+            (requests("getClassById", "401"), 1.0),
             (requests("none", "404"), 3.0),
             (requests("none", "405"), 1.0),
             ("homeroom_http_request_duration_seconds_count{operation=\"createCode\"}".to_owned(), 3.0),

@@ -28,9 +28,9 @@ STORY = {
     ("generateJoinCode", 200),
     ("joinClassByCode", 201),
     ("joinClassByCode", 409),
-    ("getClass", 200),
+    ("getClassById", 200),
 }
-LINKED = {"createToken", "joinClassByCode", "getClass"}
+LINKED = {"createToken", "joinClassByCode", "getClassById"}
 
 
 def fetch(url, path):

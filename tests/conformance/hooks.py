@@ -21,9 +21,9 @@ REFRESH_SECONDS = 20 * 60
 
 WHO_SIGNS_IN = {
     "nobody": {},
-    "teacher": {TEACHER: ["generateJoinCode", "joinClassByCode", "getClass"]},
-    "student": {STUDENT: ["generateJoinCode", "joinClassByCode", "getClass"]},
-    "both": {TEACHER: ["generateJoinCode"], STUDENT: ["joinClassByCode", "getClass"]},
+    "teacher": {TEACHER: ["generateJoinCode", "joinClassByCode", "getClassById"]},
+    "student": {STUDENT: ["generateJoinCode", "joinClassByCode", "getClassById"]},
+    "both": {TEACHER: ["generateJoinCode"], STUDENT: ["joinClassByCode", "getClassById"]},
 }
 
 
@@ -87,7 +87,7 @@ def map_case(context, case):
     for name, value in credentials(TEACHER).items():
         if name in case.body and name not in faulty:
             case.body[name] = value
-    # These two come together or not at all, which is another reason.
+    # A challenge needs its method, which is another reason.
     if not CHALLENGE.keys().isdisjoint(case.body):
         case.body = CHALLENGE | case.body
     if not case.meta.is_negative_at(ParameterLocation.HEADER):
@@ -110,12 +110,14 @@ SIGN_IN_REFUSALS = {
         "Origin does not belong to the app",
         "redirectUri is not registered for the app",
         "The e-mail address or the password is wrong",
-        # That two properties come together, the document says in words: OpenAPI 3.0 has no keyword for it.
+        # That a challenge needs its method, the document says in words: OpenAPI 3.0 has no keyword for it.
         "codeChallengeMethod is required with codeChallenge",
-        "codeChallenge is required with codeChallengeMethod",
+        # The pattern is ASCII, and the document says in words what it cannot.
+        "state must have no control characters",
     },
     "createToken": {
         "The code is invalid, has expired or was redeemed, or was issued for something else",
+        "state must have no control characters",
     },
 }
 JOIN_REFUSALS = {"INVALID_JOIN_CODE", "OWN_CLASS"}

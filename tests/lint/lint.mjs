@@ -104,7 +104,7 @@ const faults = [];
 const damages = [
     { linter: redocly, rule: "operation-operationId-unique", from: "operationId: createToken", to: "operationId: createCode" },
     { linter: redocly, rule: "operation-summary", from: "      summary: Sign in with e-mail and password\n", to: "" },
-    { linter: redocly, rule: "no-unresolved-refs", from: "schemas/CreateCode'", to: "schemas/Nothing'" },
+    { linter: redocly, rule: "no-unresolved-refs", from: "schemas/CreateCodeRequest'", to: "schemas/Nothing'" },
     { linter: spectral, rule: "operation-operationId-unique", from: "operationId: createToken", to: "operationId: createCode" },
     { linter: spectral, rule: "operation-description", from: "      description: It can when its database answers, and as long as it was not told to stop.\n", to: "" },
     { linter: spectral, rule: "oas3-valid-media-example", from: "kind: codes\n", to: "kind: nonsense\n" },

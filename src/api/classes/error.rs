@@ -120,7 +120,7 @@ pub const TOO_MANY_REQUESTS: Documented<ErrorCode> = Documented {
     message: "Too many requests; try again later",
 };
 
-/// A fault of ours.
+/// A fault of the server. No request can cause it: the tests cause it by damage to the database.
 pub const INTERNAL_SERVER_ERROR: Documented<ErrorCode> = Documented {
     status: 500,
     description: "Internal Server Error",

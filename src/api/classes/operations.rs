@@ -43,7 +43,7 @@ impl Classes {
         vec![
             Examples::of::<GenerateJoinCode>(),
             Examples::of::<JoinClassByCode>(),
-            Examples::of::<GetClass>(),
+            Examples::of::<GetClassById>(),
         ]
     }
 }
@@ -95,19 +95,19 @@ impl Classes {
     /// Read a class
     ///
     /// Its owner and the students enrolled in it may. The owner sees the join code that admits to it now.
-    #[oai(path = "/classes/:classId", method = "get", operation_id = "getClass")]
-    async fn get_class(
+    #[oai(path = "/classes/:classId", method = "get", operation_id = "getClassById")]
+    async fn get_class_by_id(
         &self,
         token: AccessToken,
         /// The class ID
         #[oai(name = "classId", example = "example_class")]
         class_id: Path<String>,
         at: ReceivedAt,
-    ) -> Result<Answer<GetClass>, Refused<GetClass>> {
+    ) -> Result<Answer<GetClassById>, Refused<GetClassById>> {
         let bearer = self.bearer(&token, at).await?;
         let class = class(&class_id)?;
         let class = self.classroom.read_class(class, bearer.user, at.0).await.map_err(Failure::from)?;
-        Ok(Answer(Success::new(GetClass::SUCCESS, class)))
+        Ok(Answer(Success::new(GetClassById::SUCCESS, class)))
     }
 }
 
@@ -188,12 +188,12 @@ impl Operation for JoinClassByCode {
 }
 
 /// `GET /classes/{classId}`
-pub struct GetClass;
+pub struct GetClassById;
 
-impl Operation for GetClass {
+impl Operation for GetClassById {
     type Body = Success<Class>;
     type Code = ErrorCode;
-    const ID: &'static str = "getClass";
+    const ID: &'static str = "getClassById";
     const SUCCESS: (u16, &'static str) = (200, "Class found");
     const FAILURES: &'static [Documented<ErrorCode>] = &[
         error::UNAUTHORIZED,

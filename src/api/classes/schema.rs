@@ -8,10 +8,12 @@ use poem_openapi::{
     types::{Any, ParseFromJSON, ToJSON, Type},
 };
 use serde_json::Value;
-use uuid::Uuid;
 
 use crate::{
-    api::{constants::Always, text::text},
+    api::{
+        constants::Always,
+        text::{Id, text},
+    },
     classroom::join_codes::Drawn,
     domain::{self, class_name::ClassName},
     entity::{class, enrolment},
@@ -41,7 +43,7 @@ impl<T: Type + ParseFromJSON + ToJSON + Send + Sync> Success<T> {
 
 /// A join code that was just drawn.
 #[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "GeneratedJoinCode", rename_all = "camelCase")]
 pub struct JoinCode {
     /// The generated join code: 8 characters of Crockford base 32, unique among all classes.
     join_code: domain::join_code::JoinCode,
@@ -57,12 +59,12 @@ impl From<Drawn> for JoinCode {
 
 /// A class.
 #[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "SchoolClass", rename_all = "camelCase")]
 pub struct Class {
     /// The class ID.
-    id: Uuid,
+    id: Id,
     /// The user who owns the class.
-    owner_id: Uuid,
+    owner_id: Id,
     /// What the class is called.
     name: ClassName,
     /// What the class is about, if anybody said.
@@ -100,8 +102,8 @@ impl From<class::Model> for Class {
             updated_at,
         } = class;
         Self {
-            id,
-            owner_id,
+            id: Id(id),
+            owner_id: Id(owner_id),
             name,
             description,
             join_code,
@@ -125,14 +127,14 @@ fn members(settings: Value) -> Option<BTreeMap<String, Any<Value>>> {
 
 /// A student's place in a class.
 #[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "ClassEnrollment", rename_all = "camelCase")]
 pub struct Enrollment {
     /// The enrollment ID.
-    id: Uuid,
+    id: Id,
     /// The class.
-    class_id: Uuid,
+    class_id: Id,
     /// The student.
-    student_id: Uuid,
+    student_id: Id,
     /// The day on which the student joined, in UTC.
     enrolled_at: Day,
     /// How the enrollment stands.
@@ -145,7 +147,7 @@ pub struct Enrollment {
 
 /// How an enrollment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "ClassEnrollmentStatus", rename_all = "camelCase")]
 pub enum EnrollmentStatus {
     /// The student is in the class.
     Active,
@@ -160,9 +162,9 @@ impl From<enrolment::Model> for Enrollment {
         let enrolment::Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } =
             enrolment;
         Self {
-            id,
-            class_id,
-            student_id,
+            id: Id(id),
+            class_id: Id(class_id),
+            student_id: Id(student_id),
             enrolled_at: Day(enrolled_at),
             status: match status {
                 enrolment::Status::Active => EnrollmentStatus::Active,
@@ -192,8 +194,6 @@ pub struct Instant(pub DateTime<Utc>);
 
 text!(Instant, "Instant", |text: &str| DateTime::parse_from_rfc3339(text).map(|at| Self(at.to_utc())), {
     format: "date-time",
-    min_length: 20,
-    max_length: 20,
     example: "2026-05-04T09:42:00Z".into(),
 });
 

@@ -53,25 +53,25 @@ fn properties(schemas: &Value, name: &str) -> Option<Vec<Property>> {
     let required = schema.get("required").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let properties = schema["properties"].as_object().filter(|_| understood)?.iter().map(|(name, schema)| {
         let required = required.iter().any(|required| required == name);
-        Some(Property { name: name.clone(), required, rules: rules(schemas, schema)? })
+        let nullable = schema["nullable"] == true;
+        Some(Property { name: name.clone(), required, nullable, rules: rules(schemas, schema)? })
     });
     properties.collect()
 }
 
 /// The rules of a schema, in the order in which they are told; nothing if there is a keyword that is not understood.
 fn rules(schemas: &Value, schema: &Value) -> Option<Vec<Rule>> {
-    const RULES: [&str; 8] =
-        ["type", "enum", "minLength", "maxLength", "minimum", "maximum", "pattern", "format"];
-    const OTHERS: [&str; 5] = ["title", "description", "default", "writeOnly", "allOf"];
+    const RULES: [&str; 6] = ["type", "enum", "minLength", "maxLength", "pattern", "format"];
+    const OTHERS: [&str; 5] = ["title", "description", "default", "writeOnly", "nullable"];
     let keywords = schema.as_object()?;
+    if keywords.contains_key("$ref") {
+        return rules(schemas, &schemas[referred(schema)?]);
+    }
     let understood = |keyword: &str| RULES.contains(&keyword) || OTHERS.contains(&keyword);
     if !keywords.keys().all(|keyword| understood(keyword)) {
         return None;
     }
     let mut all = Vec::new();
-    for whole in keywords.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-        all.extend(rules(schemas, &schemas[referred(whole)?])?);
-    }
     for keyword in RULES {
         if let Some(value) = keywords.get(keyword) {
             all.push(Rule::read(keyword, value)?);
@@ -84,6 +84,8 @@ fn rules(schemas: &Value, schema: &Value) -> Option<Vec<Rule>> {
 struct Property {
     name: String,
     required: bool,
+    /// Whether `null` counts as absent.
+    nullable: bool,
     rules: Vec<Rule>,
 }
 
@@ -91,7 +93,8 @@ impl Property {
     /// What is wrong with it. It is named once: an empty address is too short, and nobody needs to hear that it is no
     /// address.
     fn fault(&self, object: &Map<String, Value>) -> Option<String> {
-        let fault = match object.get(&self.name) {
+        let value = object.get(&self.name).filter(|value| !(self.nullable && value.is_null()));
+        let fault = match value {
             None => self.required.then(|| "is required".to_owned()),
             Some(value) => {
                 self.rules.iter().find(|rule| !rule.is_kept_by(value)).map(|rule| format!("must {rule}"))

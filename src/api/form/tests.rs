@@ -8,7 +8,6 @@ use proptest::{
 
 use serde_json::json;
 use url::Url;
-use uuid::Uuid;
 
 use super::*;
 use crate::domain::email::Email;
@@ -17,7 +16,8 @@ use crate::domain::email::Email;
 fn fault(schema: &Value, value: &Value) -> Option<String> {
     let schemas = json!({ "Named": { "type": "string", "enum": ["a", "b"] } });
     let rules = rules(&schemas, schema).unwrap();
-    let property = Property { name: "p".into(), required: false, rules };
+    let property =
+        Property { name: "p".into(), required: false, nullable: schema["nullable"] == true, rules };
     property.fault(json!({ "p": value }).as_object().unwrap())
 }
 
@@ -25,7 +25,7 @@ fn fault(schema: &Value, value: &Value) -> Option<String> {
 fn every_keyword_of_every_request_is_understood() {
     let document = openapi::generated();
     let names: Vec<_> = bodies(document).collect();
-    assert_eq!(names, ["CreateCode", "CreateToken"]);
+    assert_eq!(names, ["CreateCodeRequest", "CreateTokenRequest"]);
     for name in names {
         let documented = document["components"]["schemas"][name]["properties"].as_object().unwrap();
         let read: Vec<_> = SCHEMAS[name].iter().map(|property| &property.name).collect();
@@ -38,10 +38,11 @@ fn a_keyword_that_is_not_understood_makes_a_schema_worthless_and_not_lax() {
     for schema in [
         json!({ "type": "number" }),
         json!({ "type": "string", "format": "date" }),
-        json!({ "type": "string", "nullable": true }),
-        json!({ "type": "integer", "multipleOf": 2 }),
+        json!({ "type": "integer" }),
+        json!({ "type": "string", "multipleOf": 2 }),
         json!({ "type": "string", "pattern": "(" }),
-        json!({ "allOf": [{ "$ref": "#/components/schemas/Unknown" }] }),
+        json!({ "$ref": "#/components/schemas/Unknown" }),
+        json!({ "allOf": [{ "type": "string" }] }),
     ] {
         assert!(rules(&json!({}), &schema).is_none(), "{schema}");
     }
@@ -52,17 +53,14 @@ fn a_keyword_that_is_not_understood_makes_a_schema_worthless_and_not_lax() {
 #[test]
 fn a_rule_of_a_schema_is_kept_at_its_bounds_and_broken_beyond_them() {
     let text = |keyword: &str, value: Value| json!({ "type": "string", keyword: value });
-    let number = |keyword: &str, value: Value| json!({ "type": "integer", keyword: value });
-    let named = json!({ "description": "One.", "allOf": [{ "$ref": "#/components/schemas/Named" }] });
+    let named = json!({ "$ref": "#/components/schemas/Named" });
+    let nullable = json!({ "type": "string", "nullable": true });
     for (schema, kept, broken, complaint) in [
         (json!({ "type": "string" }), json!(""), json!(null), "p must be of type string"),
         (json!({ "type": "boolean" }), json!(false), json!(0), "p must be of type boolean"),
-        (json!({ "type": "integer" }), json!(-1), json!(1.0), "p must be of type integer"),
-        (json!({ "type": "integer" }), json!(u64::MAX), json!("1"), "p must be of type integer"),
+        (nullable, json!(null), json!(0), "p must be of type string"),
         (text("minLength", json!(2)), json!("\u{1F511}é"), json!("a"), "p must have at least 2 characters"),
         (text("maxLength", json!(2)), json!("\u{1F511}é"), json!("abc"), "p must have at most 2 characters"),
-        (number("minimum", json!(0.0)), json!(0), json!(-1), "p must be at least 0"),
-        (number("maximum", json!(9.0)), json!(9), json!(10), "p must be at most 9"),
         (
             text("pattern", json!("^[^\\x00-\\x1F]*$")),
             json!("é\u{1F511}"),
@@ -70,7 +68,6 @@ fn a_rule_of_a_schema_is_kept_at_its_bounds_and_broken_beyond_them() {
             "p must match ^[^\\x00-\\x1F]*$",
         ),
         (text("format", json!("email")), json!("a@b"), json!("a"), "p must be an e-mail address"),
-        (text("format", json!("uuid")), json!(Uuid::nil()), json!("a"), "p must be a UUID"),
         (text("format", json!("uri")), json!("a:b"), json!("/a"), "p must be an absolute URI"),
         (text("enum", json!(["S256"])), json!("S256"), json!("plain"), "p must be \"S256\""),
         (named, json!("b"), json!("c"), "p must be one of [\"a\",\"b\"]"),
@@ -98,17 +95,29 @@ fn any_value() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// OpenAPI's `nullable` in the words of JSON Schema.
+fn draft_4(mut schema: Value) -> Value {
+    if schema["nullable"] == true {
+        schema["type"] = json!([schema["type"], "null"]);
+    }
+    match schema {
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, draft_4(value))).collect(),
+        other => other,
+    }
+}
+
 #[test]
 fn a_form_is_refused_by_us_if_and_only_if_its_schema_refuses_it() {
     let document = openapi::generated();
     for name in bodies(document) {
-        let reference =
-            json!({ "$ref": format!("#/components/schemas/{name}"), "components": document["components"] });
+        let reference = json!({
+            "$ref": format!("#/components/schemas/{name}"),
+            "components": draft_4(document["components"].clone()),
+        });
         let validator = jsonschema::options()
             .with_draft(Draft::Draft4)
             .should_validate_formats(true)
             .with_format("email", |text: &str| Email::parse(text).is_ok())
-            .with_format("uuid", |text: &str| Uuid::try_parse(text).is_ok())
             .with_format("uri", |text: &str| Url::parse(text).is_ok())
             .build(&reference)
             .unwrap();

@@ -41,7 +41,7 @@ pub enum Code {
 
 /// Which kind of entry this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "SignInErrorValidation", rename_all = "camelCase")]
 pub enum Validation {
     /// An error.
     Error,

@@ -41,11 +41,15 @@ impl SignInOperations {
         vec![Examples::of::<CreateCodeOperation>(), Examples::of::<CreateTokenOperation>()]
     }
 
-    /// The page that a request was sent from. Two origins, or one that cannot be read, are nobody's.
+    /// The page that a request was sent from. An empty header counts as absent. Two origins, or one that cannot be read,
+    /// are no page's.
     fn page(&self, request: &Request) -> Page {
         let mut origins = request.headers().get_all(header::ORIGIN).iter();
         let (origin, another) = (origins.next(), origins.next());
         let Some(origin) = origin else { return Page::Unsaid };
+        if origin.is_empty() && another.is_none() {
+            return Page::Unsaid;
+        }
         let (Ok(text), None) = (origin.to_str(), another) else { return Page::Opaque };
         let Ok(origin) = Origin::parse(text) else { return Page::Opaque };
         let Ok(url) = Url::parse(text) else { return Page::Opaque };
@@ -73,8 +77,9 @@ impl SignInOperations {
     async fn create_code(
         &self,
         /// Used for custom-domain lookup in public app resolution: without `appUuid`, the app that owns this login domain
-        /// is signed in to. With it, a page that belongs neither to that app nor to this server is refused.
-        #[oai(name = "Origin")]
+        /// is signed in to. With it, a page that belongs neither to that app nor to this server is refused. An empty value
+        /// counts as absent.
+        #[oai(name = "Origin", example = "example_origin")]
         _origin: Header<Option<String>>,
         body: Json<CreateCode>,
         request: &Request,
@@ -92,7 +97,7 @@ impl SignInOperations {
             code_challenge_method: _,
         } = body.0;
         let sign_in = SignIn {
-            app: app_uuid,
+            app: app_uuid.map(|id| id.0),
             page: self.page(request),
             email,
             password,
@@ -129,7 +134,8 @@ impl SignInOperations {
             scope,
         } = body.0;
         let exchange = Exchange {
-            client_id: client_id.app(),
+            app: client_id.app(),
+            client_id: client_id.into_text(),
             code,
             redirect_uri: redirect_uri.0,
             state,
@@ -142,6 +148,10 @@ impl SignInOperations {
     }
 }
 
+fn example_origin() -> Option<String> {
+    Some("https://app.example.com".to_owned())
+}
+
 /// `POST /api/v1/codes`
 pub struct CreateCodeOperation;
 
@@ -150,7 +160,8 @@ impl Operation for CreateCodeOperation {
     type Code = ErrorCode;
     const ID: &'static str = "createCode";
     const SUCCESS: (u16, &'static str) = (201, "The code, inside the URL to send the user to");
-    const FAILURES: &'static [Documented<ErrorCode>] = &failures(CREDENTIALS_REFUSED);
+    const FAILURES: &'static [Documented<ErrorCode>] =
+        &[bad_request(CREDENTIALS_REFUSED), TOO_MANY_REQUESTS, INTERNAL_SERVER_ERROR, SERVICE_UNAVAILABLE];
 
     fn request() -> Option<Value> {
         Some(json!({
@@ -192,7 +203,8 @@ impl Operation for CreateTokenOperation {
     type Code = ErrorCode;
     const ID: &'static str = "createToken";
     const SUCCESS: (u16, &'static str) = (201, "The tokens");
-    const FAILURES: &'static [Documented<ErrorCode>] = &failures(CODE_REFUSED);
+    const FAILURES: &'static [Documented<ErrorCode>] =
+        &[bad_request(CODE_REFUSED), INTERNAL_SERVER_ERROR, SERVICE_UNAVAILABLE];
 
     fn request() -> Option<Value> {
         Some(json!({
@@ -203,6 +215,7 @@ impl Operation for CreateTokenOperation {
             "code": EXAMPLE_CODE,
             "state": "state-from-client",
             "nonce": "n-0S6_WzA2Mj",
+            "auth_time": "1777887714",
             "scope": "openid email",
         }))
     }
@@ -239,32 +252,34 @@ const EXAMPLE_ID_TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsImtpZCI6IjAx
     wMDAwMDAwMDAxIiwiaWF0IjoxNzc3ODg3NzIwLCJleHAiOjE3Nzc4OTEzMjAsImF1dGhfdGltZSI6MTc3Nzg\
     4NzcxNH0.c2lnbmF0dXJl";
 
-/// Both operations fail alike, but for the words of a refusal.
-const fn failures(refusal: &'static str) -> [Documented<ErrorCode>; 4] {
-    [
-        Documented {
-            status: 400,
-            description: "Bad Request / validation error",
-            code: ErrorCode::BadRequest,
-            message: refusal,
-        },
-        Documented {
-            status: 429,
-            description: "Too Many Requests - Retry-After says when the next one is welcome",
-            code: ErrorCode::TooManyRequests,
-            message: "Too many requests; try again later",
-        },
-        Documented {
-            status: 500,
-            description: "Internal Server Error",
-            code: ErrorCode::InternalServerError,
-            message: "Internal Server Error",
-        },
-        Documented {
-            status: 503,
-            description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
-            code: ErrorCode::ServiceUnavailable,
-            message: "The service is busy; try again later",
-        },
-    ]
+/// A refused request. Both operations differ in the words of a refusal alone.
+const fn bad_request(message: &'static str) -> Documented<ErrorCode> {
+    Documented {
+        status: 400,
+        description: "Bad Request / validation error",
+        code: ErrorCode::BadRequest,
+        message,
+    }
 }
+
+const TOO_MANY_REQUESTS: Documented<ErrorCode> = Documented {
+    status: 429,
+    description: "Too Many Requests - Retry-After says when the next one is welcome",
+    code: ErrorCode::TooManyRequests,
+    message: "Too many requests; try again later",
+};
+
+/// A fault of the server. No request can cause it: the tests cause it by damage to the database.
+const INTERNAL_SERVER_ERROR: Documented<ErrorCode> = Documented {
+    status: 500,
+    description: "Internal Server Error",
+    code: ErrorCode::InternalServerError,
+    message: "Internal Server Error",
+};
+
+const SERVICE_UNAVAILABLE: Documented<ErrorCode> = Documented {
+    status: 503,
+    description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
+    code: ErrorCode::ServiceUnavailable,
+    message: "The service is busy; try again later",
+};

@@ -11,7 +11,7 @@ use crate::{
     api::{
         constants::{Item, KindOf},
         form::Form,
-        text::text,
+        text::{Id, text},
     },
     domain::{
         authorization_code::AuthorizationCode,
@@ -26,7 +26,7 @@ use crate::{
 
 /// A success of the sign-in family: a list, of one here.
 #[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "List", rename_all = "camelCase")]
 pub struct Items<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> {
     /// What the items are.
     kind: KindOf<T>,
@@ -50,16 +50,17 @@ impl<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> Items<T> {
 
 /// A request to sign in.
 #[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "CreateCodeRequest", rename_all = "camelCase")]
 pub struct CreateCode {
     /// The app to sign in to. Required unless the `Origin` header names the app by one of its login domains.
-    pub app_uuid: Option<Uuid>,
+    pub app_uuid: Option<Id>,
     /// The user's e-mail address. Upper and lower case are the same.
     pub email: Email,
     /// The user's password. It is brought to Unicode Normalization Form KC before it is compared.
     #[oai(write_only)]
     pub password: Password,
-    /// The client's own opaque value. It comes back in the redirect URL, and the exchange must show it again.
+    /// The client's own opaque value, without control characters. It comes back in the redirect URL, and the exchange must
+    /// show it again.
     pub state: State,
     /// Where to send the code: one of the app's registered redirect URIs, to the letter; only on a loopback address may
     /// the port be another (RFC 8252 section 7.3).
@@ -70,31 +71,36 @@ pub struct CreateCode {
     pub accept_privacy_policy: bool,
     /// The PKCE challenge (RFC 7636 section 4.2): the exchange then needs the `code_verifier` behind it.
     pub code_challenge: Option<CodeChallenge>,
-    /// How the challenge was made. Required with `codeChallenge`.
+    /// How the challenge was made: `S256`, the SHA-256 digest in base64url. Required with `codeChallenge`; without one it is
+    /// ignored.
     pub code_challenge_method: Option<CodeChallengeMethod>,
 }
 
 impl Form for CreateCode {
     fn faults(object: &Map<String, Value>) -> Vec<String> {
-        let has = |name: &str| object.contains_key(name);
-        match (has("codeChallenge"), has("codeChallengeMethod")) {
-            (true, false) => vec!["codeChallengeMethod is required with codeChallenge".into()],
-            (false, true) => vec!["codeChallenge is required with codeChallengeMethod".into()],
-            _ => Vec::new(),
-        }
+        let has = |name: &str| object.get(name).is_some_and(|value| !value.is_null());
+        let method = (has("codeChallenge") && !has("codeChallengeMethod"))
+            .then(|| "codeChallengeMethod is required with codeChallenge".to_owned());
+        state_fault(object).into_iter().chain(method).collect()
     }
 }
 
-/// How a PKCE challenge was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-pub enum CodeChallengeMethod {
-    /// `BASE64URL(SHA256(code_verifier))`.
-    S256,
+/// A control character of a state that its pattern lets pass. The pattern is ASCII, because some languages' regular
+/// expressions read no other escapes.
+fn state_fault(object: &Map<String, Value>) -> Option<String> {
+    let state = object.get("state")?.as_str()?;
+    let control = |character| matches!(character, '\u{80}'..='\u{9F}');
+    state.contains(control).then(|| "state must have no control characters".to_owned())
 }
+
+/// How a PKCE challenge was made: `BASE64URL(SHA256(code_verifier))`. A text with a pattern and no enumeration, because
+/// an enumeration in OpenAPI 3.0 would need `null` among its values to be nullable.
+#[derive(Debug)]
+pub struct CodeChallengeMethod;
 
 /// A code, on its way to the app.
 #[derive(Debug, Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "IssuedCode", rename_all = "camelCase")]
 pub struct Code {
     /// What to do next.
     next_action: NextAction,
@@ -141,7 +147,7 @@ impl Code {
 
 /// A kind of action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "NextActionKind", rename_all = "camelCase")]
 pub enum Action {
     /// Send an HTTP request.
     HttpRequest,
@@ -149,7 +155,7 @@ pub enum Action {
 
 /// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "UPPERCASE")]
+#[oai(rename = "NextActionMethod", rename_all = "UPPERCASE")]
 pub enum Method {
     /// GET.
     Get,
@@ -157,6 +163,7 @@ pub enum Method {
 
 /// A request to swap a code for tokens (RFC 6749 section 4.1.3).
 #[derive(Debug, Object)]
+#[oai(rename = "CreateTokenRequest")]
 pub struct CreateToken {
     /// The app's client id: its UUID, bare or as `app_<uuid>`, as it stands in the redirect URL.
     pub client_id: ClientId,
@@ -177,20 +184,23 @@ pub struct CreateToken {
     pub code_verifier: Option<CodeVerifier>,
     /// Echoed in the id token (OpenID Connect Core section 3.1.2.1).
     pub nonce: Option<Nonce>,
-    /// When the client believes the user signed in, in seconds since 1970. The id token says when the password was in
-    /// fact checked; this is not used.
-    #[oai(validator(minimum(value = "0"), maximum(value = "253402300799")))]
-    pub auth_time: Option<i64>,
+    /// When the client believes the user signed in, in seconds since 1970, as text. The id token says when the password was
+    /// in fact checked; this is not used.
+    pub auth_time: Option<EpochSeconds>,
     /// What the client wants to know, separated by blanks (RFC 6749 section 3.3). With `email` the id token holds `email`
     /// and `email_verified`.
     pub scope: Option<Scope>,
 }
 
-impl Form for CreateToken {}
+impl Form for CreateToken {
+    fn faults(object: &Map<String, Value>) -> Vec<String> {
+        state_fault(object).into_iter().collect()
+    }
+}
 
 /// How a user signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "SignInService", rename_all = "camelCase")]
 pub enum Service {
     /// With e-mail address and password.
     Email,
@@ -198,7 +208,7 @@ pub enum Service {
 
 /// What is swapped for tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "snake_case")]
+#[oai(rename = "TokenGrantType", rename_all = "snake_case")]
 pub enum GrantType {
     /// An authorization code.
     AuthorizationCode,
@@ -206,7 +216,7 @@ pub enum GrantType {
 
 /// The tokens of one sign-in.
 #[derive(Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "TokenSet", rename_all = "camelCase")]
 pub struct Token {
     /// Opens `/classes` for its bearer: a signed JWT of type `at+jwt` (RFC 9068).
     access_token: Jwt,
@@ -240,6 +250,7 @@ impl From<Tokens> for Token {
 
 /// How a token is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "AccessTokenType")]
 pub enum TokenType {
     /// As a bearer token (RFC 6750).
     Bearer,
@@ -268,6 +279,11 @@ impl ClientId {
     pub fn app(&self) -> Uuid {
         self.0.strip_prefix("app_").unwrap_or(&self.0).parse().unwrap_or_default()
     }
+
+    /// The client id as the request wrote it.
+    pub fn into_text(self) -> String {
+        self.0
+    }
 }
 
 /// A nonce (OpenID Connect Core section 3.1.2.1).
@@ -293,7 +309,7 @@ text!(Password, "Password", Password::parse, {
 text!(State, "State", State::parse, {
     min_length: 1,
     max_length: State::MAX,
-    pattern: r"^[^\x00-\x1F\x7F-\x9F]*$".into(),
+    pattern: r"^[^\x00-\x1F\x7F]*$".into(),
 } shown State::as_str);
 
 text!(RequestedUri, "RequestedUri", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
@@ -309,6 +325,11 @@ text!(CodeChallenge, "CodeChallenge", CodeChallenge::parse, {
     pattern: "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$".into(),
 } shown CodeChallenge::as_str);
 
+text!(CodeChallengeMethod, "CodeChallengeMethod", |_: &str| Ok::<_, &str>(Self), {
+    max_length: 4,
+    pattern: "^S256$".into(),
+} shown |_: &Self| "S256");
+
 text!(CodeVerifier, "CodeVerifier", CodeVerifier::parse, {
     min_length: CodeVerifier::MIN,
     max_length: CodeVerifier::MAX,
@@ -322,7 +343,7 @@ text!(AuthorizationCode, "AuthorizationCode", |text: &str| Ok::<_, &str>(Self::p
 });
 
 text!(ClientId, "ClientId", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
-    pattern: "^(app_)?[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$".into(),
+    pattern: "^(app_)?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$".into(),
     max_length: 40,
 } shown |id: &Self| &id.0);
 

@@ -1,12 +1,15 @@
 //! What the generator cannot say, added to the document once, before it is served.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{classes::operations::Classes, identity::operations::SignInOperations, operation::Examples, trace},
+    api::{
+        classes::operations::Classes, identity::operations::SignInOperations, operation::Examples,
+        service::operations::Service, trace,
+    },
     domain::{join_code::JoinCode, redirect_uri::RedirectUri},
 };
 
@@ -15,12 +18,15 @@ pub fn finish(document: &mut Value) {
     let examples: HashMap<&str, Examples> = SignInOperations::examples()
         .into_iter()
         .chain(Classes::examples())
+        .chain(Service::examples())
         .map(|examples| (examples.id, examples))
         .collect();
     let mut headers = Map::new();
+    let mut requests = Vec::new();
     for operation in members(&mut document["paths"]).flat_map(members) {
         close(operation);
         bound_parameters(operation);
+        requests.extend(request_schema(operation));
         if let Some(examples) = operation["operationId"].as_str().and_then(|id| examples.get(id)) {
             exemplify(operation, examples);
         }
@@ -29,9 +35,16 @@ pub fn finish(document: &mut Value) {
         share_headers(operation, &mut headers);
     }
     document["components"]["headers"] = Value::Object(headers);
-    members(&mut document["components"]["schemas"]).for_each(require_nullable);
-    narrow(document);
-    measure(document);
+    for (name, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
+        if requests.contains(name) {
+            allow_null(schema)
+        } else {
+            require_nullable(schema)
+        }
+        name_values(schema);
+    }
+    simplify(document);
+    rename_schemas(document);
     document["servers"][0]["x-internal"] = false.into();
     // The story in its order; what the server says of itself comes last.
     let place = |tag: &Value| {
@@ -49,15 +62,22 @@ fn close(operation: &mut Value) {
     }
 }
 
-/// Any text will do as a parameter, and is looked up or read: one that is longer than this is nobody's.
+/// Any text will do as a parameter, and is looked up or read: one that is longer than this is nobody's. Its example is
+/// the parameter's, where every reader of the document looks for it.
 fn bound_parameters(operation: &mut Value) {
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
         let length = match parameter["name"].as_str() {
-            Some("joinCode") => JoinCode::MAX_TYPED,
-            Some("Origin") => RedirectUri::MAX,
-            _ => continue,
+            Some("joinCode") => Some(JoinCode::MAX_TYPED),
+            Some("Origin") => Some(RedirectUri::MAX),
+            _ => None,
         };
-        parameter["schema"]["maxLength"] = length.into();
+        if let Some(length) = length {
+            parameter["schema"]["maxLength"] = length.into();
+        }
+        if let Some(example) = parameter["schema"].as_object_mut().and_then(|schema| schema.remove("example"))
+        {
+            parameter["example"] = example;
+        }
     }
 }
 
@@ -95,7 +115,7 @@ const LINKS: [Link; 5] = [
     Link {
         from: "generateJoinCode",
         status: "200",
-        to: "getClass",
+        to: "getClassById",
         parameter: "classId",
         value: "$request.path.classId",
         description: "The class shows this code to its owner.",
@@ -103,13 +123,13 @@ const LINKS: [Link; 5] = [
     Link {
         from: "joinClassByCode",
         status: "201",
-        to: "getClass",
+        to: "getClassById",
         parameter: "classId",
         value: "$response.body#/data/classId",
         description: "The student may read the class now.",
     },
     Link {
-        from: "getClass",
+        from: "getClassById",
         status: "200",
         to: "generateJoinCode",
         parameter: "classId",
@@ -117,7 +137,7 @@ const LINKS: [Link; 5] = [
         description: "The class's owner draws its next join code.",
     },
     Link {
-        from: "getClass",
+        from: "getClassById",
         status: "200",
         to: "joinClassByCode",
         parameter: "joinCode",
@@ -186,7 +206,24 @@ fn spelled(name: &str) -> String {
     words.collect::<Vec<_>>().join("-")
 }
 
-/// What may be null is still there.
+/// The name of the schema of an operation's request body.
+fn request_schema(operation: &Value) -> Option<String> {
+    let body = operation.pointer("/requestBody/content/application~1json/schema/$ref")?;
+    Some(body.as_str()?.strip_prefix(SCHEMAS)?.to_owned())
+}
+
+/// In a request, `null` for an optional property means that it is absent.
+fn allow_null(schema: &mut Value) {
+    let required = schema["required"].clone();
+    let required = required.as_array().map_or(&[][..], Vec::as_slice);
+    for (name, property) in schema["properties"].as_object_mut().into_iter().flatten() {
+        if !required.iter().any(|required| required == name) {
+            property["nullable"] = true.into();
+        }
+    }
+}
+
+/// What may be null in an answer is still there.
 fn require_nullable(schema: &mut Value) {
     let properties = schema["properties"].as_object().into_iter().flatten();
     let nullable: Vec<Value> = properties
@@ -198,38 +235,85 @@ fn require_nullable(schema: &mut Value) {
     }
 }
 
-/// Beside a reference, the generator repeats a property's description as a schema of its own. That one admits anything,
-/// and some makers of clients widen the property to it.
-fn narrow(value: &mut Value) {
+/// Names the values of an enumeration that are no identifiers, for the makers of clients (`x-enum-varnames` for
+/// OpenAPI Generator, `x-enumNames` for NSwag).
+fn name_values(schema: &mut Value) {
+    let values: Vec<&str> =
+        schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let fits = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    if values.iter().all(|value| value.chars().all(fits)) {
+        return;
+    }
+    let names: Vec<String> =
+        values.iter().map(|value| value.chars().filter(|&c| fits(c)).collect()).collect();
+    schema["x-enum-varnames"] = json!(names);
+    schema["x-enumNames"] = json!(names);
+}
+
+/// Where a property is of a named schema, the generator wraps the reference in an `allOf`, beside the property's
+/// description. Many makers of clients read that as another type. And it writes whole numbers as fractions.
+fn simplify(value: &mut Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(narrow),
+        Value::Array(items) => items.iter_mut().for_each(simplify),
         Value::Object(members) => {
-            if let Some(parts) = members.get_mut("allOf").and_then(Value::as_array_mut)
-                && parts.iter().any(|part| part.get("$ref").is_some())
+            let parts = members.get("allOf").and_then(Value::as_array);
+            if let Some(reference) =
+                parts.and_then(|parts| parts.iter().find(|part| part.get("$ref").is_some()))
             {
-                parts.retain(|part| part.get("$ref").is_some());
+                *value = reference.clone();
+            } else {
+                members.values_mut().for_each(simplify);
             }
-            members.values_mut().for_each(narrow);
+        }
+        Value::Number(number) =>
+        {
+            #[expect(clippy::cast_possible_truncation, reason = "a bound that is a whole number")]
+            if let Some(whole) = number.as_f64().filter(|number| number.fract() == 0.0) {
+                *value = (whole as i64).into();
+            }
         }
         _ => {}
     }
 }
 
-/// The formats that fix a text's length say so, for readers that know bounds and not formats.
-fn measure(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(measure),
-        Value::Object(members) => {
-            let length = match members.get("format").and_then(Value::as_str) {
-                Some("uuid") => Some(36),
-                Some("date") => Some(10),
-                _ => None,
-            };
-            if let Some(length) = length {
-                members.insert("minLength".into(), length.into());
-                members.insert("maxLength".into(), length.into());
+/// Where the references to schemas lead.
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// The generator calls a generic schema `Of_Item`; in the names of clients' types it is `ItemOf`.
+fn rename_schemas(document: &mut Value) {
+    let name = |generic: &str| match generic.split_once('_') {
+        Some((of, item)) => format!("{item}{of}"),
+        None => generic.to_owned(),
+    };
+    let schemas = document["components"]["schemas"].take();
+    let renamed: BTreeMap<String, Value> = schemas
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(generic, schema)| {
+            let mut schema = schema.clone();
+            if schema.get("title").is_some() {
+                schema["title"] = name(generic).into();
             }
-            members.values_mut().for_each(measure);
+            (name(generic), schema)
+        })
+        .collect();
+    document["components"]["schemas"] = json!(renamed);
+    rename_references(document, &name);
+}
+
+fn rename_references(value: &mut Value, name: &impl Fn(&str) -> String) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| rename_references(item, name)),
+        Value::Object(members) => {
+            for (key, member) in members {
+                let referred = member.as_str().filter(|_| key == "$ref");
+                if let Some(generic) = referred.and_then(|reference| reference.strip_prefix(SCHEMAS)) {
+                    *member = format!("{SCHEMAS}{}", name(generic)).into();
+                } else {
+                    rename_references(member, name);
+                }
+            }
         }
         _ => {}
     }

@@ -27,7 +27,7 @@ use super::{
 pub use self::{page::html_page, paths::PathItem};
 
 /// The contract's own version, by the rules of semantic versioning.
-pub const VERSION: &str = "1.1.0";
+pub const VERSION: &str = "1.0.0";
 
 /// The operations of every family.
 pub type Operations = (SignInOperations, Classes, Service);
@@ -149,6 +149,14 @@ fn service() -> OpenApiService<Described<Operations>, ()> {
              Every answer bears `X-Content-Type-Options: nosniff`, `Referrer-Policy: no-referrer`, `X-Frame-Options: \
              DENY`, `Cross-Origin-Resource-Policy: same-origin` and a `Content-Security-Policy`, which lets nothing be \
              loaded but what the pages `/` and `/docs` need; and `Strict-Transport-Security`, if the server is told so.\n\n\
+             A page of an enabled app may call both families from a browser, without credentials (the Fetch standard): \
+             every answer to it, failures too, bears `Access-Control-Allow-Origin` with its origin, and \
+             `Access-Control-Expose-Headers: Retry-After, WWW-Authenticate, X-Request-Id`. A preflight allows the path's \
+             methods and the headers `Content-Type`, `Authorization`, `traceparent`, `tracestate` and `X-Request-Id`. \
+             Every answer of both families bears `Vary: Origin`. Pages of any origin may read \
+             `/.well-known/jwks.json`, `/openapi.yaml` and `/openapi.json`.\n\n\
+             In a request, `null` for an optional property means that the property is absent, and unknown properties are \
+             ignored. Answers may get further properties.\n\n\
              A body may have 24,576 bytes, enough for every property at its longest. The head of a request may have 64 \
              fields and 16,384 bytes.\n\n\
              What is no HTTP is answered 400, and a head that is larger 431, with none of these and no body. \

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use poem::http::{Method, header};
+use poem::http::Method;
 use serde_json::Value;
 
 /// A documented path.
@@ -13,7 +13,6 @@ pub struct PathItem {
     methods: Vec<String>,
     /// The `operationId` of each of the methods.
     operations: Vec<String>,
-    headers: Vec<&'static str>,
     service: bool,
     reads_body: bool,
 }
@@ -38,11 +37,6 @@ impl PathItem {
     /// The methods that are documented, and `HEAD` beside `GET`.
     pub fn methods(&self) -> &[String] {
         &self.methods
-    }
-
-    /// The headers that its operations read, as far as a page may send them.
-    pub fn headers(&self) -> &[&'static str] {
-        &self.headers
     }
 
     /// Whether it belongs to neither family.
@@ -95,14 +89,6 @@ pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
                 ids.push(ids[get].clone());
             }
             let any = |test: fn(&Value) -> bool| operations().any(|(_, operation)| test(operation));
-            let mut headers = Vec::new();
-            if any(|operation| operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty())) {
-                headers.push(header::AUTHORIZATION.as_str());
-            }
-            // Many a client announces JSON with every POST, even where no body is read.
-            if methods.iter().any(|method| method == Method::POST.as_str()) {
-                headers.push(header::CONTENT_TYPE.as_str());
-            }
             let reads_body = any(|operation| operation.get("requestBody").is_some());
             let service = any(|operation| operation["tags"][0] == "service");
             let segments = path.split('/').skip(1).map(|segment| {
@@ -113,7 +99,6 @@ pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
                 segments: segments.collect(),
                 methods,
                 operations: ids,
-                headers,
                 service,
                 reads_body,
             }

@@ -12,6 +12,7 @@ use poem_openapi::{
     registry::{MetaMediaType, MetaSchema, MetaSchemaRef},
     types::ToHeader,
 };
+use serde_json::json;
 
 use super::{
     landing::{Landing, ServiceInfo},
@@ -21,7 +22,9 @@ use crate::{
     api::{
         json::Json,
         openapi::{self, Document},
-        text::text,
+        operation::Examples,
+        static_body::TAG_EXAMPLE,
+        text::{Id, text},
     },
     identity::{Identity, signing_keys::PublicKey},
     store::Store,
@@ -47,6 +50,36 @@ impl Service {
     ) -> Self {
         let landing = Landing::new(document.base());
         Self { identity, store, document, landing, leaving }
+    }
+
+    /// The examples of the service operations.
+    pub fn examples() -> Vec<Examples> {
+        let up = (200, json!({ "status": "up" }));
+        let keys = json!([{
+            "kty": "RSA",
+            "use": "sig",
+            "alg": "RS256",
+            "kid": "01900000-0000-7000-8000-000000000001",
+            "n": EXAMPLE_MODULUS,
+            "e": "AQAB",
+        }]);
+        let info = json!({
+            "name": "Homeroom",
+            "version": openapi::VERSION,
+            "docs": "/docs",
+            "openapiYaml": "/openapi.yaml",
+            "openapiJson": "/openapi.json",
+        });
+        vec![
+            Examples { id: "getServiceInfo", request: None, responses: vec![(200, info)] },
+            Examples { id: "getKeySet", request: None, responses: vec![(200, json!({ "keys": keys }))] },
+            Examples { id: "getLiveness", request: None, responses: vec![up.clone()] },
+            Examples {
+                id: "getReadiness",
+                request: None,
+                responses: vec![up, (503, json!({ "status": "down" }))],
+            },
+        ]
     }
 }
 
@@ -92,7 +125,7 @@ impl Service {
         &self,
         request: &Request,
         /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
-        #[oai(name = "If-None-Match")]
+        #[oai(name = "If-None-Match", example = "example_tags")]
         held: Header<Option<String>>,
     ) -> StaticResponse<ServiceInfo> {
         self.landing.respond(request, held.as_deref()).into()
@@ -107,7 +140,7 @@ impl Service {
         &self,
         request: &Request,
         /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
-        #[oai(name = "If-None-Match")]
+        #[oai(name = "If-None-Match", example = "example_tags")]
         held: Header<Option<String>>,
     ) -> StaticResponse<Yaml> {
         self.document.yaml().respond(request, held.as_deref()).into()
@@ -121,7 +154,7 @@ impl Service {
         &self,
         request: &Request,
         /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
-        #[oai(name = "If-None-Match")]
+        #[oai(name = "If-None-Match", example = "example_tags")]
         held: Header<Option<String>>,
     ) -> StaticResponse<JsonText> {
         self.document.json().respond(request, held.as_deref()).into()
@@ -135,11 +168,21 @@ impl Service {
         &self,
         request: &Request,
         /// The tags of the forms that the client has (RFC 9110 section 13.1.2)
-        #[oai(name = "If-None-Match")]
+        #[oai(name = "If-None-Match", example = "example_tags")]
         held: Header<Option<String>>,
     ) -> StaticResponse<DocsPage> {
         self.document.page().respond(request, held.as_deref()).into()
     }
+}
+
+/// The modulus of RFC 7517 appendix A.1.
+const EXAMPLE_MODULUS: &str = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECP\
+    ebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZg\
+    nYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-\
+    csFCur-kEgU8awapJzKnqDKgw";
+
+fn example_tags() -> Option<String> {
+    Some(TAG_EXAMPLE.to_owned())
 }
 
 /// How long a key set may be kept (RFC 9111 section 5.2.2.1): five minutes. A new key signs only after twice that.
@@ -147,7 +190,7 @@ pub struct KeySetCaching(String);
 
 text!(KeySetCaching, "Header", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
     max_length: 19,
-    pattern: "^public, max-age=300$".into(),
+    example: "public, max-age=300".into(),
 });
 
 impl ToHeader for KeySetCaching {
@@ -164,6 +207,7 @@ impl Default for KeySetCaching {
 
 /// A JSON Web Key Set (RFC 7517 section 5).
 #[derive(Debug, Object)]
+#[oai(rename = "JwkSet")]
 pub struct KeySet {
     /// The keys, the oldest first.
     #[oai(validator(min_items = 1, max_items = 100))]
@@ -181,7 +225,7 @@ pub struct Jwk {
     /// The algorithm it is used with.
     alg: KeyAlgorithm,
     /// Its id, a UUIDv7.
-    kid: uuid::Uuid,
+    kid: Id,
     /// The modulus, in base64url.
     #[oai(validator(max_length = 512, pattern = "^[A-Za-z0-9_-]+$"))]
     n: String,
@@ -196,7 +240,7 @@ impl From<&PublicKey> for Jwk {
             kty: KeyType::Rsa,
             usage: KeyUse::Signature,
             alg: KeyAlgorithm::Rs256,
-            kid: *kid,
+            kid: Id(*kid),
             n: n.clone(),
             e: e.clone(),
         }
@@ -205,7 +249,7 @@ impl From<&PublicKey> for Jwk {
 
 /// A key's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "UPPERCASE")]
+#[oai(rename = "JwkKeyType", rename_all = "UPPERCASE")]
 pub enum KeyType {
     /// RSA.
     Rsa,
@@ -213,6 +257,7 @@ pub enum KeyType {
 
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename = "JwkUse")]
 pub enum KeyUse {
     /// Signatures.
     #[oai(rename = "sig")]
@@ -221,7 +266,7 @@ pub enum KeyUse {
 
 /// The algorithm that a key is used with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "UPPERCASE")]
+#[oai(rename = "JwkAlgorithm", rename_all = "UPPERCASE")]
 pub enum KeyAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
@@ -229,6 +274,7 @@ pub enum KeyAlgorithm {
 
 /// How the server does.
 #[derive(Debug, Object)]
+#[oai(rename = "ServiceHealth")]
 pub struct Health {
     /// Whether it does.
     status: HealthStatus,
@@ -236,7 +282,7 @@ pub struct Health {
 
 /// Whether the server does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename = "ServiceHealthStatus", rename_all = "camelCase")]
 pub enum HealthStatus {
     /// It does.
     Up,
@@ -306,7 +352,7 @@ impl Content for DocsPage {
 
 /// A page. The document names its media type without the parameter that comes with it.
 pub fn html() -> MetaMediaType {
-    media_type("text/html", MetaSchema::new("string"))
+    media_type("text/html", MetaSchema::new_with_format("string", "binary"))
 }
 
 fn media_type(content_type: &'static str, schema: MetaSchema) -> MetaMediaType {

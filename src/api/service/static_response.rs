@@ -5,10 +5,10 @@ use std::marker::PhantomData;
 use poem::{IntoResponse, Response};
 use poem_openapi::{
     ApiResponse,
-    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
+    registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
 };
 
-use crate::api::static_body::TAG_EXAMPLE;
+use crate::api::{operation::header, static_body::TAG_EXAMPLE};
 
 /// What the document says of a static body.
 pub trait Content: Send + Sync + 'static {
@@ -70,17 +70,5 @@ impl<C: Content> ApiResponse for StaticResponse<C> {
 
     fn register(registry: &mut Registry) {
         C::register(registry);
-    }
-}
-
-fn header(name: &str, required: bool, description: &str, example: &str) -> MetaHeader {
-    let schema =
-        MetaSchema { max_length: Some(64), example: Some(example.into()), ..MetaSchema::new("string") };
-    MetaHeader {
-        name: name.to_owned(),
-        description: Some(description.to_owned()),
-        required,
-        deprecated: false,
-        schema: MetaSchemaRef::Inline(Box::new(schema)),
     }
 }

@@ -322,7 +322,8 @@ fn parts(
         hashing,
         keys: SigningKeys::open(&directory.join("keys"), clock.now(), &OsEntropy).unwrap(),
         identity: identity::Settings {
-            issuer: config::issuer(&public_url),
+            issuer: config::audience(&public_url),
+            audience: config::audience(&public_url),
             code_life: TimeDelta::seconds(60),
             rate_limit: PasswordLimits::DEFAULT,
         },

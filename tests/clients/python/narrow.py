@@ -6,7 +6,7 @@ import attrs
 from homeroom import models
 
 # The settings of a class, and the document itself.
-OPEN = ["ClassSettingsType0", "GetDocumentJsonResponse200", "GetDocumentYamlResponse200"]
+OPEN = ["GetDocumentJsonResponse200", "SchoolClassSettingsType0"]
 
 wide: list[str] = []
 for name in sorted(models.__all__):

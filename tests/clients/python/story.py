@@ -3,27 +3,26 @@
 import os
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
-from uuid import UUID
 
 # What `openapi-python-client generate --path openapi.yaml --meta none --output-path homeroom` writes.
 from homeroom import AuthenticatedClient, Client
-from homeroom.api.classes import generate_join_code, get_class, join_class_by_code
+from homeroom.api.classes import generate_join_code, get_class_by_id, join_class_by_code
 from homeroom.api.sign_in import create_code, create_token
 from homeroom.models import (
+    ClassEnrollmentStatus,
+    ClassEnrollmentSuccess,
     ClassroomError,
     ClassroomErrorCode,
-    CreateCode,
-    CreateToken,
-    EnrollmentStatus,
-    GrantType,
-    ItemsCode,
-    ItemsToken,
-    Service,
+    CreateCodeRequest,
+    CreateTokenRequest,
+    GeneratedJoinCodeSuccess,
+    IssuedCodeList,
+    SchoolClassSuccess,
     SignInErrorCode,
     SignInErrors,
-    SuccessClass,
-    SuccessEnrollment,
-    SuccessJoinCode,
+    SignInService,
+    TokenGrantType,
+    TokenSetList,
 )
 from homeroom.types import Response
 
@@ -45,24 +44,24 @@ def expect(status: int, body: type[Body], answer: Response[Documented]) -> Body:
     return answer.parsed
 
 
-def request_code(email: str, password: str) -> Response[ItemsCode | SignInErrors]:
-    body = CreateCode(email, password, "state-from-client", CALLBACK, app_uuid=UUID(APP))
+def request_code(email: str, password: str) -> Response[IssuedCodeList | SignInErrors]:
+    body = CreateCodeRequest(email, password, "state-from-client", CALLBACK, app_uuid=APP)
     return create_code.sync_detailed(client=anyone, body=body)
 
 
 def sign_in(email: str) -> AuthenticatedClient:
     """The answer is a URL with a code in it, and the code becomes an access token, once."""
-    code = expect(201, ItemsCode, request_code(email, "VeryStrongPass123!")).items[0]
+    code = expect(201, IssuedCodeList, request_code(email, "VeryStrongPass123!")).items[0]
     query = parse_qs(urlsplit(code.next_action.url).query)
-    body = CreateToken(
+    body = CreateTokenRequest(
         client_id=APP,
-        service=Service.EMAIL,
-        grant_type=GrantType.AUTHORIZATION_CODE,
+        service=SignInService.EMAIL,
+        grant_type=TokenGrantType.AUTHORIZATION_CODE,
         redirect_uri=CALLBACK,
         code=query["code"][0],
         state=query["state"][0],
     )
-    token = expect(201, ItemsToken, create_token.sync_detailed(client=anyone, body=body)).items[0]
+    token = expect(201, TokenSetList, create_token.sync_detailed(client=anyone, body=body)).items[0]
     again = expect(400, SignInErrors, create_token.sync_detailed(client=anyone, body=body))
     assert again.errors[0].code is SignInErrorCode("[E4000]"), again
     return AuthenticatedClient(URL, token=token.access_token, prefix=token.token_type)
@@ -72,7 +71,7 @@ wrong = expect(400, SignInErrors, request_code("user@example.com", "not-the-pass
 assert wrong.errors[0].code is SignInErrorCode("[E4000]"), wrong
 
 teacher = sign_in("user@example.com")
-drawn = expect(200, SuccessJoinCode, generate_join_code.sync_detailed(CLASS, client=teacher)).data
+drawn = expect(200, GeneratedJoinCodeSuccess, generate_join_code.sync_detailed(CLASS, client=teacher)).data
 
 failure = expect(403, ClassroomError, generate_join_code.sync_detailed(SOMEBODY_ELSES, client=teacher))
 assert failure.error_code is ClassroomErrorCode.FORBIDDEN, failure
@@ -83,14 +82,14 @@ failure = expect(401, ClassroomError, generate_join_code.sync_detailed(CLASS, cl
 assert failure.error_code is ClassroomErrorCode.UNAUTHORIZED, failure
 
 student = sign_in("student@example.com")
-joined = expect(201, SuccessEnrollment, join_class_by_code.sync_detailed(drawn.join_code, client=student))
-assert joined.data.status is EnrollmentStatus.ACTIVE, joined
+joined = expect(201, ClassEnrollmentSuccess, join_class_by_code.sync_detailed(drawn.join_code, client=student))
+assert joined.data.status is ClassEnrollmentStatus.ACTIVE, joined
 failure = expect(409, ClassroomError, join_class_by_code.sync_detailed(drawn.join_code, client=student))
 assert failure.error_code is ClassroomErrorCode.ALREADY_ENROLLED, failure
 failure = expect(400, ClassroomError, join_class_by_code.sync_detailed("unknown", client=student))
 assert failure.error_code is ClassroomErrorCode.INVALID_JOIN_CODE, failure
 
-seen = expect(200, SuccessClass, get_class.sync_detailed(CLASS, client=teacher))
+seen = expect(200, SchoolClassSuccess, get_class_by_id.sync_detailed(CLASS, client=teacher))
 assert seen.data.join_code == drawn.join_code, seen
-seen = expect(200, SuccessClass, get_class.sync_detailed(CLASS, client=student))
+seen = expect(200, SchoolClassSuccess, get_class_by_id.sync_detailed(CLASS, client=student))
 assert seen.data.join_code is None, seen

@@ -39,7 +39,7 @@ function requestCode(email: string, password: string) {
 async function signIn(email: string): Promise<Client<paths>> {
   const { nextAction } = succeeded(201, await requestCode(email, "VeryStrongPass123!")).items[0];
   const query = new URL(nextAction.url).searchParams;
-  const body: components["schemas"]["CreateToken"] = {
+  const body: components["schemas"]["CreateTokenRequest"] = {
     client_id: app,
     service: "email",
     grant_type: "authorization_code",

@@ -1,7 +1,9 @@
 //! A teacher draws a join code, and a student joins with it.
 
 use homeroom::{Client, Error, ResponseValue, types};
-use types::{ClassroomErrorCode, EnrollmentStatus, GrantType, Service, SignInErrorCode, SignInErrors};
+use types::{
+    ClassEnrollmentStatus, ClassroomErrorCode, SignInErrorCode, SignInErrors, SignInService, TokenGrantType,
+};
 
 /// The client, as progenitor writes it from the contract.
 mod homeroom {
@@ -37,7 +39,7 @@ async fn main() -> Outcome<()> {
     let student = sign_in(&url, "student@example.com").await?;
     let joined = student.join_class_by_code().join_code(drawn.join_code.as_str()).send().await?;
     assert_eq!(joined.status(), 201);
-    assert_eq!(joined.data.status, EnrollmentStatus::Active);
+    assert_eq!(joined.data.status, ClassEnrollmentStatus::Active);
 
     let failure =
         refused(409, student.join_class_by_code().join_code(drawn.join_code.as_str()).send().await)?;
@@ -45,9 +47,9 @@ async fn main() -> Outcome<()> {
     let failure = refused(400, student.join_class_by_code().join_code("unknown").send().await)?;
     assert_eq!(failure.error_code, ClassroomErrorCode::InvalidJoinCode);
 
-    let class = teacher.get_class().class_id(CLASS).send().await?.into_inner().data;
+    let class = teacher.get_class_by_id().class_id(CLASS).send().await?.into_inner().data;
     assert_eq!(class.join_code.as_deref(), Some(&*drawn.join_code), "what the owner sees");
-    let class = student.get_class().class_id(CLASS).send().await?.into_inner().data;
+    let class = student.get_class_by_id().class_id(CLASS).send().await?.into_inner().data;
     assert_eq!(class.join_code, None, "what the student sees");
     Ok(())
 }
@@ -59,10 +61,10 @@ async fn sign_in(url: &str, email: &str) -> Outcome<Client> {
     let next = reqwest::Url::parse(&code.next_action.url)?;
     let query = |name| next.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
 
-    let swap = types::CreateToken::builder()
+    let swap = types::CreateTokenRequest::builder()
         .client_id(APP)
-        .service(Service::Email)
-        .grant_type(GrantType::AuthorizationCode)
+        .service(SignInService::Email)
+        .grant_type(TokenGrantType::AuthorizationCode)
         .redirect_uri(CALLBACK)
         .code(query("code").ok_or("the URL has no code")?)
         .state(query("state").ok_or("the URL has no state")?);
@@ -76,9 +78,9 @@ async fn sign_in(url: &str, email: &str) -> Outcome<Client> {
     Ok(Client::new_with_client(url, reqwest::Client::builder().default_headers(headers).build()?))
 }
 
-async fn code(client: &Client, email: &str, password: &str) -> Answer<types::ItemsCode, SignInErrors> {
-    let body = types::CreateCode::builder()
-        .app_uuid(APP.parse::<uuid::Uuid>().ok())
+async fn code(client: &Client, email: &str, password: &str) -> Answer<types::IssuedCodeList, SignInErrors> {
+    let body = types::CreateCodeRequest::builder()
+        .app_uuid(APP.parse::<types::CreateCodeRequestAppUuid>().ok())
         .email(email)
         .password(password)
         .state("state-from-client")

@@ -1,0 +1,180 @@
+//! The facts about the classroom operations of the source system: its clients work if these stay as they are.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{document, resolved};
+
+/// An operation of the source system. What it does not list is an addition of this server: 429 and 503.
+struct Original {
+    id: &'static str,
+    method: &'static str,
+    path: &'static str,
+    /// Name and place of each parameter. All are texts and required.
+    parameters: &'static [(&'static str, &'static str)],
+    success: &'static str,
+    /// The schema of `data`, in the source's order.
+    data: &'static [Property],
+    /// Each failure with words that its description has.
+    failures: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// A property: name, type with its format, whether it is nullable, whether the source requires it, and what bounds it.
+struct Property {
+    name: &'static str,
+    kind: &'static str,
+    nullable: bool,
+    required: bool,
+    max_length: Option<u64>,
+    values: &'static [&'static str],
+}
+
+const fn property(name: &'static str, kind: &'static str) -> Property {
+    Property { name, kind, nullable: false, required: false, max_length: None, values: &[] }
+}
+
+const fn required(name: &'static str, kind: &'static str) -> Property {
+    Property { required: true, ..property(name, kind) }
+}
+
+const fn nullable(name: &'static str, kind: &'static str) -> Property {
+    Property { nullable: true, ..property(name, kind) }
+}
+
+const ORIGINALS: [Original; 3] = [
+    Original {
+        id: "generateJoinCode",
+        method: "post",
+        path: "/classes/{classId}/join-code",
+        parameters: &[("classId", "path")],
+        success: "200",
+        data: &[property("joinCode", "string"), property("expiresAt", "string(date-time)")],
+        failures: &[
+            ("401", &["Invalid or missing authentication token"]),
+            ("403", &["Only class owner"]),
+            ("404", &["Class not found"]),
+            ("500", &["Internal Server Error"]),
+        ],
+    },
+    Original {
+        id: "joinClassByCode",
+        method: "post",
+        path: "/classes/join/{joinCode}",
+        parameters: &[("joinCode", "path")],
+        success: "201",
+        data: &[
+            required("id", "string"),
+            required("classId", "string"),
+            required("studentId", "string"),
+            property("enrolledAt", "string(date)"),
+            Property { values: &["active", "dropped", "completed"], ..property("status", "string") },
+            property("createdAt", "string(date-time)"),
+            property("updatedAt", "string(date-time)"),
+        ],
+        failures: &[
+            ("400", &["invalid", "expired"]),
+            ("401", &["Invalid or missing authentication token"]),
+            ("409", &["Already enrolled"]),
+            ("500", &["Internal Server Error"]),
+        ],
+    },
+    Original {
+        id: "getClassById",
+        method: "get",
+        path: "/classes/{classId}",
+        parameters: &[("classId", "path")],
+        success: "200",
+        data: &[
+            required("id", "string"),
+            required("ownerId", "string"),
+            Property { max_length: Some(50), ..required("name", "string") },
+            nullable("description", "string"),
+            Property { max_length: Some(10), ..nullable("joinCode", "string") },
+            nullable("settings", "object"),
+            property("isActive", "boolean"),
+            property("createdAt", "string(date-time)"),
+            property("updatedAt", "string(date-time)"),
+        ],
+        failures: &[
+            ("401", &["Invalid or missing authentication token"]),
+            ("403", &["owner", "enrolled"]),
+            ("404", &["Class not found"]),
+            ("500", &["Internal Server Error"]),
+        ],
+    },
+];
+
+/// What this server adds to the statuses of each operation.
+fn additions(id: &str) -> &'static [&'static str] {
+    if id == "getClassById" { &["503"] } else { &["429", "503"] }
+}
+
+fn kind(schema: &Value) -> String {
+    let format = schema["format"].as_str().map_or_else(String::new, |format| format!("({format})"));
+    format!("{}{format}", schema["type"].as_str().unwrap())
+}
+
+fn assert_data(document: &Value, original: &Original, data: &Value) {
+    let names: Vec<&str> = data["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, original.data.iter().map(|property| property.name).collect::<Vec<_>>(), "{}", original.id);
+    for property in original.data {
+        let context = format!("{} {}", original.id, property.name);
+        let schema = resolved(document, &data["properties"][property.name]);
+        assert_eq!(kind(&schema), property.kind, "{context}");
+        assert_eq!(schema["nullable"] == true, property.nullable, "{context}");
+        let promised = data["required"].as_array().unwrap().contains(&json!(property.name));
+        assert!(promised || !property.required, "{context}");
+        if let Some(most) = property.max_length {
+            assert!(schema["maxLength"].as_u64().is_some_and(|length| length <= most), "{context}");
+        }
+        if !property.values.is_empty() {
+            assert_eq!(schema["enum"], json!(property.values), "{context}");
+        }
+    }
+    // A free form.
+    if let Some(settings) = data["properties"].get("settings") {
+        assert!(settings["additionalProperties"] == json!({}) && settings.get("properties").is_none());
+    }
+}
+
+#[test]
+fn classroom_operation_has_the_parameters_statuses_and_properties_of_its_source() {
+    let document = document();
+    for original in &ORIGINALS {
+        let operation = &document["paths"][original.path][original.method];
+        assert_eq!(operation["operationId"], original.id, "{}", original.path);
+        assert_eq!(operation["security"], json!([{ "accessToken": [] }]), "{}", original.id);
+        assert!(operation.get("requestBody").is_none(), "{}", original.id);
+        let parameters = operation["parameters"].as_array().unwrap().iter().map(|parameter| {
+            assert_eq!(parameter["required"], true, "{}", original.id);
+            assert_eq!(kind(&parameter["schema"]), "string", "{}", original.id);
+            (parameter["name"].as_str().unwrap(), parameter["in"].as_str().unwrap())
+        });
+        assert_eq!(parameters.collect::<Vec<_>>(), original.parameters, "{}", original.id);
+
+        let responses: BTreeMap<&str, &Value> =
+            operation["responses"].as_object().unwrap().iter().map(|(status, body)| (status.as_str(), body)).collect();
+        let failures = original.failures.iter().map(|(status, _)| *status);
+        let mut statuses: Vec<&str> = failures.chain([original.success]).collect();
+        statuses.extend(additions(original.id));
+        statuses.sort_unstable();
+        assert_eq!(responses.keys().copied().collect::<Vec<_>>(), statuses, "{}", original.id);
+        for (status, words) in original.failures {
+            let description = responses[status]["description"].as_str().unwrap();
+            assert!(words.iter().all(|word| description.contains(word)), "{} {status}: {description}", original.id);
+        }
+        for (status, response) in &responses {
+            let body = resolved(&document, &response["content"]["application/json"]["schema"]);
+            let names: Vec<&str> = body["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            if *status == original.success {
+                assert_eq!(names, ["success", "code", "message", "data"], "{} {status}", original.id);
+                assert_eq!(kind(&body["properties"]["code"]), "integer(int32)", "{} {status}", original.id);
+                assert_data(&document, original, &resolved(&document, &body["properties"]["data"]));
+            } else {
+                let failure = ["success", "code", "errorCode", "message", "timestamp"];
+                assert_eq!(names, failure, "{} {status}", original.id);
+            }
+        }
+    }
+}
