@@ -5,13 +5,16 @@ row is to be brought to another place, and not to be dropped.
 """
 
 import copy
+import io
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from check import check
 from contract import Change, ContractError, Level, Object, compare, level, read
 from releases import SUMS, Version, judge, release, released, version
 
@@ -151,26 +154,26 @@ ROWS = [
     ),
     breaks(
         "a property of an answer is renamed",
-        rename(f"{SCHEMAS} JoinCode properties joinCode", "code"),
-        without(f"{SCHEMAS} JoinCode required", "joinCode"),
-        append(f"{SCHEMAS} JoinCode required", "code"),
+        rename(f"{SCHEMAS} GeneratedJoinCode properties joinCode", "code"),
+        without(f"{SCHEMAS} GeneratedJoinCode required", "joinCode"),
+        append(f"{SCHEMAS} GeneratedJoinCode required", "code"),
     ),
-    breaks("a property of an answer may be null", add(f"{SCHEMAS} Enrollment properties createdAt nullable", True)),
-    breaks("a property of an answer becomes optional", without(f"{SCHEMAS} Token required", "idToken")),
-    breaks("the type of a property changes", replace(f"{SCHEMAS} Items_Code properties totalItems type", "string")),
-    breaks("the format of a property changes", replace(f"{SCHEMAS} Class properties createdAt format", "date")),
-    breaks("an answer has another value of an enum", append(f"{SCHEMAS} EnrollmentStatus enum", "paused")),
-    breaks("a property of a request becomes required", append(f"{SCHEMAS} CreateCode required", "appUuid")),
-    breaks("a text of a request must be shorter", replace(f"{SCHEMAS} CreateCode properties password maxLength", 72)),
-    breaks("a request takes no further properties", add(f"{SCHEMAS} CreateToken additionalProperties", False)),
+    breaks("a property of an answer may be null", add(f"{SCHEMAS} ClassEnrollment properties createdAt nullable", True)),
+    breaks("a property of an answer becomes optional", without(f"{SCHEMAS} TokenSet required", "idToken")),
+    breaks("the type of a property changes", replace(f"{SCHEMAS} IssuedCodeList properties totalItems type", "string")),
+    breaks("the format of a property changes", replace(f"{SCHEMAS} SchoolClass properties createdAt format", "date")),
+    breaks("an answer has another value of an enum", append(f"{SCHEMAS} ClassEnrollmentStatus enum", "paused")),
+    breaks("a property of a request becomes required", append(f"{SCHEMAS} CreateCodeRequest required", "appUuid")),
+    breaks("a text of a request must be shorter", replace(f"{SCHEMAS} CreateCodeRequest properties password maxLength", 72)),
+    breaks("a request takes no further properties", add(f"{SCHEMAS} CreateTokenRequest additionalProperties", False)),
     explains(
-        "a description changes", replace(f"{SCHEMAS} Class properties description description", "About the class.")
+        "a description changes", replace(f"{SCHEMAS} SchoolClass properties description description", "About the class.")
     ),
     explains("a summary changes", replace(f"{CODES} summary", "Sign in")),
     explains(
         "an example changes",
         replace(f"{CODES} requestBody content application/json example state", "another"),
-        replace(f"{JOIN} parameters 0 schema example", "00000000"),
+        replace(f"{JOIN} parameters 0 example", "00000000"),
     ),
     explains(
         "a tag and a server are described otherwise",
@@ -185,11 +188,11 @@ ROWS = [
     ),
     adds("a new path", add("paths /classes", {"get": {"operationId": "listClasses", "responses": DONE}})),
     adds("a new operation", add("paths /classes/{classId} delete", {"operationId": "deleteClass", "responses": DONE})),
-    adds("a new property of a request is optional", add(f"{SCHEMAS} CreateCode properties locale", {"type": "string"})),
+    adds("a new property of a request is optional", add(f"{SCHEMAS} CreateCodeRequest properties locale", {"type": "string"})),
     adds(
         "a new property of an answer",
-        add(f"{SCHEMAS} Class properties colour", {"type": "string"}),
-        append(f"{SCHEMAS} Class required", "colour"),
+        add(f"{SCHEMAS} SchoolClass properties colour", {"type": "string"}),
+        append(f"{SCHEMAS} SchoolClass required", "colour"),
     ),
     adds("a new failure", add(f"{JOIN} responses 410", {"description": "The class is over"})),
     adds("a new query parameter is optional", append(f"{GET_CLASS} parameters", ROLL)),
@@ -197,9 +200,9 @@ ROWS = [
         "a new header of an answer is optional",
         add(f"{GET_CLASS} responses 200 headers ETag", {"schema": {"type": "string"}}),
     ),
-    adds("a text of a request may be longer", replace(f"{SCHEMAS} CreateCode properties state maxLength", 4096)),
-    adds("a request takes another value of an enum", append(f"{SCHEMAS} GrantType enum", "refresh_token")),
-    adds("a required property of a request becomes optional", without(f"{SCHEMAS} CreateToken required", "service")),
+    adds("a text of a request may be longer", replace(f"{SCHEMAS} CreateCodeRequest properties state maxLength", 4096)),
+    adds("a request takes another value of an enum", append(f"{SCHEMAS} TokenGrantType enum", "refresh_token")),
+    adds("a required property of a request becomes optional", without(f"{SCHEMAS} CreateTokenRequest required", "service")),
     adds("a text of an answer is shorter", replace(f"{SCHEMAS} SignInError properties message maxLength", 100)),
     adds("an answer no longer has a value of an enum", without(f"{SCHEMAS} ClassroomErrorCode enum", "OWN_CLASS")),
     adds("an operation asks for no token", replace(f"{GET_CLASS} security", [])),
@@ -263,6 +266,18 @@ def releasing(contract: Path) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary) / "released"
         outcomes["nothing is released at first"] = released(directory) == {}
+        # An earlier document in which a path has another name, so that this one breaks it.
+        earlier = Path(temporary) / "earlier.yaml"
+        earlier.write_text(contract.read_text(encoding="utf-8").replace("/health/live:", "/health/alive:"), encoding="utf-8")
+        with redirect_stdout(io.StringIO()) as printed:
+            check(contract, directory, earlier)
+        outcomes["a break before the first release is printed and not refused"] = "break: " in printed.getvalue()
+        with redirect_stdout(io.StringIO()) as printed:
+            check(contract, directory, None)
+        outcomes["no earlier document is no failure"] = "nothing to compare" in printed.getvalue()
+        first = release(earlier, Path(temporary) / "other")
+        with redirect_stdout(io.StringIO()) as printed:
+            outcomes["the same break after a release is refused"] = refused(lambda: check(contract, first.parent, earlier))
         kept = release(contract, directory)
         outcomes["a release is a copy"] = kept.read_bytes() == contract.read_bytes() and kept.stem == str(current)
         outcomes["a release is found again"] = list(released(directory)) == [current]
