@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use poem::{
-    IntoResponse, Request, RequestBody, Response, Result,
-    error::ReadBodyError,
+    Body, IntoResponse, Request, RequestBody, Response, Result,
     http::{HeaderMap, header},
 };
 use poem_openapi::{
@@ -78,6 +78,25 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     })
 }
 
+/// Collects a body that has `announced` bytes, as far as that is known. What a slow sender makes the server hold is no
+/// more than [`MAX_BODY`]: no frame is kept, and no room is made beyond it.
+async fn collect(body: Body, announced: usize) -> Result<Vec<u8>, BadBody> {
+    let mut frames = body.into_bytes_stream();
+    let mut bytes = Vec::with_capacity(announced);
+    while let Some(frame) = frames.next().await {
+        let frame = frame.map_err(|_| BadBody::Interrupted)?;
+        let length = bytes.len() + frame.len();
+        if length > MAX_BODY {
+            return Err(BadBody::TooLarge);
+        }
+        if length > bytes.capacity() {
+            bytes.reserve_exact((2 * length).min(MAX_BODY) - bytes.len());
+        }
+        bytes.extend_from_slice(&frame);
+    }
+    Ok(bytes)
+}
+
 impl<T: ParseFromJSON + Form> Json<T> {
     async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, BadBody> {
         if !is_json(request.headers()) {
@@ -88,21 +107,14 @@ impl<T: ParseFromJSON + Form> Json<T> {
         }
         // Known before it is sent: who waits to be told to go on (RFC 9110 section 10.1.1) is told at once that it is not.
         let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        if announced
-            .and_then(|length| length.parse::<u64>().ok())
-            .is_some_and(|length| length > MAX_BODY as u64)
-        {
+        let announced = announced.and_then(|length| length.parse::<usize>().ok()).unwrap_or_default();
+        if announced > MAX_BODY {
             return Err(BadBody::TooLarge);
         }
         let body = body.take().map_err(|_| BadBody::Interrupted)?;
         // In a box, for what reading takes is not needed while the request is answered.
-        let arrives = Box::pin(tokio::time::timeout(ARRIVAL, body.into_bytes_limit(MAX_BODY)));
-        let bytes = match arrives.await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(BadBody::TooLarge),
-            Ok(Err(_)) => return Err(BadBody::Interrupted),
-            Err(_) => return Err(BadBody::TooSlow),
-        };
+        let arrives = Box::pin(tokio::time::timeout(ARRIVAL, collect(body, announced)));
+        let bytes = arrives.await.map_err(|_| BadBody::TooSlow)??;
         if BYTE_ORDER_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
             return Err(BadBody::ByteOrderMark);
         }

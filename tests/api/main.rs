@@ -17,6 +17,7 @@ mod hostile;
 mod join_codes;
 mod jwts;
 mod logs;
+mod memory;
 mod migrations;
 mod origins;
 mod pkce;

@@ -183,6 +183,13 @@ impl Program {
         fs::read_to_string(&self.err).unwrap()
     }
 
+    /// How much memory it has, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+    }
+
     /// Waits for its end.
     pub async fn end(mut self) -> Ended {
         let until = Instant::now() + PATIENCE;
