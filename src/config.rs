@@ -4,6 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use chrono::TimeDelta;
@@ -172,6 +173,18 @@ pub struct Doors {
     #[arg(long, env = "HOMEROOM_MAX_CONNECTIONS", value_name = "COUNT", default_value = "1024")]
     pub max_connections: NonZeroUsize,
 
+    /// How many connections there may be at once from one client address (IPv6: /48), and never more than there are free
+    /// places; more are closed at once. Those of --trusted-proxies are exempt; 0 is no limit [default: half of
+    /// --max-connections]
+    #[arg(long, env = "HOMEROOM_MAX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT")]
+    pub max_connections_per_address: Option<usize>,
+
+    /// How many seconds a connection may idle after an answer (1 to 3600). It has to be longer than the time after which a
+    /// proxy or load balancer in front closes an idle connection, often 60 s; else some requests meet a closed connection
+    #[arg(long, env = "HOMEROOM_KEEP_ALIVE", value_name = "SECONDS",
+          default_value_t = 75, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub keep_alive: u64,
+
     /// The certificate to show, with its chain, as PEM; read again every minute [default: no TLS, as behind a proxy]
     #[arg(long, env = "HOMEROOM_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
@@ -186,6 +199,17 @@ pub struct Doors {
 }
 
 impl Doors {
+    /// How many connections one client address may have; 0 is no limit.
+    pub fn max_connections_per_address(&self) -> usize {
+        // A whole school may be behind one address.
+        self.max_connections_per_address.unwrap_or_else(|| self.max_connections.get().div_ceil(2))
+    }
+
+    /// How long a connection may idle after an answer.
+    pub fn keep_alive(&self) -> Duration {
+        Duration::from_secs(self.keep_alive)
+    }
+
     /// The files of the certificate and of its key, if there is to be TLS.
     pub fn tls(&self) -> Option<(&Path, &Path)> {
         self.tls_cert.as_deref().zip(self.tls_key.as_deref())

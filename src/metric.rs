@@ -12,6 +12,8 @@ pub const REQUEST_SECONDS: &str = "homeroom_http_request_duration_seconds";
 pub const REQUESTS_IN_FLIGHT: &str = "homeroom_http_requests_in_flight";
 /// Open connections, those of whoever asks for metrics included.
 pub const CONNECTIONS: &str = "homeroom_http_connections";
+/// Connections that were closed at once because their address had its share.
+pub const CONNECTIONS_REFUSED: &str = "homeroom_http_connections_refused_total";
 /// Passwords that wait for a thread.
 pub const HASH_QUEUE: &str = "homeroom_hash_queue_depth";
 /// Seconds that a password waited for a thread.
@@ -71,11 +73,16 @@ const HASHES: &[f64] = &[0.001, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25,
 const BATCHES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// Every metric of ours.
-pub const ALL: [Metric; 17] = [
+pub const ALL: [Metric; 18] = [
     metric(REQUESTS, Kind::CounterBy, "Requests by operation and status; status none: the caller hung up."),
     metric(REQUEST_SECONDS, Kind::Histogram(ANSWERS), "Seconds from a request's head to its answer."),
     metric(REQUESTS_IN_FLIGHT, Kind::Gauge, "Requests that are being answered."),
     metric(CONNECTIONS, Kind::Gauge, "Open connections, those that ask for metrics included."),
+    metric(
+        CONNECTIONS_REFUSED,
+        Kind::Counter,
+        "Connections closed at once because their address had its share.",
+    ),
     metric(HASH_QUEUE, Kind::Gauge, "Passwords that wait for a thread."),
     metric(HASH_WAIT, Kind::Histogram(HASHES), "Seconds that a password waited for a thread."),
     metric(HASH_SECONDS, Kind::Histogram(HASHES), "Seconds that a password's hash took."),

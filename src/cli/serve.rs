@@ -76,7 +76,8 @@ pub async fn listen(
     if let Some(tls) = &tls {
         warn_of_certificate(tls);
     }
-    let (listener, address) = bind(config.listen).await?;
+    let limits = limits(config);
+    let (listener, address) = bind(config.listen, limits.max_connections)?;
     let public_url = config.public_url(address).map_err(|error| Failure::Usage(error.to_string()))?;
     let known_as = audience(&public_url);
     let app = App::new(Parts {
@@ -98,7 +99,7 @@ pub async fn listen(
         None => None,
         Some(address) => {
             let metrics = app.metrics().map_err(|error| Failure::of("keeping metrics", &error))?;
-            let (listener, address) = bind(address).await?;
+            let (listener, address) = bind(address, METRICS_CONNECTIONS)?;
             let limits = Limits { max_connections: METRICS_CONNECTIONS, ..Limits::default() };
             let serving = listener.serve(metrics.endpoint(), limits, pending());
             beside.spawn(async move { _ = serving.await });
@@ -124,9 +125,9 @@ pub async fn listen(
         watched.map_or_else(String::new, |address| format!("\nmetrics on http://{address}/metrics"));
     say(&format!("listening on {}://{address}{watched}", config.scheme()));
     welcome(&reached_at(config, address, &known_as), &known_as);
-    let limits = Limits { max_connections: config.doors.max_connections.get(), ..Limits::default() };
     let drained = listener
         .secured(tls)
+        .trusting(config.rate_limits.trusted_proxies.clone())
         .serve(endpoint, limits, async {
             stop.await;
             tracing::info!("stopping");
@@ -164,9 +165,18 @@ fn stop() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn bind(address: SocketAddr) -> Result<(Listener, SocketAddr), Failure> {
+fn limits(config: &Config) -> Limits {
+    Limits {
+        max_connections: config.doors.max_connections.get(),
+        max_connections_per_address: config.doors.max_connections_per_address(),
+        keep_alive: config.doors.keep_alive(),
+        ..Limits::default()
+    }
+}
+
+fn bind(address: SocketAddr, backlog: usize) -> Result<(Listener, SocketAddr), Failure> {
     let failed = |error| Failure::of(&format!("listening on {address}"), &error);
-    let listener = Listener::bind(address).await.map_err(failed)?;
+    let listener = Listener::bind(address, backlog).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
 }

@@ -3,19 +3,24 @@
 //!
 //! It hands every request to a poem endpoint, as poem's own server would, which has none of these limits.
 
+mod head_timer;
+mod request_body;
+mod shares;
 mod tls;
 
-use std::{convert::Infallible, io, iter, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, iter, mem, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use hyper::{
+    body::{Body as _, Incoming},
     header::{CONNECTION, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::TokioIo,
     server::graceful::{GracefulShutdown, Watcher},
 };
+use ipnet::IpNet;
 use poem::{
     Addr, Endpoint, Request,
     http::uri::Scheme,
@@ -23,7 +28,7 @@ use poem::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream, ToSocketAddrs},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::{JoinError, JoinSet},
     time,
@@ -32,6 +37,11 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 
 pub use self::tls::{Tls, TlsError};
+use self::{
+    head_timer::HeadTimer,
+    request_body::LentBody,
+    shares::{Admitted, Shares},
+};
 use crate::metric;
 
 /// The least buffer that hyper works with, in bytes.
@@ -47,9 +57,11 @@ const ARRIVAL: Duration = Duration::from_millis(50);
 /// possible, and the connection is closed.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long the head of a request may take, from the connection or the end of the previous request on;
-    /// and so how long a connection may idle. A TLS handshake may take as long, before that.
+    /// How long the head of a request may take, from its first byte on. A new connection may take as long before its first
+    /// byte, and so may a TLS handshake.
     pub header_timeout: Duration,
+    /// How long a connection may idle after an answer.
+    pub keep_alive: Duration,
     /// How long a caller may leave what it is sent unread.
     pub write_timeout: Duration,
     /// How many header fields a request may have.
@@ -59,6 +71,10 @@ pub struct Limits {
     /// How many connections there may be at once. More wait in the system's queue. One that comes when half of them are
     /// there is closed after its first answer, so that the queue moves on, whatever the others do.
     pub max_connections: usize,
+    /// How many of them one client address (IPv6: /48) may have; 0 is no limit. An address may never have more than there
+    /// are free places, and a few places are for addresses that have none. A connection beyond that is closed at once.
+    /// One that comes when half of its share is used is closed after its first answer.
+    pub max_connections_per_address: usize,
     /// For how long after the shutdown began requests are still taken, each of which ends its connection: so that a proxy
     /// can turn to another server, and no request meets a connection that is just being closed.
     pub leave: Duration,
@@ -70,12 +86,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             header_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
             write_timeout: Duration::from_secs(10),
             max_headers: 64,
             max_head_bytes: 16 * 1024,
             max_connections: 1024,
+            max_connections_per_address: 0,
             leave: Duration::from_secs(2),
-            drain: Duration::from_secs(8),
+            drain: Duration::from_millis(3_500),
         }
     }
 }
@@ -92,13 +110,25 @@ pub struct Drained {
 pub struct Listener {
     socket: TcpListener,
     tls: Option<Tls>,
+    proxies: Vec<IpNet>,
 }
 
 impl Listener {
-    /// Begins to listen. Connections queue up from here on, and are answered by [`serve`](Self::serve).
-    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
-        Ok(Self { socket, tls: None })
+    /// Begins to listen. From here on connections wait in the system's queue, which has `backlog` places or as many as the
+    /// system allows. [`serve`](Self::serve) answers them. Needs a runtime.
+    pub fn bind(address: SocketAddr, backlog: usize) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A server that starts anew need not wait for the connections of the one before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let socket = socket.listen(backlog.try_into().unwrap_or(u32::MAX >> 1))?;
+        Ok(Self { socket, tls: None, proxies: Vec::new() })
+    }
+
+    /// Exempts the connections of these reverse proxies from [`Limits::max_connections_per_address`].
+    #[must_use]
+    pub fn trusting(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Speaks TLS, if there is a certificate to show.
@@ -118,7 +148,7 @@ impl Listener {
     ///
     /// A panic in the endpoint ends its connection and nothing else.
     pub async fn serve<E: Endpoint + 'static>(
-        self,
+        mut self,
         endpoint: E,
         limits: Limits,
         shutdown: impl Future<Output = ()>,
@@ -133,12 +163,14 @@ impl Listener {
             phase: current,
         };
         let open = metrics::gauge!(metric::CONNECTIONS);
+        let mut shares = Shares::new(limits, mem::take(&mut self.proxies));
         let mut connections = JoinSet::new();
         let mut ends = pin!(async {
             shutdown.await;
             phase.send_replace(Phase::Leaving);
             time::sleep(limits.leave).await;
         });
+        let mut accepting = Box::pin(self.accept());
         loop {
             tokio::select! {
                 () = &mut ends => break,
@@ -146,19 +178,20 @@ impl Listener {
                     open.decrement(1);
                     report_panic(ended);
                 }
-                (stream, remote) = self.accept(), if connections.len() < limits.max_connections => {
+                // Not made anew for each turn of this loop: it may be pausing.
+                (stream, remote) = &mut accepting, if connections.len() < limits.max_connections => {
+                    accepting.set(self.accept());
+                    let Some(admitted) = shares.admit(remote.ip(), connections.len()) else { continue };
                     open.increment(1);
-                    let mut service = service.clone();
-                    if connections.len() >= limits.max_connections / 2 {
-                        // From here on there is a place for everybody in turn, and not for the same ones over and over.
-                        service.http.keep_alive(false);
-                    }
-                    connections.spawn(service.answer(stream, remote, graceful.watcher()));
+                    connections.spawn(service.clone().answer(stream, remote, admitted, graceful.watcher()));
                 }
             }
         }
+        drop(accepting);
         for (stream, remote) in self.close() {
-            connections.spawn(service.clone().answer(stream, remote, graceful.watcher()));
+            // They need no free place: the queue bounds them, and nothing comes after them.
+            let Some(admitted) = shares.admit(remote.ip(), 0) else { continue };
+            connections.spawn(service.clone().answer(stream, remote, admitted, graceful.watcher()));
         }
         phase.send_replace(Phase::Left);
         if !connections.is_empty() {
@@ -208,8 +241,8 @@ impl Listener {
 
 fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
+    // Each connection gets a timer of its own, which shortens this time from the first byte on.
+    http.header_read_timeout(limits.keep_alive)
         .max_headers(limits.max_headers)
         // The one bounds a head that has arrived, the other what is kept of one that does not end.
         .max_header_size(limits.max_head_bytes)
@@ -252,7 +285,9 @@ impl<E> Clone for Service<E> {
 
 impl<E: Endpoint + 'static> Service<E> {
     /// Answers the requests of one connection until it ends.
-    async fn answer(mut self, stream: TcpStream, remote: SocketAddr, shutdown: Watcher) {
+    async fn answer(mut self, stream: TcpStream, remote: SocketAddr, admitted: Admitted, shutdown: Watcher) {
+        // Otherwise there is a place for everybody in turn, and not for the same ones over and over.
+        self.http.keep_alive(admitted.is_kept);
         // Neither fails unless the caller is gone already, which reading will tell.
         _ = stream.set_nodelay(true);
         let local = LocalAddr(stream.local_addr().map(Addr::from).unwrap_or_default());
@@ -296,18 +331,27 @@ impl<E: Endpoint + 'static> Service<E> {
         scheme: Scheme,
         shutdown: Watcher,
     ) {
-        let service = service_fn(|request| {
+        let timer = HeadTimer::new(self.limits.header_timeout);
+        let stream = timer.observe(stream);
+        let service = service_fn(|request: hyper::Request<Incoming>| {
             let endpoint = Arc::clone(&self.endpoint);
-            let request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+            let has_body = !request.body().is_end_stream();
+            let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+            let body = has_body.then(|| LentBody::of(&mut request));
             async move {
                 let mut response = hyper::Response::from(endpoint.get_response(request).await);
-                if *self.phase.borrow() != Phase::Serving {
+                let is_read = match body {
+                    Some(body) => Box::pin(body.finish()).await,
+                    None => true,
+                };
+                if !is_read || *self.phase.borrow() != Phase::Serving {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
             }
         });
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let mut http = self.http.clone();
+        let connection = http.timer(timer).serve_connection(TokioIo::new(stream), service);
         if let Err(error) = shutdown.watch(connection).await {
             tracing::debug!(%remote, %error, "a connection ended early");
         }

@@ -2,7 +2,7 @@
 
 mod tls;
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Instant};
 
 use poem::{Response, endpoint::make, http::StatusCode};
 use tokio::{
@@ -13,7 +13,7 @@ use tokio::{
 
 use super::*;
 
-/// A server on a port of its own. `/` answers the caller's address, `/scheme` the request's scheme, `/panic` panics,
+/// A server on a port of its own. `/` answers the caller's address, `/read` the body, `/scheme` the request's scheme, `/panic` panics,
 /// `/large` answers more than a socket takes, and `/slow` says that it has begun and answers once it is told to.
 struct Server {
     address: SocketAddr,
@@ -29,7 +29,7 @@ impl Server {
     }
 
     async fn start_secured(limits: Limits, tls: Option<Tls>) -> Self {
-        let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().secured(tls);
+        let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), 64).unwrap().secured(tls);
         let address = listener.local_addr().unwrap();
         let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (stop, stopped) = oneshot::channel();
@@ -59,9 +59,10 @@ impl Server {
     }
 }
 
-async fn respond(request: Request, begun: Arc<Notify>, go_on: Arc<Notify>) -> poem::Result<Response> {
+async fn respond(mut request: Request, begun: Arc<Notify>, go_on: Arc<Notify>) -> poem::Result<Response> {
     match request.uri().path() {
         "/" => Ok(request.remote_addr().to_string().into()),
+        "/read" => Ok(request.take_body().into_string().await?.into()),
         "/scheme" => Ok(request.scheme().to_string().into()),
         "/panic" => panic!("as asked"),
         "/large" => Ok(vec![b'a'; LARGE].into()),
@@ -120,7 +121,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 }
 
 fn impatient() -> Limits {
-    Limits { header_timeout: Duration::from_millis(50), ..Limits::default() }
+    let time = Duration::from_millis(50);
+    Limits { header_timeout: time, keep_alive: time, ..Limits::default() }
 }
 
 /// One connection at a time: who is answered is so because the one before is gone.
@@ -355,4 +357,144 @@ async fn a_request_that_outlasts_the_shutdown_is_cut_off() {
     let serving = server.stop().await;
     assert_eq!(running.rest().await, "");
     assert_eq!(serving.await.unwrap(), Drained { cut: 1 });
+}
+
+#[tokio::test]
+async fn idle_connection_outlives_the_time_of_a_head() {
+    let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::default() };
+    let server = Server::start(limits).await;
+    let mut client = server.connect().await;
+    for _ in 0..2 {
+        client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn idle_connection_is_closed_without_an_answer_when_its_time_is_over() {
+    let limits = Limits { keep_alive: Duration::from_millis(300), ..Limits::default() };
+    let server = Server::start(limits).await;
+    let mut client = server.connect().await;
+    client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    let since = Instant::now();
+    assert_eq!(client.rest().await, "");
+    assert!((300..3000).contains(&since.elapsed().as_millis()), "{:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn trickled_head_ends_at_its_limit_on_a_new_and_on_a_kept_connection() {
+    let limits = Limits { header_timeout: Duration::from_millis(500), ..Limits::default() };
+    let server = Server::start(limits).await;
+    for is_kept in [false, true] {
+        let mut client = server.connect().await;
+        if is_kept {
+            client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            time::sleep(Duration::from_millis(600)).await;
+        }
+        let since = Instant::now();
+        let mut head = "GET / HTTP/1.1\r\nHost: a\r\nX-Trickle: ".bytes().chain(iter::repeat(b'a'));
+        let mut closed = [0];
+        while time::timeout(Duration::from_millis(20), client.0.read(&mut closed)).await.is_err() {
+            _ = client.0.write_all(&[head.next().unwrap()]).await;
+        }
+        assert!((450..3000).contains(&since.elapsed().as_millis()), "{:?}", since.elapsed());
+    }
+    assert!(server.is_alive().await);
+}
+
+#[tokio::test]
+async fn address_that_has_its_share_is_refused_and_another_is_served() {
+    let limits = Limits { max_connections: 64, max_connections_per_address: 2, ..Limits::default() };
+    let server = Server::start(limits).await;
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    assert!(!first.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.contains("connection: close"));
+    second.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.begun.notified().await;
+    for _ in 0..100 {
+        assert_eq!(server.connect().await.rest().await, "");
+    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::new(127, 0, 0, 2), 0).into()).unwrap();
+    let mut other = Client(BufReader::new(socket.connect(server.address).await.unwrap()));
+    assert!(other.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+    server.go_on.notify_one();
+    // It came when half of the share was used.
+    assert!(second.receive().await.contains("connection: close\r\n"));
+    assert_eq!(second.rest().await, "");
+    assert!(server.is_alive().await);
+}
+
+#[tokio::test]
+async fn many_aborted_connections_leave_every_place_free() {
+    let limits = Limits { max_connections: 64, max_connections_per_address: 32, ..Limits::default() };
+    let server = Server::start(limits).await;
+    for turn in 0..500 {
+        let mut client = server.connect().await;
+        if turn % 2 == 0 {
+            _ = client.0.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1").await;
+        }
+        if turn % 3 == 0 {
+            _ = client.0.get_ref().set_zero_linger();
+        }
+    }
+    time::sleep(Duration::from_millis(200)).await;
+    assert!(server.is_alive().await);
+}
+
+#[tokio::test]
+async fn answer_says_that_the_connection_closes_whenever_it_closes() {
+    let server = Server::start(Limits::default()).await;
+    let closing = [
+        ("malformed", "GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        ("version", "GET / HTTP/3.0\r\n\r\n", 400),
+        ("too long", &format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(17_000)), 431),
+        ("length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", 400),
+        ("no end of a body", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
+        ("unread body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1", 200),
+        (
+            "body on demand",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+            200,
+        ),
+        ("broken chunk", "POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+        ("asked for", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 200),
+    ];
+    for (name, request, status) in closing {
+        let mut client = server.connect().await;
+        client.send(request).await;
+        let answer = client.rest().await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{name}: {answer}");
+    }
+    let kept = [
+        ("body that is there", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123456789", 200),
+        ("read body", "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n123456789", 200),
+        (
+            "chunks",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+            200,
+        ),
+        ("empty body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", 200),
+        ("error", "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n", 404),
+    ];
+    let mut client = server.connect().await;
+    for (name, request, status) in kept {
+        let answer = client.ask(request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{name}: {answer}");
+        assert!(!answer.contains("connection: close"), "{name}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn queue_of_waiting_connections_is_as_long_as_asked_for() {
+    let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), 300).unwrap();
+    let address = listener.local_addr().unwrap();
+    let connecting = async {
+        let mut waiting = Vec::new();
+        while waiting.len() < 300 {
+            waiting.push(TcpStream::connect(address).await.unwrap());
+        }
+    };
+    time::timeout(Duration::from_secs(20), connecting).await.unwrap();
 }

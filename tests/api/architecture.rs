@@ -23,7 +23,7 @@ const PLAN: &[(&str, &[&[&str]])] = &[
     // What puts the house together, and what it stands behind.
     ("app", &[&["api", "ops", "poem"], ROOMS, GROUND]),
     ("config", &[ROOMS, &["store", "rate_limit"]]),
-    ("listener", &[&["metric", "poem"]]),
+    ("listener", &[&["domain", "metric", "poem"]]),
     // Rooms. Neither knows the other, and none knows HTTP.
     ("identity", &[GROUND]),
     ("classroom", &[GROUND]),

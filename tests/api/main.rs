@@ -5,6 +5,7 @@ mod architecture;
 mod backup;
 mod boundary;
 mod command_line;
+mod connections;
 mod consent;
 mod contract;
 mod cors;

@@ -29,7 +29,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     let mut report = Report::default();
     public_url(config, &mut report);
     tls(config, SystemClock.now(), &mut report);
-    listen("listen", config.listen, "--listen", &mut report).await;
+    listen("listen", config.listen, "--listen", &mut report);
     metrics(config, &mut report).await;
     machine::clock(SystemClock.now(), &mut report);
     let readable = files::data_directory(config.data.directory(), &mut report);
@@ -101,8 +101,8 @@ fn is_this_machine(url: &Url) -> bool {
     }
 }
 
-async fn listen(subject: &str, address: SocketAddr, flag: &str, report: &mut Report) {
-    match Listener::bind(address).await {
+fn listen(subject: &str, address: SocketAddr, flag: &str, report: &mut Report) {
+    match Listener::bind(address, 1) {
         Ok(_) if address.ip().is_unspecified() => report.ok(
             subject,
             format!("{address} is free: every network of this machine reaches it, past a proxy as well"),
@@ -140,7 +140,7 @@ async fn metrics(config: &Config, report: &mut Report) {
             "name an inner address with --metrics-listen",
         );
     } else {
-        listen(SUBJECT, address, "--metrics-listen", report).await;
+        listen(SUBJECT, address, "--metrics-listen", report);
     }
 }
 
