@@ -10,12 +10,10 @@ mod log;
 mod migrate;
 mod openapi;
 mod serve;
+mod shutdown;
 mod user;
 
-use std::{
-    error::Error as StdError, io::Write, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode,
-    time::Duration,
-};
+use std::{error::Error as StdError, io::Write, os::unix::fs::DirBuilderExt, path::Path, process::ExitCode};
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 
@@ -23,9 +21,6 @@ use crate::{
     config::{Data, LogFormat},
     store::{Location, Store},
 };
-
-/// How long a thread that files are read on may take to end, once all else has.
-const LEAVING: Duration = Duration::from_secs(1);
 
 /// Homeroom: signing in, and joining a class
 #[derive(Debug, Parser)]
@@ -115,7 +110,7 @@ pub fn main() -> ExitCode {
         .and_then(|runtime| {
             let outcome = runtime.block_on(run(cli.command));
             // A thread may be at a directory that stands still.
-            runtime.shutdown_timeout(LEAVING);
+            runtime.shutdown_timeout(shutdown::THREADS);
             outcome
         });
     match outcome {

@@ -16,7 +16,7 @@ use tokio::{
     time::interval,
 };
 
-use super::{Failure, log, open, say};
+use super::{Failure, log, open, say, shutdown};
 use crate::{
     app::{App, Parts},
     clock::{Clock, SystemClock},
@@ -130,6 +130,7 @@ pub async fn listen(
         .trusting(config.rate_limits.trusted_proxies.clone())
         .serve(endpoint, limits, async {
             stop.await;
+            shutdown::enforce_limit();
             tracing::info!("stopping");
             app.leave();
         })
@@ -170,6 +171,8 @@ fn limits(config: &Config) -> Limits {
         max_connections: config.doors.max_connections.get(),
         max_connections_per_address: config.doors.max_connections_per_address(),
         keep_alive: config.doors.keep_alive(),
+        leave: shutdown::LEAVE,
+        drain: shutdown::DRAIN,
         ..Limits::default()
     }
 }
