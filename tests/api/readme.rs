@@ -1,20 +1,118 @@
-//! The README shows what is run.
+//! README and docs agree with the files and the server that they describe.
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Map, Value, json};
+
+use crate::support::{Kind, School, TEACHER};
+
+const PAGES: [&str; 2] = ["README.md", "docs/clients.md"];
+
+fn top() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+    fs::read_to_string(top().join(path)).unwrap()
+}
+
+/// The targets of a page's links that are no URL, as paths from the top of the repository.
+fn linked_files(page: &str) -> Vec<PathBuf> {
+    let directory = Path::new(page).parent().unwrap();
+    let text = read(page);
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets
+        .filter(|target| !target.is_empty() && !target.contains(':'))
+        .map(|target| directory.join(target))
+        .collect()
 }
 
 #[test]
-fn the_programs_of_the_readme_are_the_ones_that_are_run() {
-    let readme = read("README.md");
+fn links_of_readme_and_docs_name_files_that_exist() {
+    for page in PAGES {
+        for file in linked_files(page) {
+            assert!(top().join(&file).exists(), "{page} links to {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn programs_of_scripts_clients_are_linked_from_readme_and_docs() {
     for program in [
         "tests/clients/typescript/story.ts",
         "tests/clients/python/story.py",
         "tests/clients/rust/src/main.rs",
+        "tests/clients/sdk/story.js",
     ] {
-        assert!(readme.contains(&read(program)), "{program} is not in the README as it stands");
+        assert!(read("README.md").contains(&format!("({program})")), "{program} is not in README.md");
+        assert!(
+            read("docs/clients.md").contains(&format!("(../{program})")),
+            "{program} is not in docs/clients.md"
+        );
+    }
+}
+
+#[test]
+fn versions_in_docs_clients_are_the_pinned_ones() {
+    let page = read("docs/clients.md");
+    for (file, pins) in [
+        (
+            "tests/clients/typescript/package.json",
+            ["openapi-typescript", "openapi-fetch", "typescript", "jose"].as_slice(),
+        ),
+        ("tests/clients/sdk/package.json", &["@userdocks/web-client-sdk"]),
+        ("tests/clients/python/requirements.txt", &["openapi-python-client", "httpx", "mypy"]),
+        ("tests/clients/rust/Cargo.toml", &["progenitor", "reqwest"]),
+    ] {
+        let text = read(file);
+        for package in pins {
+            let pinned = text.lines().find_map(|line| version(line, package));
+            let pinned = pinned.unwrap_or_else(|| panic!("{package} is not in {file}"));
+            assert!(
+                page.contains(&format!("{package} {pinned}")),
+                "docs/clients.md does not say {package} {pinned}"
+            );
+        }
+    }
+}
+
+/// The version in a line of package.json, requirements.txt or Cargo.toml that pins the package.
+fn version<'a>(line: &'a str, package: &str) -> Option<&'a str> {
+    let rest = line.trim_start().trim_start_matches('"').strip_prefix(package)?;
+    let rest = rest.trim_start_matches('"').trim_start();
+    let version =
+        rest.strip_prefix("==").or_else(|| rest.strip_prefix(':')).or_else(|| rest.strip_prefix('='))?;
+    let digits = |character: char| character.is_ascii_digit() || character == '.';
+    let start = version.find(digits)?;
+    version[start..].split(|character| !digits(character)).next()
+}
+
+#[tokio::test]
+async fn claims_table_in_docs_clients_names_every_claim_of_both_tokens() {
+    let school = School::found(Kind::Sqlite).await;
+    let code = school.code(TEACHER).await;
+    let asked = json!({ "nonce": "n-0S6_WzA2Mj", "scope": "openid email" });
+    let item = school.ask_tokens(&code, asked).await.json()["items"][0].take();
+
+    let page = read("docs/clients.md");
+    let table = page.split("| claim |").nth(1).unwrap().split("\n\n").next().unwrap();
+    for (column, token) in [(2, "accessToken"), (3, "idToken")] {
+        let payload = item[token].as_str().unwrap().split('.').nth(1).unwrap();
+        let claims: Map<String, Value> =
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+        let issued: BTreeSet<&str> = claims.keys().map(String::as_str).collect();
+        let documented: BTreeSet<&str> = table
+            .lines()
+            .map(|line| line.split('|').map(str::trim).collect::<Vec<_>>())
+            .filter(|cells| cells.len() > 3 && cells[1].starts_with('`') && cells[column] != "-")
+            .map(|cells| cells[1].trim_matches('`'))
+            .collect();
+        assert_eq!(documented, issued, "{token}");
     }
 }
 
