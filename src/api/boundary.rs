@@ -1,6 +1,11 @@
 //! The boundary: what every request passes on its way in, and every answer on its way out, whichever family it is of.
 
-use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt, StreamExt};
@@ -27,14 +32,32 @@ use super::{
 };
 use crate::{clock::Clock, entropy::Entropy, identity::Identity};
 
-/// The one instant of a request: everything in it is judged, stored and told by this time.
+/// The one instant of a request: everything in it is judged, stored and told by this time. It is the time at which its
+/// body was in, so that nothing that expired while the body arrived is accepted. A handler extracts it after the body.
 #[derive(Debug, Clone, Copy)]
 pub struct ReceivedAt(pub DateTime<Utc>);
+
+/// The clock of one request. It is read once, when the instant is first needed.
+#[derive(Clone)]
+struct RequestClock {
+    clock: Arc<dyn Clock>,
+    at: Arc<OnceLock<DateTime<Utc>>>,
+}
+
+impl RequestClock {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, at: Arc::default() }
+    }
+
+    fn at(&self) -> DateTime<Utc> {
+        *self.at.get_or_init(|| self.clock.now())
+    }
+}
 
 impl<'a> FromRequest<'a> for ReceivedAt {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
         // The boundary puts it there; without it this is a 500.
-        let at = request.extensions().get::<Self>().copied();
+        let at = request.extensions().get::<RequestClock>().map(|clock| Self(clock.at()));
         at.ok_or_else(|| poem::Error::from_string("no instant", StatusCode::INTERNAL_SERVER_ERROR))
     }
 }
@@ -109,35 +132,40 @@ impl Family {
 }
 
 /// What a failure of a request is written down with.
-#[derive(Debug, Clone, Copy)]
 struct Asked {
     family: Family,
-    at: DateTime<Utc>,
+    clock: RequestClock,
     /// Whether an access token came with it, be it readable or not.
     with_token: bool,
 }
 
 impl Asked {
-    fn refuse(self, error: poem::Error) -> Response {
+    fn refuse(&self, error: poem::Error) -> Response {
         sealed(match self.family {
-            Family::SignIn => Failure::<Code>::of(error, self.with_token).into_response(self.at),
-            Family::Classroom => Failure::<ErrorCode>::of(error, self.with_token).into_response(self.at),
+            Family::SignIn => Failure::<Code>::of(error, self.with_token).into_response(self.clock.at()),
+            Family::Classroom => {
+                Failure::<ErrorCode>::of(error, self.with_token).into_response(self.clock.at())
+            }
         })
     }
 
-    fn refuse_method(self, allow: String) -> Response {
+    fn refuse_method(&self, allow: String) -> Response {
         sealed(match self.family {
-            Family::SignIn => Failure::<Code>::method_not_allowed(allow).into_response(self.at),
-            Family::Classroom => Failure::<ErrorCode>::method_not_allowed(allow).into_response(self.at),
+            Family::SignIn => Failure::<Code>::method_not_allowed(allow).into_response(self.clock.at()),
+            Family::Classroom => {
+                Failure::<ErrorCode>::method_not_allowed(allow).into_response(self.clock.at())
+            }
         })
     }
 
-    fn give_up(self) -> Response {
+    fn give_up(&self) -> Response {
         let seconds = TIME_LIMIT.as_secs();
         let cause = || Some(format!("no answer within {seconds} s").into());
         sealed(match self.family {
-            Family::SignIn => Failure::<Code>::unavailable(seconds, cause()).into_response(self.at),
-            Family::Classroom => Failure::<ErrorCode>::unavailable(seconds, cause()).into_response(self.at),
+            Family::SignIn => Failure::<Code>::unavailable(seconds, cause()).into_response(self.clock.at()),
+            Family::Classroom => {
+                Failure::<ErrorCode>::unavailable(seconds, cause()).into_response(self.clock.at())
+            }
         })
     }
 }
@@ -170,7 +198,7 @@ impl<E: Endpoint> Boundary<E> {
     }
 
     /// The answer to a request for `path`, if the document has it.
-    async fn answer(&self, path: Option<&PathItem>, asked: Asked, request: Box<Request>) -> Response {
+    async fn answer(&self, path: Option<&PathItem>, asked: &Asked, request: Box<Request>) -> Response {
         if !names_its_host(&request) {
             return asked.refuse(poem::Error::from_status(StatusCode::BAD_REQUEST));
         }
@@ -190,7 +218,7 @@ impl<E: Endpoint> Boundary<E> {
     }
 
     /// The answer of the operation of `path`.
-    async fn operate(&self, path: &PathItem, asked: Asked, mut request: Box<Request>) -> Response {
+    async fn operate(&self, path: &PathItem, asked: &Asked, mut request: Box<Request>) -> Response {
         if !path.answers(request.method()) {
             return asked.refuse_method(path.methods().join(", "));
         }
@@ -216,13 +244,15 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
         // Each step that it is handed to would keep room for it otherwise, for as long as the request takes.
         let mut request = Box::new(request);
         let at = self.clock.now();
-        request.extensions_mut().insert(ReceivedAt(at));
         normalize(&mut request, &self.document);
-        let asked = Asked { family: Family::of(request.uri().path()), at, with_token: bears_token(&request) };
+        let clock = RequestClock::new(self.clock.clone());
+        request.extensions_mut().insert(clock.clone());
+        let asked =
+            Asked { family: Family::of(request.uri().path()), clock, with_token: bears_token(&request) };
         let path = self.document.path(request.uri().path());
         let observation = self.observer.begin(&request, path, at);
         let answered = async {
-            let answer = AssertUnwindSafe(self.answer(path, asked, request)).catch_unwind();
+            let answer = AssertUnwindSafe(self.answer(path, &asked, request)).catch_unwind();
             match tokio::time::timeout(TIME_LIMIT, answer).await {
                 Ok(Ok(answer)) => answer,
                 // What a panic said may hold anything, and stays out of the log.

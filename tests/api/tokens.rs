@@ -6,7 +6,7 @@ use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
 
 use crate::support::{
-    APP, REDIRECT_URI, STATE, STUDENT, School, TEACHER, both, code_in, exchange_body,
+    APP, OWN_CLASS, REDIRECT_URI, STATE, STUDENT, School, TEACHER, both, code_in, exchange_body,
     signing_in::{NOT_REDEEMABLE, OTHER_APP, errors, faulty, redirect_uri, refused},
 };
 
@@ -119,6 +119,34 @@ both! {
         assert_eq!(school.ask_tokens(&in_time, json!({})).await.status, 201);
         school.clock.advance(TimeDelta::milliseconds(1));
         assert_eq!(school.ask_tokens(&late, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+    }
+
+    async fn a_code_or_a_token_that_expires_while_the_body_arrives_is_refused(kind: Kind) {
+        let school = School::found(kind).await;
+        let late = |body: Vec<u8>, by: TimeDelta| {
+            let clock = school.clock.clone();
+            let halves = body.split_at(body.len() / 2);
+            let halves = [(halves.0.to_vec(), TimeDelta::zero()), (halves.1.to_vec(), by)];
+            halves.into_iter().map(move |(half, later)| {
+                clock.advance(later);
+                half
+            })
+        };
+        let swap = async |code: &str, by: TimeDelta| {
+            let body = late(exchange_body(code).to_string().into_bytes(), by);
+            school.post("/api/v1/tokens").header("Content-Type", "application/json").chunks(body).send().await
+        };
+        let (in_time, too_late) = (school.code(TEACHER).await, school.code(TEACHER).await);
+        let swapped = swap(&in_time, TimeDelta::milliseconds(59_999)).await;
+        assert_eq!(swapped.status, 201, "{}", swapped.text);
+        assert_eq!(swap(&too_late, TimeDelta::milliseconds(1)).await.whole(), refused(NOT_REDEEMABLE));
+
+        let token = swapped.json()["items"][0]["accessToken"].as_str().unwrap().to_owned();
+        let draw = school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token);
+        let answer = draw.chunks(late(vec![b' '; 2], TimeDelta::hours(1))).send().await;
+        assert_eq!(answer.status, 401, "{}", answer.text);
+        // The answer tells the same instant.
+        assert_eq!(answer.json()["timestamp"], "2026-05-04T10:43:00Z");
     }
 
     async fn a_code_is_not_cleared_away_by_a_node_whose_clock_is_an_hour_ahead(kind: Kind) {
