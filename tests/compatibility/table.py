@@ -158,16 +158,22 @@ ROWS = [
         without(f"{SCHEMAS} GeneratedJoinCode required", "joinCode"),
         append(f"{SCHEMAS} GeneratedJoinCode required", "code"),
     ),
-    breaks("a property of an answer may be null", add(f"{SCHEMAS} ClassEnrollment properties createdAt nullable", True)),
+    breaks(
+        "a property of an answer may be null", add(f"{SCHEMAS} ClassEnrollment properties createdAt nullable", True)
+    ),
     breaks("a property of an answer becomes optional", without(f"{SCHEMAS} TokenSet required", "idToken")),
     breaks("the type of a property changes", replace(f"{SCHEMAS} IssuedCodeList properties totalItems type", "string")),
     breaks("the format of a property changes", replace(f"{SCHEMAS} SchoolClass properties createdAt format", "date")),
     breaks("an answer has another value of an enum", append(f"{SCHEMAS} ClassEnrollmentStatus enum", "paused")),
     breaks("a property of a request becomes required", append(f"{SCHEMAS} CreateCodeRequest required", "appUuid")),
-    breaks("a text of a request must be shorter", replace(f"{SCHEMAS} CreateCodeRequest properties password maxLength", 72)),
+    breaks(
+        "a text of a request must be shorter",
+        replace(f"{SCHEMAS} CreateCodeRequest properties password maxLength", 72),
+    ),
     breaks("a request takes no further properties", add(f"{SCHEMAS} CreateTokenRequest additionalProperties", False)),
     explains(
-        "a description changes", replace(f"{SCHEMAS} SchoolClass properties description description", "About the class.")
+        "a description changes",
+        replace(f"{SCHEMAS} SchoolClass properties description description", "About the class."),
     ),
     explains("a summary changes", replace(f"{CODES} summary", "Sign in")),
     explains(
@@ -188,7 +194,10 @@ ROWS = [
     ),
     adds("a new path", add("paths /classes", {"get": {"operationId": "listClasses", "responses": DONE}})),
     adds("a new operation", add("paths /classes/{classId} delete", {"operationId": "deleteClass", "responses": DONE})),
-    adds("a new property of a request is optional", add(f"{SCHEMAS} CreateCodeRequest properties locale", {"type": "string"})),
+    adds(
+        "a new property of a request is optional",
+        add(f"{SCHEMAS} CreateCodeRequest properties locale", {"type": "string"}),
+    ),
     adds(
         "a new property of an answer",
         add(f"{SCHEMAS} SchoolClass properties colour", {"type": "string"}),
@@ -202,7 +211,10 @@ ROWS = [
     ),
     adds("a text of a request may be longer", replace(f"{SCHEMAS} CreateCodeRequest properties state maxLength", 4096)),
     adds("a request takes another value of an enum", append(f"{SCHEMAS} TokenGrantType enum", "refresh_token")),
-    adds("a required property of a request becomes optional", without(f"{SCHEMAS} CreateTokenRequest required", "service")),
+    adds(
+        "a required property of a request becomes optional",
+        without(f"{SCHEMAS} CreateTokenRequest required", "service"),
+    ),
     adds("a text of an answer is shorter", replace(f"{SCHEMAS} SignInError properties message maxLength", 100)),
     adds("an answer no longer has a value of an enum", without(f"{SCHEMAS} ClassroomErrorCode enum", "OWN_CLASS")),
     adds("an operation asks for no token", replace(f"{GET_CLASS} security", [])),
@@ -268,7 +280,8 @@ def releasing(contract: Path) -> int:
         outcomes["nothing is released at first"] = released(directory) == {}
         # An earlier document in which a path has another name, so that this one breaks it.
         earlier = Path(temporary) / "earlier.yaml"
-        earlier.write_text(contract.read_text(encoding="utf-8").replace("/health/live:", "/health/alive:"), encoding="utf-8")
+        text = contract.read_text(encoding="utf-8")
+        earlier.write_text(text.replace("/health/live:", "/health/alive:"), encoding="utf-8")
         with redirect_stdout(io.StringIO()) as printed:
             check(contract, directory, earlier)
         outcomes["a break before the first release is printed and not refused"] = "break: " in printed.getvalue()
@@ -277,7 +290,8 @@ def releasing(contract: Path) -> int:
         outcomes["no earlier document is no failure"] = "nothing to compare" in printed.getvalue()
         first = release(earlier, Path(temporary) / "other")
         with redirect_stdout(io.StringIO()) as printed:
-            outcomes["the same break after a release is refused"] = refused(lambda: check(contract, first.parent, earlier))
+            refusal = refused(lambda: check(contract, first.parent, earlier))
+        outcomes["the same break after a release is refused"] = refusal
         kept = release(contract, directory)
         outcomes["a release is a copy"] = kept.read_bytes() == contract.read_bytes() and kept.stem == str(current)
         outcomes["a release is found again"] = list(released(directory)) == [current]

@@ -148,6 +148,7 @@ impl SignInOperations {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the framework takes an example of the parameter's type")]
 fn example_origin() -> Option<String> {
     Some("https://app.example.com".to_owned())
 }

@@ -37,9 +37,9 @@ pub fn finish(document: &mut Value) {
     document["components"]["headers"] = Value::Object(headers);
     for (name, schema) in document["components"]["schemas"].as_object_mut().into_iter().flatten() {
         if requests.contains(name) {
-            allow_null(schema)
+            allow_null(schema);
         } else {
-            require_nullable(schema)
+            require_nullable(schema);
         }
         name_values(schema);
     }
@@ -236,7 +236,7 @@ fn require_nullable(schema: &mut Value) {
 }
 
 /// Names the values of an enumeration that are no identifiers, for the makers of clients (`x-enum-varnames` for
-/// OpenAPI Generator, `x-enumNames` for NSwag).
+/// OpenAPI Generator, `x-enumNames` for `NSwag`).
 fn name_values(schema: &mut Value) {
     let values: Vec<&str> =
         schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -181,6 +181,7 @@ const EXAMPLE_MODULUS: &str = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78Lh
     nYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-\
     csFCur-kEgU8awapJzKnqDKgw";
 
+#[expect(clippy::unnecessary_wraps, reason = "the framework takes an example of the parameter's type")]
 fn example_tags() -> Option<String> {
     Some(TAG_EXAMPLE.to_owned())
 }
