@@ -125,6 +125,33 @@ both! {
         assert_eq!(read(&id).1.get("email"), None);
     }
 
+    async fn audience_of_the_id_token_is_the_client_id_as_the_request_wrote_it(kind: Kind) {
+        let school = School::found(kind).await;
+        for client_id in [APP.to_string(), format!("app_{APP}")] {
+            let (access, id) = tokens(&school, TimeDelta::zero(), json!({ "client_id": client_id })).await;
+            assert_eq!(read(&id).1["aud"], client_id);
+            assert_eq!(read(&access).1["aud"], PUBLIC_URL);
+            assert_eq!(read(&access).1["client_id"], json!(APP));
+        }
+    }
+
+    async fn configured_issuer_is_in_both_tokens_and_is_the_only_one_accepted(kind: Kind) {
+        const ISSUER: &str = "f0af4569-4d5d-4c20-af95-5a80c74e30a6";
+        let mut school = School::found(kind).await;
+        let before = school.token(TEACHER).await;
+        school.restart(|parts| ISSUER.clone_into(&mut parts.identity.issuer));
+        let (access, id) = tokens(&school, TimeDelta::zero(), json!({})).await;
+        let claims = read(&access).1;
+        assert_eq!((&claims["iss"], &read(&id).1["iss"]), (&json!(ISSUER), &json!(ISSUER)));
+        assert_eq!(claims["aud"], PUBLIC_URL);
+        assert_eq!(draw(&school, &access).await.status, 200);
+        assert_refused(&school, &before, "the issuer from before").await;
+        for changes in [json!({ "iss": PUBLIC_URL }), json!({ "aud": ISSUER })] {
+            let token = signed(&school, "at+jwt", &changed(claims.clone(), changes.clone()));
+            assert_refused(&school, &token, &changes.to_string()).await;
+        }
+    }
+
     async fn every_access_token_has_an_id_of_its_own(kind: Kind) {
         let school = School::found(kind).await;
         let (one, other) = (school.token(TEACHER).await, school.token(TEACHER).await);

@@ -2,6 +2,7 @@
 //! sound in itself.
 
 mod headers;
+mod originals;
 mod pages;
 mod soundness;
 

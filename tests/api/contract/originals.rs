@@ -117,7 +117,12 @@ fn kind(schema: &Value) -> String {
 
 fn assert_data(document: &Value, original: &Original, data: &Value) {
     let names: Vec<&str> = data["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, original.data.iter().map(|property| property.name).collect::<Vec<_>>(), "{}", original.id);
+    assert_eq!(
+        names,
+        original.data.iter().map(|property| property.name).collect::<Vec<_>>(),
+        "{}",
+        original.id
+    );
     for property in original.data {
         let context = format!("{} {}", original.id, property.name);
         let schema = resolved(document, &data["properties"][property.name]);
@@ -153,8 +158,12 @@ fn classroom_operation_has_the_parameters_statuses_and_properties_of_its_source(
         });
         assert_eq!(parameters.collect::<Vec<_>>(), original.parameters, "{}", original.id);
 
-        let responses: BTreeMap<&str, &Value> =
-            operation["responses"].as_object().unwrap().iter().map(|(status, body)| (status.as_str(), body)).collect();
+        let responses: BTreeMap<&str, &Value> = operation["responses"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(status, body)| (status.as_str(), body))
+            .collect();
         let failures = original.failures.iter().map(|(status, _)| *status);
         let mut statuses: Vec<&str> = failures.chain([original.success]).collect();
         statuses.extend(additions(original.id));
@@ -162,11 +171,16 @@ fn classroom_operation_has_the_parameters_statuses_and_properties_of_its_source(
         assert_eq!(responses.keys().copied().collect::<Vec<_>>(), statuses, "{}", original.id);
         for (status, words) in original.failures {
             let description = responses[status]["description"].as_str().unwrap();
-            assert!(words.iter().all(|word| description.contains(word)), "{} {status}: {description}", original.id);
+            assert!(
+                words.iter().all(|word| description.contains(word)),
+                "{} {status}: {description}",
+                original.id
+            );
         }
         for (status, response) in &responses {
             let body = resolved(&document, &response["content"]["application/json"]["schema"]);
-            let names: Vec<&str> = body["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+            let names: Vec<&str> =
+                body["properties"].as_object().unwrap().keys().map(String::as_str).collect();
             if *status == original.success {
                 assert_eq!(names, ["success", "code", "message", "data"], "{} {status}", original.id);
                 assert_eq!(kind(&body["properties"]["code"]), "integer(int32)", "{} {status}", original.id);
