@@ -176,13 +176,7 @@ impl<C: Envelope> Failure<C> {
 
     /// The error underneath and what led to it, in one line.
     fn cause(&self) -> Option<Cause> {
-        let mut error: &dyn StdError = self.source.as_deref()?;
-        let mut chain = error.to_string();
-        while let Some(source) = error.source() {
-            chain = format!("{chain}: {source}");
-            error = source;
-        }
-        Some(Cause(chain))
+        self.source.as_deref().map(|error| Cause(store::causes(error)))
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     domain::{email::Email, rate_limit_key::RateLimitKey},
     entity::rate_limit::{self, Failure},
     metric,
-    store::Store,
+    store::{self, Store},
 };
 
 /// For how long an account is known in a network after a success from there.
@@ -323,7 +323,10 @@ async fn release(store: &Store, reserved: Vec<RateLimitKey>) {
     for key in reserved {
         let releasing = rate_limit::Entity::releasing(writer.get_database_backend(), key);
         if let Err(error) = writer.execute_raw(releasing).await {
-            tracing::debug!(%error, "a reservation was not released, and will be forgotten");
+            tracing::debug!(
+                error = store::causes(&error),
+                "a reservation was not released, and will be forgotten"
+            );
         }
     }
 }

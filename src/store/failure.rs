@@ -1,8 +1,9 @@
 //! Telling the failures of a database apart: what a room needs to know of one, and whether to try again.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error as StdError};
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use sqlx::postgres::PgDatabaseError;
 
 /// What kind of failure a statement met, as far as rooms need to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +17,48 @@ pub enum Kind {
     Dangling,
     /// Our statement or our data is wrong.
     Broken,
+}
+
+/// An error and its causes, as they are logged and printed. A cause that the error tells in its own words is not repeated.
+pub fn causes(error: &(dyn StdError + 'static)) -> String {
+    let mut text = words(error);
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = words(error);
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// An error in its own words. To a message of a PostgreSQL server the driver adds ` at line 1234`, which is a line of the server's
+/// own source, and reads like one of a statement: it is left out.
+fn words(error: &(dyn StdError + 'static)) -> String {
+    let words = error.to_string();
+    let Some(of_server) = of_server(error) else { return words };
+    let message = of_server.message();
+    words.replace(&of_server.to_string(), message)
+}
+
+/// The error of a PostgreSQL server that this one is about.
+fn of_server<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e PgDatabaseError> {
+    let driver =
+        if let Some(DbErr::Conn(error) | DbErr::Exec(error) | DbErr::Query(error)) = error.downcast_ref() {
+            of_runtime(error)
+        } else if let Some(error) = error.downcast_ref() {
+            of_runtime(error)
+        } else {
+            error.downcast_ref()
+        };
+    let sqlx::Error::Database(database) = driver? else { return None };
+    database.try_downcast_ref()
+}
+
+fn of_runtime(error: &RuntimeErr) -> Option<&sqlx::Error> {
+    let RuntimeErr::SqlxError(driver) = error else { return None };
+    Some(driver)
 }
 
 /// Tells a passing failure from a clash and from a fault of ours.
@@ -88,7 +131,7 @@ impl Failure {
                     sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Some(Self::Lasting),
                     sqlx::Error::Database(database) => {
                         let code = database.code()?;
-                        if database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() {
+                        if database.try_downcast_ref::<PgDatabaseError>().is_some() {
                             Self::of_postgres(&code)
                         } else {
                             Self::of_sqlite(code.parse().ok()?)

@@ -3,15 +3,20 @@
 //! [`Store::connect`](super::Store::connect) makes a file that is missing and turns it to write-ahead logging. Whoever
 //! asks what is wrong with a database wants neither.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr,
-    Statement,
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, QueryResult, RuntimeErr, Statement};
+use sqlx::{
+    ConnectOptions, Connection, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
-use sqlx::{Connection, PgConnection};
 
-use super::{ACQUIRE, Location, sqlite::BUSY, steps::Steps};
+use super::{
+    ACQUIRE, Location, postgres,
+    sqlite::{self, BUSY},
+    steps::Steps,
+};
 
 /// A database that is only read.
 pub struct Inspection(DatabaseConnection);
@@ -53,17 +58,26 @@ pub struct PostgresFacts {
 }
 
 impl Inspection {
-    /// Connects. A SQLite file must be there. Beside one that nobody has open SQLite leaves an empty log.
+    /// Connects. A SQLite file must be there, and nothing is made beside it.
     pub async fn open(location: &Location) -> Result<Self, DbErr> {
-        let mut options = match location {
-            Location::Sqlite(path) => read_only(path),
+        let connected: Result<DatabaseConnection, sqlx::Error> = match location {
+            Location::Sqlite(path) => {
+                let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
+                pool.connect_with(read_only(path)).await.map(Into::into)
+            }
             Location::Postgres(url) => {
-                reach(url).await?;
-                ConnectOptions::new(url)
+                let options = postgres::options(url)?;
+                reach(&options).await?;
+                let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
+                pool.connect_with(options).await.map(Into::into)
             }
         };
-        options.max_connections(1).acquire_timeout(ACQUIRE).sqlx_logging(false);
-        Database::connect(options).await.map(Self)
+        connected.map(Self).map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
+    }
+
+    /// The connection, for what else is looked up.
+    pub fn connection(&self) -> &DatabaseConnection {
+        &self.0
     }
 
     /// How far the schema is.
@@ -140,20 +154,22 @@ impl Inspection {
 }
 
 /// Tries a connection. A pool would try until its time is up, and then know no reason.
-async fn reach(url: &str) -> Result<(), DbErr> {
+async fn reach(options: &PgConnectOptions) -> Result<(), DbErr> {
     let failed = |error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
     let late = |_| DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned()));
-    let connection = tokio::time::timeout(ACQUIRE, PgConnection::connect(url)).await.map_err(late)?;
+    let connecting = PgConnection::connect_with(options);
+    let connection = tokio::time::timeout(ACQUIRE, connecting).await.map_err(late)?;
     connection.map_err(failed)?.close().await.map_err(failed)
 }
 
-fn read_only(path: &Path) -> ConnectOptions {
-    let path = path.to_owned();
-    let mut options = ConnectOptions::new("sqlite::memory:");
-    options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>).map_sqlx_sqlite_opts(
-        move |options| {
-            options.in_memory(false).shared_cache(false).filename(&path).read_only(true).busy_timeout(BUSY)
-        },
-    );
-    options
+/// A file without a log beside it is open nowhere, and all of it is in the file: SQLite would make an empty log to read it,
+/// and a connection that only reads cannot take that away.
+fn read_only(path: &Path) -> SqliteConnectOptions {
+    let is_closed = sqlite::log_of(path).try_exists().is_ok_and(|there| !there);
+    SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .immutable(is_closed)
+        .busy_timeout(BUSY)
+        .disable_statement_logging()
 }

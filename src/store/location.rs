@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::postgres_url;
+
 /// A database that may be connected to.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Location {
@@ -14,10 +16,20 @@ pub enum Location {
     Postgres(String),
 }
 
-/// The text names no database that can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a database URL is sqlite:PATH or postgres://USER@HOST/NAME")]
-pub struct InvalidLocation;
+/// The text names no database that can be used, and why. None of it quotes a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidLocation(String);
+
+impl InvalidLocation {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+
+    fn form() -> Self {
+        Self::new("a database URL is sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
+    }
+}
 
 impl std::str::FromStr for Location {
     type Err = InvalidLocation;
@@ -27,16 +39,16 @@ impl std::str::FromStr for Location {
             let path = path.strip_prefix("//").unwrap_or(path);
             // What follows a `?` would be options; ours are fixed, and a file of that name is nobody's wish.
             return if path.is_empty() || path.contains(['?', ':']) {
-                Err(InvalidLocation)
+                Err(InvalidLocation::form())
             } else {
                 Ok(Self::Sqlite(path.into()))
             };
         }
-        let postgres = text.starts_with("postgres://") || text.starts_with("postgresql://");
-        if postgres && url::Url::parse(text).is_ok() {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            postgres_url::options(text)?;
             Ok(Self::Postgres(text.to_owned()))
         } else {
-            Err(InvalidLocation)
+            Err(InvalidLocation::form())
         }
     }
 }
@@ -45,6 +57,16 @@ impl Location {
     /// The file that is used when no URL is given.
     pub fn in_directory(data: &Path) -> Self {
         Self::Sqlite(data.join("homeroom.db"))
+    }
+
+    /// Whether nothing that is asked or answered leaves this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => true,
+            Self::Postgres(url) => {
+                postgres_url::options(url).is_ok_and(|options| postgres_url::is_local(&options))
+            }
+        }
     }
 }
 
@@ -74,7 +96,7 @@ mod tests {
         let server: Location = "postgres://u:secret@localhost/homeroom".parse().unwrap();
         assert!(!format!("{server} {server:?}").contains("secret"));
         for text in ["", "sqlite:", "sqlite::memory:", "mysql://localhost/a", "a.db"] {
-            assert_eq!(text.parse::<Location>(), Err(InvalidLocation), "{text:?}");
+            assert_eq!(text.parse::<Location>(), Err(InvalidLocation::form()), "{text:?}");
         }
     }
 }

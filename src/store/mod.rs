@@ -15,6 +15,7 @@ mod leftovers;
 mod location;
 mod pool;
 mod postgres;
+mod postgres_url;
 mod request;
 pub mod retry;
 mod sqlite;
@@ -22,6 +23,7 @@ mod steps;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, Statement,
@@ -32,7 +34,7 @@ use tokio::time::sleep;
 
 pub use self::{
     access::Access,
-    failure::{Kind, is_held, is_undone, kind, may_be_held},
+    failure::{Kind, causes, is_held, is_undone, kind, may_be_held},
     location::{InvalidLocation, Location},
     pool::Pool,
     steps::Steps,
@@ -87,7 +89,7 @@ impl Store {
     /// Connects, with at most so many connections to PostgreSQL.
     pub async fn connect_with(location: &Location, connections: u32) -> Result<Self, DbErr> {
         let leftovers = Arc::new(Leftovers::default());
-        let (sqlite, pool) = match location {
+        let (sqlite, pool): (_, DatabaseConnection) = match location {
             Location::Sqlite(path) => {
                 let connected = Arc::new(sqlite::connect(path).await?);
                 let pool = connected.transactions.clone();
@@ -112,12 +114,23 @@ impl Store {
         })
     }
 
-    /// Applies the schema's steps that are not there yet: all of them or none, and one node at a time. Who misses none waits
-    /// for nobody.
-    pub async fn migrate(&self) -> Result<(), DbErr> {
-        if Steps::of(&self.pool).await?.pending.is_empty() {
-            return Ok(());
+    /// How far the schema is.
+    pub async fn steps(&self) -> Result<Steps, DbErr> {
+        Steps::of(&self.pool).await
+    }
+
+    /// Applies the schema's steps that are not there yet: all of them or none, and one node at a time. A node that misses none
+    /// waits for no other. Says how far the schema was before.
+    pub async fn migrate(&self) -> Result<Steps, DbErr> {
+        let before = self.steps().await?;
+        if !before.pending.is_empty() {
+            self.apply().await?;
+            tracing::debug!(steps = ?before.pending, "the schema is up to date");
         }
+        Ok(before)
+    }
+
+    async fn apply(&self) -> Result<(), DbErr> {
         if self.pool.get_database_backend() == DbBackend::Sqlite {
             return apply(self.begin().await?).await;
         }
@@ -181,15 +194,28 @@ impl Store {
         retry::begin(&self.pool).await
     }
 
-    /// Closes every connection. What is asked from now on fails as if the database were gone.
+    /// Closes every connection, once what is under way on it has ended. What is asked from now on fails as if the database were
+    /// gone. The last connection to a SQLite file takes the log into the file and removes it, if it is one that may write.
     pub async fn close(&self) -> Result<(), DbErr> {
-        if let Some(sqlite) = &self.sqlite {
-            sqlite.close().await?;
+        match &self.sqlite {
+            Some(sqlite) => sqlite.close().await,
+            None => self.pool.close_by_ref().await,
         }
-        self.pool.close_by_ref().await
     }
 
-    /// Whether the database answers.
+    /// The time by the database's clock. SQLite has the machine's.
+    pub async fn clock(&self) -> Result<DateTime<Utc>, DbErr> {
+        let sql = match self.pool.get_database_backend() {
+            DbBackend::Postgres => "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8",
+            _ => "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+        };
+        let statement = Statement::from_string(self.reader.get_database_backend(), sql);
+        let row = self.reader.query_one_raw(statement).await?;
+        let row = row.ok_or_else(|| DbErr::RecordNotFound("the database's clock".to_owned()))?;
+        Ok(DateTime::from_timestamp_millis(row.try_get_by_index(0)?).unwrap_or_default())
+    }
+
+    /// Whether the database answers, and is the one that was opened.
     pub async fn ping(&self) -> Result<(), DbErr> {
         match &self.sqlite {
             Some(sqlite) => sqlite.ping(PING).await,

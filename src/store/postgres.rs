@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgConnection,
+    ConnectOptions, Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::timeout;
 
-use super::{ACQUIRE, leftovers::Leftovers};
+use super::{ACQUIRE, leftovers::Leftovers, postgres_url};
 
 /// After how long a resting connection is tried before it is used.
 const IDLE: Duration = Duration::from_secs(1);
@@ -31,8 +31,10 @@ pub(super) async fn connect(
 ) -> Result<DatabaseConnection, DbErr> {
     let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
     // PgBouncer knows no `extra_float_digits`, and we have no floats.
-    let options = url.parse::<PgConnectOptions>().map_err(failed)?.extra_float_digits(None);
-    let options = options.disable_statement_logging();
+    for parameter in postgres_url::parse(url).map(|(_, unused)| unused).unwrap_or_default() {
+        tracing::warn!(parameter, "a parameter of the database URL is not known, and not used");
+    }
+    let options = options(url)?.extra_float_digits(None);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
@@ -52,7 +54,10 @@ pub(super) async fn connect(
         .connect_with(options.clone())
         .await;
     match pool {
-        Ok(pool) => Ok(pool.into()),
+        Ok(pool) => {
+            refuse_encoding(&pool).await?;
+            Ok(pool.into())
+        }
         // The pool says that it has tried for long, and not what it met.
         Err(error @ sqlx::Error::PoolTimedOut) => {
             let met = in_time(PgConnection::connect_with(&options)).await;
@@ -60,6 +65,28 @@ pub(super) async fn connect(
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+/// Refuses a database that stores text in another encoding than UTF-8: it could not store every name, and would compare texts by
+/// other rules.
+async fn refuse_encoding(pool: &PgPool) -> Result<(), DbErr> {
+    let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
+    let mut connection = pool.acquire().await.map_err(failed)?;
+    let asked = sqlx::query_scalar("SELECT current_setting('server_encoding')");
+    let encoding: String = asked.fetch_one(&mut *connection).await.map_err(failed)?;
+    if encoding == "UTF8" {
+        // Given back, it would come to the pool a moment later, and whoever asks meanwhile would have another one opened.
+        return connection.close().await.map_err(failed);
+    }
+    let message = format!("its encoding is {encoding}, and Homeroom needs a database with the encoding UTF8");
+    Err(DbErr::Conn(RuntimeErr::Internal(message)))
+}
+
+/// How to connect to the server of a URL.
+pub(super) fn options(url: &str) -> Result<PgConnectOptions, DbErr> {
+    let options = postgres_url::options(url);
+    let options = options.map_err(|error| DbErr::Conn(RuntimeErr::Internal(error.to_string())))?;
+    Ok(options.disable_statement_logging())
 }
 
 /// Tries a connection. One that fails, or takes too long, is broken, and the pool closes it without a word.

@@ -24,7 +24,10 @@ use sea_orm::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::{failure::Failure, leftovers::Leftovers};
+use super::{
+    failure::{Failure, causes},
+    leftovers::Leftovers,
+};
 
 /// How often a statement is made at most.
 const ATTEMPTS: u32 = 10;
@@ -102,7 +105,7 @@ impl Retrying {
     /// Makes an attempt, and again if it failed in passing and that is safe.
     pub(super) async fn retry<T, E, F>(&self, attempt: impl Fn() -> F) -> Result<T, E>
     where
-        E: StdError + From<DbErr>,
+        E: StdError + From<DbErr> + 'static,
         F: Future<Output = Result<T, Failed<E>>>,
     {
         let began = Instant::now();
@@ -122,7 +125,7 @@ impl Retrying {
             if !safe || number == ATTEMPTS || began.elapsed() > PATIENCE {
                 return Err(error);
             }
-            tracing::debug!(attempt = number, %error, "a statement is made again");
+            tracing::debug!(attempt = number, error = causes(&error), "a statement is made again");
             // All that clashed at once must not clash again.
             sleep(pause.mul_f64(fastrand::f64())).await;
             pause = LONGEST_PAUSE.min(2 * pause);

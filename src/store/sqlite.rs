@@ -1,10 +1,11 @@
 //! Connecting to SQLite: one file, written to by one connection, but for what an operator changes, and read by several.
 
 use std::{
+    ffi::OsString,
     fs::OpenOptions,
     num::NonZeroUsize,
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
     slice,
     sync::{
         Arc,
@@ -44,6 +45,9 @@ const WRITER_CACHE: &str = "-1024";
 
 /// What there is of a file.
 pub(super) struct Connected {
+    path: PathBuf,
+    /// The file as it was opened.
+    file: FileId,
     pub(super) readers: Readers,
     pub(super) writer: Connection,
     /// For changes that depend on what they find. There are few, and its one connection is not there before them.
@@ -52,10 +56,11 @@ pub(super) struct Connected {
 
 /// Connects to a file, which is made if there is none.
 pub(super) async fn connect(path: &Path) -> Result<Connected, DbErr> {
-    make_private(path)
-        .map_err(|error| DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", path.display()))))?;
+    let opened = |error| DbErr::Conn(RuntimeErr::Internal(format!("{}: {error}", path.display())));
+    make_private(path).map_err(opened)?;
     // The writer comes first: it turns the file to write-ahead logging.
     let writer = Connection::open(writing(path)).await?;
+    let file = FileId::of(path).map_err(opened)?;
     let readers = available_parallelism().unwrap_or(READERS).max(READERS);
     let readers = Readers::open(&reading(path), readers.get()).await?;
     let transactions = SqlitePoolOptions::new()
@@ -65,20 +70,28 @@ pub(super) async fn connect(path: &Path) -> Result<Connected, DbErr> {
         .test_before_acquire(false)
         .after_release(|connection, _| Box::pin(has_no_transaction(connection)))
         .connect_lazy_with(writing(path));
-    Ok(Connected { readers, writer, transactions: transactions.into() })
+    Ok(Connected { path: path.to_owned(), file, readers, writer, transactions: transactions.into() })
 }
 
 impl Connected {
-    /// Closes all of them for good.
+    /// Closes all of them for good. The writer comes last: the last connection takes the log into the file and removes it,
+    /// which SQLite does not do for one that only reads.
     pub(super) async fn close(&self) -> Result<(), DbErr> {
+        self.transactions.close_by_ref().await?;
         for connection in self.readers.connections.iter().chain([&self.writer]) {
             connection.close().await?;
         }
         Ok(())
     }
 
-    /// Whether writing and reading can be had, within `limit` each.
+    /// Whether writing and reading can be had, within `limit` each, and the path still leads to the open file. If the file was
+    /// deleted or another one is in its place, what is written is lost when the server ends.
     pub(super) async fn ping(&self, limit: Duration) -> Result<(), DbErr> {
+        if FileId::of(&self.path).ok() != Some(self.file) {
+            let message =
+                format!("{} is not the file that is open: start the server anew", self.path.display());
+            return Err(DbErr::Conn(RuntimeErr::Internal(message)));
+        }
         self.writer.ping(limit).await?;
         self.readers.next().ping(limit).await
     }
@@ -93,6 +106,26 @@ impl Connected {
             })
             .into()
     }
+}
+
+/// What tells a file from another one of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    number: u64,
+}
+
+impl FileId {
+    fn of(path: &Path) -> std::io::Result<Self> {
+        path.metadata().map(|metadata| Self { device: metadata.dev(), number: metadata.ino() })
+    }
+}
+
+/// The write-ahead log of a file. SQLite makes it when the file is opened, and removes it when the last connection is closed.
+pub(super) fn log_of(path: &Path) -> PathBuf {
+    let mut log = OsString::from(path);
+    log.push("-wal");
+    log.into()
 }
 
 /// Makes the file, if there is none, for the server's own user alone: password hashes are kept in it. SQLite gives the
