@@ -5,9 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
 use poem_openapi::OpenApiService;
+use sea_orm::DbErr;
 use url::Url;
 
 use crate::{
@@ -26,6 +28,9 @@ use crate::{
     ops::{Metrics, MetricsError},
     store::Store,
 };
+
+/// How far the clocks of this machine and of the database may be apart.
+const APART: TimeDelta = TimeDelta::minutes(1);
 
 /// What a server is made of.
 pub struct Parts {
@@ -98,6 +103,18 @@ impl App {
     /// Says from now on that the server is not ready: it is about to stop, and what comes should go elsewhere.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Clears away what is over, unless this clock and the database's disagree: then one of them is wrong, and what it calls
+    /// over may be in use.
+    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
+        let ahead = now - self.store.clock().await?;
+        if ahead.abs() > APART {
+            let seconds = ahead.num_seconds();
+            tracing::warn!(seconds, "nothing is swept: this clock is that far ahead of the database's");
+            return Ok(());
+        }
+        self.identity.sweep(now).await
     }
 
     /// Begins to measure, and gives what was measured. Once in a process, and before the door is made, which keeps to

@@ -140,6 +140,16 @@ async fn codes_and_acceptances(manager: &SchemaManager<'_>) -> Result<(), DbErr>
         )
         .await?;
     manager
+        .create_index(
+            Index::create()
+                .name("authorization_codes_by_user")
+                .table(AuthorizationCode::Table)
+                .col(AuthorizationCode::UserId)
+                .col(AuthorizationCode::IssuedAt)
+                .take(),
+        )
+        .await?;
+    manager
         .create_table(
             Table::create()
                 .table(PolicyAcceptance::Table)

@@ -1,8 +1,8 @@
 //! Authorization codes: what each was issued for, and whether it still can be redeemed.
 
 use sea_orm::{
-    Condition, DbBackend, IntoActiveModel, QuerySelect, QueryTrait, Statement, entity::prelude::*,
-    sea_query::OnConflict,
+    Condition, DbBackend, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Statement,
+    entity::prelude::*, sea_query::OnConflict,
 };
 
 use super::{app, user};
@@ -67,6 +67,22 @@ impl Entity {
         Self::insert(issued.into_active_model())
             .on_conflict(OnConflict::column(Column::Digest).do_nothing().to_owned())
             .build(backend)
+    }
+
+    /// Deletes the codes of a user that nobody has redeemed, but for the youngest `kept` of them.
+    pub fn bounding(backend: DbBackend, user: Uuid, kept: u64) -> Statement {
+        // More than this many are not there, unless the bound was raised. SQLite takes no offset without a limit.
+        const MANY: u64 = 1000;
+        let surplus = Self::find()
+            .filter(Column::UserId.eq(user))
+            .filter(Column::RedeemedAt.is_null())
+            .order_by_desc(Column::IssuedAt)
+            .order_by_desc(Column::Digest)
+            .offset(kept)
+            .limit(MANY)
+            .select_only()
+            .column(Column::Digest);
+        Self::delete_many().filter(Column::Digest.in_subquery(surplus.into_query())).build(backend)
     }
 
     /// What a code was issued for, with its app and its user, whatever their standing.

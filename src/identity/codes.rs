@@ -10,6 +10,10 @@ use crate::{
     rate_limit::limiter::Reservation,
 };
 
+/// How many codes of one account can be waiting to be redeemed. An app redeems a code at once, so that one person needs
+/// few; but one account may be used by a class. A program that signs in over and over does not fill the table.
+const LIVE_CODES: u64 = 100;
+
 impl Identity {
     /// Stores a code, together with the acceptance that came with it, if any, and with the success of the attempt: all of
     /// them or none.
@@ -21,7 +25,11 @@ impl Identity {
     ) -> Result<(), DbErr> {
         let writer = self.store.idempotent();
         let backend = writer.get_database_backend();
-        let mut statements = vec![authorization_code::Entity::issuing(backend, code)];
+        let user = code.user_id;
+        let mut statements = vec![
+            authorization_code::Entity::issuing(backend, code),
+            authorization_code::Entity::bounding(backend, user, LIVE_CODES),
+        ];
         statements
             .extend(acceptance.map(|acceptance| policy_acceptance::Entity::recording(backend, acceptance)));
         // Last, because other attempts may wait for these rows.

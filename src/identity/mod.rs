@@ -26,7 +26,12 @@ use crate::{
     store::Store,
 };
 
-/// How long codes and counts are kept after their time. To a node whose clock is an hour ahead it seems over too soon, while
+/// How long a code that nobody redeemed is kept after its time: longer than the clocks of two nodes may be apart. To a node whose
+/// clock is ahead a code seems over too soon, while others may redeem it yet; but a node that is more than a minute apart from
+/// the database sweeps nothing.
+pub const CODES_SWEPT_AFTER: TimeDelta = TimeDelta::minutes(5);
+
+/// How long counts are kept after their time. To a node whose clock is an hour ahead it seems over too soon, while
 /// others work with them yet.
 pub const SWEPT_AFTER: TimeDelta = TimeDelta::hours(2);
 
@@ -73,12 +78,14 @@ impl Identity {
     }
 
     /// Clears away what time has made worthless, a small batch at a time, so that nobody waits behind it: at once the codes
-    /// that were redeemed, and all else after [`SWEPT_AFTER`].
+    /// that were redeemed, the others after [`CODES_SWEPT_AFTER`], and counts after [`SWEPT_AFTER`].
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
         const BATCH: u64 = 500;
         let over = now - SWEPT_AFTER;
         loop {
-            let swept = authorization_code::Entity::sweep(self.store.idempotent(), now, over, BATCH).await?;
+            let abandoned = now - CODES_SWEPT_AFTER;
+            let swept =
+                authorization_code::Entity::sweep(self.store.idempotent(), now, abandoned, BATCH).await?;
             metrics::counter!(metric::CODES_EXPIRED).increment(swept);
             if swept < BATCH {
                 break;

@@ -1,7 +1,11 @@
 //! Swapping a code for tokens: once, in time, and with all that it was issued for.
 
 use chrono::TimeDelta;
-use homeroom::{clock::Clock, entity::authorization_code, identity::SWEPT_AFTER};
+use homeroom::{
+    clock::{Clock, SystemClock},
+    entity::authorization_code,
+    identity::CODES_SWEPT_AFTER,
+};
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
 
@@ -149,10 +153,10 @@ both! {
         assert_eq!(answer.json()["timestamp"], "2026-05-04T10:43:00Z");
     }
 
-    async fn a_code_is_not_cleared_away_by_a_node_whose_clock_is_an_hour_ahead(kind: Kind) {
+    async fn code_swept_by_a_node_whose_clock_is_ahead_stays_for_five_minutes(kind: Kind) {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
-        school.app.identity.sweep(school.clock.now() + TimeDelta::hours(1)).await.unwrap();
+        school.app.identity.sweep(school.clock.now() + TimeDelta::minutes(5)).await.unwrap();
         let _abandoned = school.code(STUDENT).await;
         assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
         let left = async |after: TimeDelta| {
@@ -161,8 +165,42 @@ both! {
         };
         assert_eq!(left(-TimeDelta::milliseconds(1)).await, 2);
         assert_eq!(left(TimeDelta::zero()).await, 1, "the one that was redeemed is worth nothing to any node");
-        assert_eq!(left(SWEPT_AFTER - TimeDelta::milliseconds(1)).await, 1);
-        assert_eq!(left(SWEPT_AFTER).await, 0);
+        assert_eq!(left(CODES_SWEPT_AFTER - TimeDelta::milliseconds(1)).await, 1);
+        assert_eq!(left(CODES_SWEPT_AFTER).await, 0);
+    }
+
+    async fn sweep_by_a_clock_that_disagrees_with_the_database_removes_nothing(kind: Kind) {
+        let school = School::found(kind).await;
+        school.clock.advance(TimeDelta::hours(-1));
+        school.code(TEACHER).await;
+        let left = async |ahead: TimeDelta| {
+            school.app.sweep(SystemClock.now() + ahead).await.unwrap();
+            authorization_code::Entity::find().count(school.store.reader()).await.unwrap()
+        };
+        assert_eq!(left(TimeDelta::minutes(2)).await, 1);
+        assert_eq!(left(TimeDelta::minutes(-2)).await, 1);
+        assert_eq!(left(TimeDelta::days(365)).await, 1);
+        assert_eq!(left(TimeDelta::zero()).await, 0);
+    }
+
+    async fn code_issued_beyond_the_bound_replaces_the_oldest_of_its_account(kind: Kind) {
+        let school = School::found(kind).await;
+        let others = school.code(STUDENT).await;
+        let mut codes = Vec::new();
+        for _ in 0..102 {
+            school.clock.advance(TimeDelta::milliseconds(1));
+            codes.push(school.code(TEACHER).await);
+        }
+        for replaced in &codes[..2] {
+            assert_eq!(school.ask_tokens(replaced, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        }
+        for kept in [&codes[2], &codes[101], &others] {
+            assert_eq!(school.ask_tokens(kept, json!({})).await.status, 201);
+        }
+        // Redeemed codes do not count, and stay to be recognised when they are used again.
+        school.code(TEACHER).await;
+        assert_eq!(school.ask_tokens(&codes[3], json!({})).await.status, 201);
+        assert_eq!(authorization_code::Entity::find().count(school.store.reader()).await.unwrap(), 102);
     }
 
     async fn who_may_no_longer_sign_in_gets_no_tokens_either(kind: Kind) {
