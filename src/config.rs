@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::{
     classroom, identity,
@@ -30,6 +31,11 @@ pub struct Data {
     /// The database, `postgres://USER:PASSWORD@HOST/NAME` or `sqlite:PATH` [default: homeroom.db in the data directory]
     #[arg(long, env = "HOMEROOM_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<DatabaseUrl>,
+
+    /// A file that holds the database's URL, such as a container's secret, with or without a line break at its end; instead of
+    /// --database-url [default: none]
+    #[arg(long, env = "HOMEROOM_DATABASE_URL_FILE", value_name = "FILE", conflicts_with = "database_url")]
+    pub database_url_file: Option<PathBuf>,
 
     /// How many connections to PostgreSQL there may be at once (1 to 1000)
     #[arg(long, env = "HOMEROOM_DATABASE_CONNECTIONS", value_name = "COUNT",
@@ -53,11 +59,45 @@ impl std::fmt::Debug for DatabaseUrl {
     }
 }
 
+/// No database can be named by what an operator says.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The URL is none.
+    #[error("--database-url: {0}")]
+    Url(InvalidLocation),
+    /// What the file holds is no URL.
+    #[error("--database-url-file {}: {cause}", path.display())]
+    UrlInFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the URL.
+        cause: InvalidLocation,
+    },
+    /// The file cannot be read.
+    #[error("--database-url-file {} cannot be read: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        cause: std::io::Error,
+    },
+}
+
 impl Data {
     /// The database.
-    pub fn database(&self) -> Result<Location, InvalidLocation> {
+    pub fn database(&self) -> Result<Location, DatabaseError> {
+        if let Some(path) = &self.database_url_file {
+            let path = path.clone();
+            let text = match std::fs::read_to_string(&path) {
+                Ok(text) => Zeroizing::new(text),
+                Err(cause) => return Err(DatabaseError::File { path, cause }),
+            };
+            let url =
+                text.strip_suffix('\n').map_or(text.as_str(), |url| url.strip_suffix('\r').unwrap_or(url));
+            return url.parse().map_err(|cause| DatabaseError::UrlInFile { path, cause });
+        }
         match &self.database_url {
-            Some(DatabaseUrl(url)) => url.parse(),
+            Some(DatabaseUrl(url)) => url.parse().map_err(DatabaseError::Url),
             None => Ok(Location::in_directory(&self.data_dir)),
         }
     }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{Failure, open, open_existing, say};
+use super::{Failure, say, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
@@ -131,35 +131,42 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let now = SystemClock.now();
     match arguments.command {
         Command::Add { id, name, details, data } => {
-            let store = open(&data).await?;
-            let id = id.unwrap_or_else(|| id::new(now, &OsEntropy));
-            if find(&store, id).await?.is_some() {
-                return Err(Failure::Usage(format!(
-                    "there is an app {id} already; change it with `app set`"
-                )));
-            }
-            let mut registration = new(id, name, now);
-            details.apply(&mut registration);
-            register(&store, &registration).await?;
-            say(&format!("{id}"));
+            with_database(&data, async |store| {
+                let id = id.unwrap_or_else(|| id::new(now, &OsEntropy));
+                if find(store, id).await?.is_some() {
+                    return Err(Failure::Usage(format!(
+                        "there is an app {id} already; change it with `app set`"
+                    )));
+                }
+                let mut registration = new(id, name, now);
+                details.apply(&mut registration);
+                register(store, &registration).await?;
+                say(&format!("{id}"))
+            })
+            .await
         }
         Command::Set { id, name, details, data } => {
-            let store = open_existing(&data).await?;
-            let found = find(&store, id).await?;
-            let mut registration = found.ok_or_else(|| Failure::Usage(format!("there is no app {id}")))?;
-            if let Some(name) = name {
-                registration.app.name = name;
-            }
-            details.apply(&mut registration);
-            register(&store, &registration).await?;
+            with_existing(&data, async |store| {
+                let found = find(store, id).await?;
+                let mut registration =
+                    found.ok_or_else(|| Failure::Usage(format!("there is no app {id}")))?;
+                if let Some(name) = name {
+                    registration.app.name = name;
+                }
+                details.apply(&mut registration);
+                register(store, &registration).await
+            })
+            .await
         }
         Command::List(data) => {
-            let store = open_existing(&data).await?;
-            let registrations = apps::list(&store).await.map_err(|error| Failure::of("listing", &error))?;
-            registrations.iter().for_each(print);
+            with_existing(&data, async |store| {
+                let registrations = apps::list(store).await;
+                let registrations = registrations.map_err(|error| Failure::of("listing", &error))?;
+                registrations.iter().try_for_each(print)
+            })
+            .await
         }
     }
-    Ok(())
 }
 
 /// An app of which nothing is said yet but its name.
@@ -191,23 +198,21 @@ async fn register(store: &Store, registration: &Registration) -> Result<(), Fail
     })
 }
 
-fn print(Registration { app, redirect_uris, login_domains }: &Registration) {
-    say(&format!("{}\t{}\t{}", app.id, app.name.as_str(), if app.enabled { "enabled" } else { "disabled" }));
+fn print(Registration { app, redirect_uris, login_domains }: &Registration) -> Result<(), Failure> {
+    let standing = if app.enabled { "enabled" } else { "disabled" };
+    say(&format!("{}\t{}\t{standing}", app.id, app.name.as_str()))?;
     for uri in redirect_uris {
-        say(&format!("\tredirect URI\t{}", uri.as_str()));
+        say(&format!("\tredirect URI\t{}", uri.as_str()))?;
     }
     for domain in login_domains {
-        say(&format!("\tlogin domain\t{}", domain.as_str()));
+        say(&format!("\tlogin domain\t{}", domain.as_str()))?;
     }
     if let Some(version) = &app.policy_version {
-        say(&format!(
-            "\tprivacy policy\t{}{}",
-            version.as_str(),
-            if app.policy_demanded { ", demanded" } else { "" }
-        ));
+        let demanded = if app.policy_demanded { ", demanded" } else { "" };
+        say(&format!("\tprivacy policy\t{}{demanded}", version.as_str()))?;
     }
     if app.pkce_required {
-        say("\tPKCE\trequired");
+        say("\tPKCE\trequired")?;
     }
-    say(&format!("\taccess tokens\t{} minutes", app.access_token_minutes));
+    say(&format!("\taccess tokens\t{} minutes", app.access_token_minutes))
 }

@@ -5,7 +5,7 @@ use std::{fs::File, path::PathBuf};
 use clap::Args;
 use tempfile::NamedTempFile;
 
-use super::{Failure, is_there, say};
+use super::{Failure, is_there, location, say};
 use crate::{
     config::Data,
     store::{Location, inspect::Inspection},
@@ -24,14 +24,15 @@ pub struct Arguments {
 /// hashes; with the keys whoever finds it could write any token. A server that is restored without them makes
 /// a new one, and people sign in once more.
 pub async fn run(Arguments { to, data }: &Arguments) -> Result<(), Failure> {
-    let location = data.database().map_err(|error| Failure::Usage(format!("--database-url: {error}")))?;
+    let location = location(data)?;
     let Location::Sqlite(source) = &location else {
         return Err(Failure::Usage(
             "this is PostgreSQL, which `pg_dump --format=custom` backs up".to_owned(),
         ));
     };
-    let failed =
-        |doing: &str, error: &dyn std::error::Error| Failure::of(&format!("{doing} {location}"), error);
+    let failed = |doing: &str, error: &(dyn std::error::Error + 'static)| {
+        Failure::of(&format!("{doing} {location}"), error)
+    };
     let directory = match (to.file_name(), to.parent()) {
         (Some(_), Some(parent)) if parent.as_os_str().is_empty() => ".".as_ref(),
         (Some(_), Some(parent)) => parent,
@@ -43,7 +44,8 @@ pub async fn run(Arguments { to, data }: &Arguments) -> Result<(), Failure> {
     if !is_there(source)? {
         return Err(Failure::Failed(format!("there is no database at {}", source.display())));
     }
-    let written = |error: &dyn std::error::Error| Failure::of(&format!("writing {}", to.display()), error);
+    let written =
+        |error: &(dyn std::error::Error + 'static)| Failure::of(&format!("writing {}", to.display()), error);
     // For its owner alone (0600), and gone if this fails. It has its name once it is whole and on the disk.
     let copy = NamedTempFile::with_prefix_in(".homeroom-", directory).map_err(|error| written(&error))?;
     let database = Inspection::open(&location).await.map_err(|error| failed("opening", &error))?;
@@ -59,6 +61,5 @@ pub async fn run(Arguments { to, data }: &Arguments) -> Result<(), Failure> {
     copy.as_file().sync_all().map_err(|error| written(&error))?;
     copy.persist_noclobber(to).map_err(|error| written(&error.error))?;
     File::open(directory).and_then(|directory| directory.sync_all()).map_err(|error| written(&error))?;
-    say(&format!("{}", to.display()));
-    Ok(())
+    say(&format!("{}", to.display()))
 }

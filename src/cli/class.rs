@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, open_existing, say};
+use super::{Failure, say, with_existing};
 use crate::{
     classroom::{Classroom, Settings},
     clock::{Clock, SystemClock},
@@ -45,26 +45,31 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Email::parse(&owner).map_err(|error| Failure::Usage(format!("--owner '{owner}' {error}")))?;
             let name = ClassName::parse(&name)
                 .map_err(|error| Failure::Usage(format!("--name '{name}' {error}")))?;
-            let store = open_existing(&data).await?;
-            let owner =
-                accounts::find(&store, email).await.map_err(|error| Failure::of("looking up", &error))?;
-            let owner = owner.ok_or_else(|| {
-                Failure::Usage("--owner has no account; make one with `user add`".to_owned())
-            })?;
-            let class = classroom(store).add_class(None, owner.id, name, SystemClock.now()).await;
-            say(&format!("{}", class.map_err(|error| Failure::of("making the class", &error))?.id));
+            with_existing(&data, async |store| {
+                let owner =
+                    accounts::find(store, email).await.map_err(|error| Failure::of("looking up", &error))?;
+                let owner = owner.ok_or_else(|| {
+                    Failure::Usage("--owner has no account; make one with `user add`".to_owned())
+                })?;
+                let class = classroom(store).add_class(None, owner.id, name, SystemClock.now()).await;
+                say(&format!("{}", class.map_err(|error| Failure::of("making the class", &error))?.id))
+            })
+            .await
         }
         Command::List(data) => {
-            let classroom = classroom(open_existing(&data).await?);
-            for class in classroom.classes().await.map_err(|error| Failure::of("listing", &error))? {
-                say(&format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str()));
-            }
+            with_existing(&data, async |store| {
+                let classes = classroom(store).classes().await;
+                for class in classes.map_err(|error| Failure::of("listing", &error))? {
+                    say(&format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str()))?;
+                }
+                Ok(())
+            })
+            .await
         }
     }
-    Ok(())
 }
 
 /// The room, for an operator: nobody draws a join code here.
-fn classroom(store: Store) -> Classroom {
-    Classroom::new(store, Arc::new(SystemClock), Arc::new(OsEntropy), Settings::default())
+fn classroom(store: &Store) -> Classroom {
+    Classroom::new(store.clone(), Arc::new(SystemClock), Arc::new(OsEntropy), Settings::default())
 }

@@ -1,23 +1,26 @@
 //! `homeroom demo`
 
-use std::sync::Arc;
+use std::{error::Error as StdError, sync::Arc};
 
+use sea_orm::{ConnectionTrait, DbErr};
 use uuid::Uuid;
 
 use super::{
-    Failure, app, say,
+    Failure, app, closing, connect, location, migrate, say,
     serve::{listen, prepare},
 };
 use crate::{
     classroom::Classroom,
     clock::{Clock, SystemClock},
-    config::Config,
+    config::{Config, Data},
     domain::{
-        class_name::ClassName, email::Email, label::Label, password::Password, redirect_uri::RedirectUri,
+        class_name::ClassName, email::Email, label::Label, network::Network, password::Password,
+        redirect_uri::RedirectUri,
     },
+    entity::user,
     entropy::OsEntropy,
     identity::{accounts, apps, password_hashing::PasswordHashing},
-    store::Store,
+    store::{Location, Store},
 };
 
 /// The app of the documented request.
@@ -30,17 +33,69 @@ const REDIRECT_URI: &str = "https://app.example.com/callback";
 const TEACHER: &str = "user@example.com";
 const STUDENT: &str = "student@example.com";
 const OTHER_TEACHER: &str = "colleague@example.com";
+const ACCOUNTS: [&str; 3] = [TEACHER, OTHER_TEACHER, STUDENT];
 const PASSWORD: &str = "VeryStrongPass123!";
 
 pub async fn run(config: &Config) -> Result<(), Failure> {
-    let (store, hashing) = prepare(config).await?;
-    found(&store, &hashing, config).await?;
-    listen(config, store, hashing, |url, public_url| say(&welcome(url, public_url))).await
+    let hashing = prepare(config)?;
+    if !config.listen.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            listen = %config.listen,
+            "the passwords of the sample school are public: everybody who reaches this address can sign in"
+        );
+    }
+    let store = connect(&config.data).await?;
+    // Boxed to keep the futures of the commands small.
+    let work = Box::pin(async {
+        refuse_others(&store, &config.data).await?;
+        migrate(&store).await?;
+        let hashing = hashing.tested()?;
+        found(&store, &hashing, config).await?;
+        let location = location(&config.data)?;
+        listen(config, store.clone(), hashing, |url, public_url| say(&welcome(url, public_url, &location)))
+            .await
+    });
+    closing(&store, work).await
+}
+
+/// The accounts of a school do not belong beside those of the sample school, whose password is public.
+async fn refuse_others(store: &Store, data: &Data) -> Result<(), Failure> {
+    let failed = |error: DbErr| Failure::of("looking for accounts", &error);
+    if store.steps().await.map_err(failed)?.applied > 0
+        && user::Entity::any_but(store.reader(), &ACCOUNTS).await.map_err(failed)?
+    {
+        return Err(Failure::Usage(format!(
+            "the database ({}) has other accounts than those of the sample school, whose password is public; \
+             name another one with --data-dir or --database-url",
+            location(data)?
+        )));
+    }
+    Ok(())
+}
+
+/// Which accounts of the sample school everybody can sign in to: they are enabled, and have the public password.
+pub async fn open_accounts(
+    db: &impl ConnectionTrait,
+    hashing: &PasswordHashing,
+) -> Result<Vec<&'static str>, Failure> {
+    let failed = |error: &(dyn StdError + 'static)| Failure::of("looking for the sample school", error);
+    let mut open = Vec::new();
+    for address in ACCOUNTS {
+        let email = Email::parse(address).map_err(|error| failed(&error))?;
+        let account = user::Entity::find_by_address(db, email).await.map_err(|error| failed(&error))?;
+        let Some(account) = account.filter(user::Model::may_sign_in) else { continue };
+        let password = Password::parse(PASSWORD).map_err(|error| failed(&error))?;
+        let verified = hashing.verify(Network::of(None), Some(account.password_hash), password).await;
+        if verified.map_err(|error| failed(&error))? {
+            open.push(address);
+        }
+    }
+    Ok(open)
 }
 
 /// Makes what the sample school lacks: all of it the first time, nothing the next.
 async fn found(store: &Store, hashing: &PasswordHashing, config: &Config) -> Result<(), Failure> {
-    let failed = |error: &dyn std::error::Error| Failure::of("making the sample school", error);
+    let failed = |error: &(dyn StdError + 'static)| Failure::of("making the sample school", error);
     let now = SystemClock.now();
     if apps::find(store, APP).await.map_err(|error| failed(&error))?.is_none() {
         let mut registration =
@@ -74,15 +129,16 @@ async fn found(store: &Store, hashing: &PasswordHashing, config: &Config) -> Res
 }
 
 /// The story, as it can be pasted into a shell on this machine.
-fn welcome(url: &str, public_url: &str) -> String {
+fn welcome(url: &str, public_url: &str, location: &Location) -> String {
     let elsewhere = if url == public_url {
         String::new()
     } else {
-        format!("Its public URL:   {public_url} (a reverse proxy there can forward to this server)\n")
+        format!("Its public URL:     {public_url} (a reverse proxy there can forward to this server)\n")
     };
     format!(
         r#"
-Read and try it:  {url}/docs
+The sample school:  {location}; delete it to begin anew
+Read and try it:    {url}/docs
 {elsewhere}
 # Signs somebody in: the answer is a URL with a code in it, and the code becomes an access token
 sign_in() {{

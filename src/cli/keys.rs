@@ -40,8 +40,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             SigningKeys::open(&directory, now, &OsEntropy)
                 // Later than a first key that was made just now: of keys of one instant, either might be the older.
                 .and_then(|_| signing_keys::rotate(&directory, SystemClock.now(), &OsEntropy))
-                .map(|kid| say(&format!("{kid}")))
                 .map_err(|error| Failure::of("rotating", &error))
+                .and_then(|kid| say(&format!("{kid}")))
         }
         Command::Retire { kid, data } => {
             signing_keys::retire(&data.keys(), *kid, now).map_err(|error| match error {
@@ -58,7 +58,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
                     KeyState::Waiting { signs_at } => format!("signs at {}", signs_at.to_rfc3339()),
                     KeyState::Verifying => "verifying".to_owned(),
                 };
-                say(&format!("{}\t{}\t{state}", key.kid, key.created_at.to_rfc3339()));
+                say(&format!("{}\t{}\t{state}", key.kid, key.created_at.to_rfc3339()))?;
             }
             Ok(())
         }

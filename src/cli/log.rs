@@ -1,6 +1,6 @@
 //! The log.
 
-use std::io::IsTerminal;
+use std::{env, ffi::OsStr, io::IsTerminal};
 
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -11,14 +11,16 @@ pub const WARNINGS: &str = "homeroom=warn";
 
 /// Log lines go to standard error.
 pub fn to_stderr(filter: &str, format: LogFormat) {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // A line that cannot be written is lost. The layer would say so on standard error, and panic as that fails too.
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let colors = are_shown(std::io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref());
     let lines = match format {
-        LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Human => lines.with_ansi(colors).boxed(),
         // The request's span may have others inside of it, and it is the one that has the id.
         LogFormat::Json => lines.json().with_current_span(false).with_span_list(true).boxed(),
     };
     // A second subscriber in one process is refused, and the first one goes on.
-    let _ = tracing_subscriber::registry().with(lines).with(EnvFilter::new(filter)).try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(self::filter(filter)).try_init();
 }
 
 /// Has a panic say where it was, and on which thread. Its message may hold anything, a password too, and is left out.
@@ -30,9 +32,20 @@ pub fn hide_panic_messages() {
         if tracing::dispatcher::has_been_set() {
             tracing::error!(place, thread, "a panic");
         } else {
-            eprintln!("a panic at {place} on the thread {thread}");
+            super::complain(&format!("a panic at {place} on the thread {thread}"));
         }
     }));
+}
+
+/// The filter of an operator. The library that applies the schema's steps names each of them at the level `info`; here that is
+/// detail, which [`Store::migrate`](crate::store::Store::migrate) logs at `debug`. A filter that names the library has its way.
+fn filter(text: &str) -> EnvFilter {
+    EnvFilter::new(format!("sea_orm_migration=warn,{text}"))
+}
+
+/// Whether the log is in colors: at a terminal, unless the variable `NO_COLOR` is set and not empty (no-color.org).
+fn are_shown(terminal: bool, no_color: Option<&OsStr>) -> bool {
+    terminal && no_color.is_none_or(OsStr::is_empty)
 }
 
 #[cfg(test)]
@@ -58,5 +71,21 @@ mod tests {
         assert!(!ended.status.success(), "{said}");
         assert!(said.contains("a panic at src/cli/log.rs:") && said.contains("tests::panicking"), "{said}");
         assert!(!said.contains("VeryStrongPass123!"), "{said}");
+    }
+
+    #[test]
+    fn colors_no_color_set_and_not_empty_turns_them_off() {
+        for (terminal, no_color, shown) in
+            [(true, None, true), (true, Some(""), true), (true, Some("0"), false), (false, None, false)]
+        {
+            assert_eq!(are_shown(terminal, no_color.map(AsRef::as_ref)), shown, "{no_color:?}");
+        }
+    }
+
+    #[test]
+    fn filter_names_library_of_steps_is_obeyed() {
+        assert_eq!(filter("info").to_string(), "sea_orm_migration=warn,info");
+        let filter = filter("info,sea_orm_migration=debug").to_string();
+        assert_eq!(filter, "sea_orm_migration=debug,info");
     }
 }

@@ -1,10 +1,8 @@
 //! `homeroom migrate`
 
-use super::{Failure, open, say};
+use super::{Failure, say, with_database};
 use crate::config::Data;
 
 pub async fn run(data: &Data) -> Result<(), Failure> {
-    open(data).await?;
-    say("the schema is up to date");
-    Ok(())
+    with_database(data, async |_| say("the schema is up to date")).await
 }

@@ -1,10 +1,8 @@
 //! `homeroom openapi`
 
-use std::io::Write;
-
 use clap::{Args, ValueEnum};
 
-use super::Failure;
+use super::{Failure, print};
 use crate::api::openapi::Document;
 
 #[derive(Debug, Args)]
@@ -29,5 +27,5 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Format::Yaml => document.yaml(),
         Format::Json => document.json(),
     };
-    std::io::stdout().write_all(document.bytes()).map_err(|error| Failure::of("printing", &error))
+    print(document.bytes())
 }

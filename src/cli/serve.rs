@@ -6,8 +6,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     panic::resume_unwind,
     sync::Arc,
-    thread,
-    time::Duration,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -16,19 +16,25 @@ use tokio::{
     time::interval,
 };
 
-use super::{Failure, log, open, say, shutdown};
+use super::{Failure, demo, log, ownership, say, shutdown, with_database};
 use crate::{
     app::{App, Parts},
-    clock::{Clock, SystemClock},
+    clock::{Clock, Pace, SystemClock},
     config::{Config, audience},
     entropy::OsEntropy,
-    identity::{password_hashing::PasswordHashing, signing_keys::SigningKeys},
+    identity::{
+        password_hashing::{PasswordHashing, StartError},
+        signing_keys::SigningKeys,
+    },
     listener::{Limits, Listener, Tls, TlsError},
-    store::Store,
+    store::{Store, causes},
 };
 
 /// How often keys and the certificate are read again, and what has expired is swept away.
 const UPKEEP: Duration = Duration::from_mins(1);
+/// How long the clock must have kept pace with the monotonic clock before anything is swept by it: since the start, as a machine
+/// may start with a wrong clock, and since it last jumped. It is no longer than codes are kept after their time anyway.
+const SETTLED: Duration = Duration::from_mins(5);
 /// How often what was observed is sorted into its histograms. It takes memory until then.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// How often the runtime's timer goes off at least: sooner than any time that a request may take. Otherwise each request
@@ -38,23 +44,42 @@ const TICK: Duration = Duration::from_secs(2);
 const METRICS_CONNECTIONS: usize = 16;
 
 pub async fn run(config: &Config) -> Result<(), Failure> {
-    let (store, hashing) = prepare(config).await?;
-    listen(config, store, hashing, |_, _| {}).await
+    let hashing = prepare(config)?;
+    with_database(&config.data, async |store| {
+        let hashing = hashing.tested()?;
+        for account in demo::open_accounts(store.reader(), &hashing).await? {
+            tracing::warn!(
+                account,
+                "an account of the sample school is enabled, and its password is public: \
+                 `homeroom user set --email {account} --enabled false`"
+            );
+        }
+        listen(config, store.clone(), hashing, |_, _| Ok(())).await
+    })
+    .await
 }
 
-/// What there is to do before anything is served. What makes no sense is said before anything is made.
-pub async fn prepare(config: &Config) -> Result<(Store, PasswordHashing), Failure> {
+/// The password hash, which is being tested.
+pub struct Hashing(JoinHandle<Result<PasswordHashing, StartError>>);
+
+impl Hashing {
+    /// Waits for the outcome.
+    pub fn tested(self) -> Result<PasswordHashing, Failure> {
+        match self.0.join() {
+            Ok(started) => started.map_err(|error| Failure::of("starting the password hash", &error)),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+/// What there is to do before the database is opened. What makes no sense is said before anything is made.
+pub fn prepare(config: &Config) -> Result<Hashing, Failure> {
     config.public_url(config.listen).map_err(|error| Failure::Usage(error.to_string()))?;
     log::to_stderr(&config.log, config.log_format);
+    ownership::check(&config.data)?;
     // Testing the hash takes a processor as long as opening the database takes another.
     let settings = config.hashing.settings();
-    let hashing = thread::spawn(move || PasswordHashing::start(settings, &OsEntropy));
-    let store = open(&config.data).await?;
-    let hashing = match hashing.join() {
-        Ok(started) => started.map_err(|error| Failure::of("starting the password hash", &error))?,
-        Err(panic) => resume_unwind(panic),
-    };
-    Ok((store, hashing))
+    Ok(Hashing(thread::spawn(move || PasswordHashing::start(settings, &OsEntropy))))
 }
 
 /// Serves until the process is told to end. Calls `welcome` when it can be reached, with the URL that reaches it from this
@@ -63,7 +88,7 @@ pub async fn listen(
     config: &Config,
     store: Store,
     hashing: PasswordHashing,
-    welcome: impl FnOnce(&str, &str),
+    welcome: impl FnOnce(&str, &str) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let keys = SigningKeys::open(&config.data.keys(), SystemClock.now(), &OsEntropy)
         .map_err(|error| Failure::of("opening the signing keys", &error))?;
@@ -123,8 +148,12 @@ pub async fn listen(
     });
     let watched =
         watched.map_or_else(String::new, |address| format!("\nmetrics on http://{address}/metrics"));
-    say(&format!("listening on {}://{address}{watched}", config.scheme()));
-    welcome(&reached_at(config, address, &known_as), &known_as);
+    let said = say(&format!("listening on {}://{address}{watched}", config.scheme()));
+    match said.and_then(|()| welcome(&reached_at(config, address, &known_as), &known_as)) {
+        // The program that started the server has read enough, or nothing: that is no reason to end.
+        Ok(()) | Err(Failure::ClosedPipe) => {}
+        Err(failure) => return Err(failure),
+    }
     let drained = listener
         .secured(tls)
         .trusting(config.rate_limits.trusted_proxies.clone())
@@ -135,7 +164,7 @@ pub async fn listen(
             app.leave();
         })
         .await;
-    beside.abort_all();
+    beside.shutdown().await;
     tracing::info!(cut = drained.cut, "stopped");
     Ok(())
 }
@@ -208,10 +237,16 @@ async fn keep_up(app: App, tls: Option<Tls>) {
     };
     let sweep = async {
         let mut ticks = interval(UPKEEP);
+        let mut pace = Pace::since(SystemClock.now(), Instant::now());
         loop {
             ticks.tick().await;
-            if let Err(error) = app.identity.sweep(SystemClock.now()).await {
-                tracing::warn!(%error, "what has expired could not be swept away");
+            let now = SystemClock.now();
+            if pace.kept_for(now, Instant::now()) < SETTLED {
+                tracing::debug!("nothing is swept yet: the clock may have jumped");
+                continue;
+            }
+            if let Err(error) = app.sweep(now).await {
+                tracing::warn!(error = causes(&error), "what has expired could not be swept away");
             }
         }
     };

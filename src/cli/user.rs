@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal};
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
-use super::{Failure, open, open_existing, say};
+use super::{Failure, say, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Data, Hashing},
@@ -81,46 +81,55 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Add(add) => {
             let email = email(&add.email)?;
             let password = read_password()?;
-            let store = open(&add.data).await?;
-            let hashing = start(&add.hashing)?;
-            let added = accounts::add(&store, &hashing, &OsEntropy, email, password, SystemClock.now()).await;
-            match added {
-                Ok(id) => say(&format!("{id}")),
-                Err(AccountError::Taken) => return Err(Failure::Usage(AccountError::Taken.to_string())),
-                Err(error) => return Err(Failure::of("making the account", &error)),
-            }
+            with_database(&add.data, async |store| {
+                let hashing = start(&add.hashing)?;
+                let added =
+                    accounts::add(store, &hashing, &OsEntropy, email, password, SystemClock.now()).await;
+                match added {
+                    Ok(id) => say(&format!("{id}")),
+                    Err(AccountError::Taken) => Err(Failure::Usage(AccountError::Taken.to_string())),
+                    Err(error) => Err(Failure::of("making the account", &error)),
+                }
+            })
+            .await
         }
         Command::Set(set) => {
             let email = email(&set.email)?;
-            let store = open_existing(&set.data).await?;
-            let account = existing(&store, &email).await?;
-            let password_hash = if set.password {
-                let hashed = start(&set.hashing)?.hash(read_password()?, entropy::bytes(&OsEntropy)).await;
-                Some(hashed.map_err(|error| Failure::of("hashing the password", &error))?)
-            } else {
-                None
-            };
-            let changed = accounts::change(&store, &account, password_hash, set.enabled).await;
-            changed.map_err(|error| Failure::of("changing the account", &error))?;
+            with_existing(&set.data, async |store| {
+                let account = existing(store, &email).await?;
+                let password_hash = if set.password {
+                    let hashed =
+                        start(&set.hashing)?.hash(read_password()?, entropy::bytes(&OsEntropy)).await;
+                    Some(hashed.map_err(|error| Failure::of("hashing the password", &error))?)
+                } else {
+                    None
+                };
+                let changed = accounts::change(store, &account, password_hash, set.enabled).await;
+                changed.map_err(|error| Failure::of("changing the account", &error))
+            })
+            .await
         }
         Command::Unlock { email: text, data } => {
             let email = email(&text)?;
-            let store = open_existing(&data).await?;
-            existing(&store, &email).await?;
-            let limiter = Limiter::new(store);
-            limiter.forget_account(&email).await.map_err(|error| Failure::of("unlocking", &error))?;
+            with_existing(&data, async |store| {
+                existing(store, &email).await?;
+                let limiter = Limiter::new(store.clone());
+                limiter.forget_account(&email).await.map_err(|error| Failure::of("unlocking", &error))
+            })
+            .await
         }
-        Command::List(data) => {
-            let store = open_existing(&data).await?;
-            for user in accounts::list(&store).await.map_err(|error| Failure::of("listing", &error))? {
-                let standing = match (user.enabled, user.email_verified_at) {
-                    (false, _) => "disabled",
-                    (true, None) => "unconfirmed",
-                    (true, Some(_)) => "active",
-                };
-                say(&format!("{}\t{}\t{standing}", user.id, user.email.as_str()));
-            }
-        }
+        Command::List(data) => with_existing(&data, list).await,
+    }
+}
+
+async fn list(store: &Store) -> Result<(), Failure> {
+    for user in accounts::list(store).await.map_err(|error| Failure::of("listing", &error))? {
+        let standing = match (user.enabled, user.email_verified_at) {
+            (false, _) => "disabled",
+            (true, None) => "unconfirmed",
+            (true, Some(_)) => "active",
+        };
+        say(&format!("{}\t{}\t{standing}", user.id, user.email.as_str()))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Users: teachers and students alike.
 
-use sea_orm::{QueryOrder, entity::prelude::*};
+use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
 
 use super::Unique;
 use crate::domain::{email::Email, password::PasswordHash};
@@ -42,6 +42,14 @@ impl Entity {
     /// The account of an address, whatever its standing.
     pub async fn find_by_address(db: &impl ConnectionTrait, email: Email) -> Result<Option<Model>, DbErr> {
         Self::find().filter(Column::Email.eq(email)).only(db).await
+    }
+
+    /// Whether there is an account of any other address than these. It reads no other column: the schema may be an old one.
+    pub async fn any_but(db: &impl ConnectionTrait, addresses: &[&str]) -> Result<bool, DbErr> {
+        let others = Self::find().filter(Column::Email.is_not_in(addresses.iter().copied()));
+        let others: Vec<String> =
+            others.select_only().column(Column::Email).limit(1).into_tuple().all(db).await?;
+        Ok(!others.is_empty())
     }
 
     /// Every account, the oldest first.

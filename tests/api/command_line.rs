@@ -1,13 +1,49 @@
 //! The command line: what an operator does, and what is refused.
 
+use std::io::BufRead;
+
 use serde_json::json;
 
 use crate::support::{
     PASSWORD, STUDENT, TEACHER, both,
-    process::{Site, heard},
+    process::{Server, Site, heard},
 };
 
 const NOBODY: &str = "44444444-4444-4444-4444-444444444444";
+
+/// The flags of `serve`: name, environment variable, and how the default is written.
+const FLAGS: [(&str, &str, &str); 30] = [
+    ("listen", "HOMEROOM_LISTEN", "127.0.0.1:8080]"),
+    ("public-url", "HOMEROOM_PUBLIC_URL", "http:// and the listen address;"),
+    ("issuer", "HOMEROOM_ISSUER", "the public URL]"),
+    ("log", "HOMEROOM_LOG", "info]"),
+    ("log-format", "HOMEROOM_LOG_FORMAT", "human]"),
+    ("metrics-listen", "HOMEROOM_METRICS_LISTEN", "nothing is measured]"),
+    ("max-connections", "HOMEROOM_MAX_CONNECTIONS", "1024]"),
+    ("max-connections-per-address", "HOMEROOM_MAX_CONNECTIONS_PER_ADDRESS", "half of --max-connections]"),
+    ("keep-alive", "HOMEROOM_KEEP_ALIVE", "75]"),
+    ("tls-cert", "HOMEROOM_TLS_CERT", "no TLS, as behind a proxy]"),
+    ("tls-key", "HOMEROOM_TLS_KEY", "no TLS]"),
+    ("hsts", "HOMEROOM_HSTS", "they are not told]"),
+    ("data-dir", "HOMEROOM_DATA_DIR", "data]"),
+    ("database-url", "HOMEROOM_DATABASE_URL", "homeroom.db in the data directory]"),
+    ("database-url-file", "HOMEROOM_DATABASE_URL_FILE", "none]"),
+    ("database-connections", "HOMEROOM_DATABASE_CONNECTIONS", "16]"),
+    ("code-life", "HOMEROOM_CODE_LIFE", "60]"),
+    ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
+    ("join-code-rate", "HOMEROOM_JOIN_CODE_RATE", "60]"),
+    ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),
+    ("hash-workers", "HOMEROOM_HASH_WORKERS", "one per core]"),
+    ("hash-queue", "HOMEROOM_HASH_QUEUE", "half a second's worth, at least 32 per thread]"),
+    ("password-free-failures", "HOMEROOM_PASSWORD_FREE_FAILURES", "5]"),
+    ("password-account-failures", "HOMEROOM_PASSWORD_ACCOUNT_FAILURES", "100]"),
+    ("password-address-failures", "HOMEROOM_PASSWORD_ADDRESS_FAILURES", "100]"),
+    ("password-address-spray", "HOMEROOM_PASSWORD_ADDRESS_SPRAY", "1000]"),
+    ("password-server-spray", "HOMEROOM_PASSWORD_SERVER_SPRAY", "10000]"),
+    ("join-user-failures", "HOMEROOM_JOIN_USER_FAILURES", "10]"),
+    ("join-address-failures", "HOMEROOM_JOIN_ADDRESS_FAILURES", "300]"),
+    ("trusted-proxies", "HOMEROOM_TRUSTED_PROXIES", "none]"),
+];
 
 /// The columns of a listing's lines.
 fn columns(listing: &str) -> Vec<Vec<&str>> {
@@ -33,6 +69,10 @@ async fn a_value_that_makes_no_sense_is_one_line_and_exit_2_and_leaves_nothing_b
         ("serve --join-user-failures 4294967296", "--join-user-failures"),
         ("serve --trusted-proxies 10.0.0.0/8,proxy.example", "--trusted-proxies"),
         ("serve --database-url mysql://x", "--database-url"),
+        ("serve --database-url postgres://a,b/c", "several hosts"),
+        ("serve --database-url sqlite:a.db --database-url-file b", "--database-url-file"),
+        ("migrate --database-url-file nowhere", "--database-url-file nowhere"),
+        ("health --listen 127.0.0.1:0", "--listen"),
         ("serve --colour", "--colour"),
         ("teach", "teach"),
         ("openapi --format xml", "--format"),
@@ -100,37 +140,7 @@ async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
         .skip(1)
         .map(|flag| flag.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
-    let expected = [
-        ("listen", "HOMEROOM_LISTEN", "127.0.0.1:8080]"),
-        ("public-url", "HOMEROOM_PUBLIC_URL", "http:// and the listen address;"),
-        ("issuer", "HOMEROOM_ISSUER", "the public URL]"),
-        ("log", "HOMEROOM_LOG", "info]"),
-        ("log-format", "HOMEROOM_LOG_FORMAT", "human]"),
-        ("metrics-listen", "HOMEROOM_METRICS_LISTEN", "nothing is measured]"),
-        ("max-connections", "HOMEROOM_MAX_CONNECTIONS", "1024]"),
-        ("max-connections-per-address", "HOMEROOM_MAX_CONNECTIONS_PER_ADDRESS", "half of --max-connections]"),
-        ("keep-alive", "HOMEROOM_KEEP_ALIVE", "75]"),
-        ("tls-cert", "HOMEROOM_TLS_CERT", "no TLS, as behind a proxy]"),
-        ("tls-key", "HOMEROOM_TLS_KEY", "no TLS]"),
-        ("hsts", "HOMEROOM_HSTS", "they are not told]"),
-        ("data-dir", "HOMEROOM_DATA_DIR", "data]"),
-        ("database-url", "HOMEROOM_DATABASE_URL", "homeroom.db in the data directory]"),
-        ("database-connections", "HOMEROOM_DATABASE_CONNECTIONS", "16]"),
-        ("code-life", "HOMEROOM_CODE_LIFE", "60]"),
-        ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
-        ("join-code-rate", "HOMEROOM_JOIN_CODE_RATE", "60]"),
-        ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),
-        ("hash-workers", "HOMEROOM_HASH_WORKERS", "one per core]"),
-        ("hash-queue", "HOMEROOM_HASH_QUEUE", "half a second's worth, at least 32 per thread]"),
-        ("password-free-failures", "HOMEROOM_PASSWORD_FREE_FAILURES", "5]"),
-        ("password-account-failures", "HOMEROOM_PASSWORD_ACCOUNT_FAILURES", "100]"),
-        ("password-address-failures", "HOMEROOM_PASSWORD_ADDRESS_FAILURES", "100]"),
-        ("password-address-spray", "HOMEROOM_PASSWORD_ADDRESS_SPRAY", "1000]"),
-        ("password-server-spray", "HOMEROOM_PASSWORD_SERVER_SPRAY", "10000]"),
-        ("join-user-failures", "HOMEROOM_JOIN_USER_FAILURES", "10]"),
-        ("join-address-failures", "HOMEROOM_JOIN_ADDRESS_FAILURES", "300]"),
-        ("trusted-proxies", "HOMEROOM_TRUSTED_PROXIES", "none]"),
-    ];
+    let expected = FLAGS;
     for flag in &flags {
         let name = flag.split(' ').next().unwrap();
         let known = expected.iter().find(|(known, ..)| *known == name);
@@ -139,6 +149,8 @@ async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
         assert!(flag.contains(&format!("[default: {default}")), "{flag}");
     }
     assert_eq!(flags.len(), expected.len(), "{help}");
+    let demo = Site::bare().run(&["demo", "--help"]).await.success();
+    assert!(demo.contains("[default: data-demo]"), "{demo}");
 }
 
 both! {
@@ -303,5 +315,128 @@ async fn whoever_asks_in_the_wrong_directory_is_told_so_and_makes_nothing() {
         let refusal = site.run(&arguments).await.refusal();
         assert!(refusal.contains("there is no ") && refusal.contains("--data-dir"), "{command}: {refusal}");
     }
+    assert!(!site.data().exists());
+}
+
+#[tokio::test]
+async fn environment_variable_set_to_nothing_counts_as_unset() {
+    let all = |site: Site| FLAGS.iter().fold(site, |site, (_, variable, _)| site.with(variable, ""));
+    let site = all(Site::bare()).with("NO_COLOR", "");
+    // It listens with every default but these two.
+    let server = site.listen("serve").await;
+    assert_eq!(heard(server.get("/health/ready")).await.0, 200);
+    let data = site.data().to_str().unwrap();
+    assert!(site.data().join("homeroom.db").exists(), "it is the default directory, {data}");
+    site.run(&["user", "list"]).await.success();
+    // What is set to something is not forgotten for that.
+    let site = all(Site::bare()).with("HOMEROOM_LISTEN", "nowhere");
+    assert!(site.run(&["serve"]).await.refusal().contains("--listen"));
+}
+
+#[tokio::test]
+async fn output_that_cannot_be_written_fails_with_a_message_and_on_a_closed_pipe_without() {
+    let site = Site::new(crate::support::Kind::Sqlite).await;
+    site.run(&["app", "add", "--name", "A"]).await.success();
+    site.add_user(TEACHER, PASSWORD).await.success();
+    site.run(&["class", "add", "--owner", TEACHER, "--name", "A"]).await.success();
+    for (number, command) in [
+        "--help",
+        "--version",
+        "help",
+        "serve --help",
+        "app add --help",
+        "openapi",
+        "openapi --format json",
+        "migrate",
+        "app list",
+        "app add --name B",
+        "user list",
+        "class list",
+        "class add --owner user@example.com --name B",
+        "keys list",
+        "keys rotate",
+        "doctor --listen 127.0.0.1:0",
+        "backup --to",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let copies = [0, 1].map(|copy| format!("{number}-{copy}.db"));
+        let [first, second] = copies.each_ref().map(|copy| {
+            let mut arguments: Vec<&str> = command.split(' ').collect();
+            arguments.extend(command.starts_with("backup").then_some(copy.as_str()));
+            arguments
+        });
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = site.run_into(full, &first).await;
+        assert_eq!(ended.status.code(), Some(1), "{command}: {ended:?}");
+        assert!(
+            ended.err.starts_with("error: ") && ended.err.contains("No space left"),
+            "{command}: {ended:?}"
+        );
+        assert_eq!(ended.err.lines().count(), 1, "{command}: {ended:?}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = site.run_into(writer, &second).await;
+        assert_eq!((ended.status.code(), ended.err.as_str()), (Some(141), ""), "{command}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn server_whose_output_is_not_read_serves_and_one_whose_output_cannot_be_written_does_not() {
+    let site = Site::new(crate::support::Kind::Sqlite).await;
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let ended = site.run_into(full, &["serve", "--listen", "127.0.0.1:0"]).await;
+    assert!(ended.status.code() == Some(1) && ended.err.contains("No space left"), "{ended:?}");
+
+    // Neither a log that cannot be written nor a reader that has gone ends it, or fails a request.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let program = site.start_without_log(writer, &["demo", "--listen", "127.0.0.1:0"]);
+    let mut line = String::new();
+    std::io::BufReader::with_capacity(1, reader).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    let server = Server { program, url, client: reqwest::Client::builder().no_proxy().build().unwrap() };
+    for _ in 0..3 {
+        assert_eq!(server.try_sign_in(TEACHER, PASSWORD, false).await.0, 201);
+    }
+}
+
+both! {
+    async fn database_url_in_a_file_is_used_without_its_line_break(kind: Kind) {
+        let site = Site::new(kind).await;
+        let file = site.data().with_file_name("secret");
+        let url = match &site.location {
+            homeroom::store::Location::Sqlite(path) => format!("sqlite:{}", path.with_file_name("other.db").display()),
+            homeroom::store::Location::Postgres(url) => url.clone(),
+        };
+        let site = site.with("HOMEROOM_DATABASE_URL", "").with("HOMEROOM_DATABASE_URL_FILE", file.to_str().unwrap());
+        let mut users = Vec::new();
+        for end in ["", "\n", "\r\n"] {
+            std::fs::write(&file, format!("{url}{end}")).unwrap();
+            users.push(site.add_user(&format!("u{}@example.com", users.len()), PASSWORD).await.success());
+        }
+        let listed = site.run(&["user", "list"]).await.success();
+        assert!(users.iter().all(|id| listed.contains(id.trim())), "{listed}");
+        assert_eq!(site.data().join("other.db").exists(), kind == crate::support::Kind::Sqlite);
+        assert!(!site.data().join("homeroom.db").exists());
+    }
+}
+
+#[tokio::test]
+async fn database_url_in_a_file_that_cannot_be_used_is_refused_by_the_name_of_the_file() {
+    let site = Site::bare();
+    let file = site.data().with_file_name("secret");
+    let path = file.to_str().unwrap();
+    for text in [&b"\n"[..], b"", b"mysql://u:marked-secret@a/b", b"sqlite:a.db\n\n?", b"\xff\xfe"] {
+        std::fs::write(&file, text).unwrap();
+        let line = site.run(&["migrate", "--database-url-file", path]).await.refusal();
+        assert!(line.contains(path) && !line.contains("marked"), "{line}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    let line = site.run(&["serve", "--database-url-file", path]).await.refusal();
+    assert!(line.contains(path) && line.contains("No such file"), "{line}");
+    let site = site.with("HOMEROOM_DATABASE_URL_FILE", path).with("HOMEROOM_DATABASE_URL", "sqlite:a.db");
+    let line = site.run(&["serve"]).await.refusal();
+    assert!(line.contains("--database-url-file") && line.contains("--database-url"), "{line}");
     assert!(!site.data().exists());
 }

@@ -25,6 +25,7 @@ mod pkce;
 mod races;
 mod rate_limit;
 mod readme;
+mod running;
 mod shutdown;
 mod sign_in;
 mod sign_in_form;

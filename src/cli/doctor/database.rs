@@ -1,24 +1,18 @@
 //! The database: reachable, sound, with the schema that this binary needs, and in agreement about the time.
 
-use std::{
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-};
-
 use chrono::{DateTime, TimeDelta};
 use rustix::fs::{Access, access};
-use url::Url;
 
 use super::{
     Report,
     files::{in_the_future, private},
-    is_this_machine,
 };
 use crate::{
-    cli::Failure,
+    cli::{Failure, demo, ownership},
     clock::{Clock, SystemClock},
-    config::Data,
+    config::{Config, Hashing},
+    entropy::OsEntropy,
+    identity::password_hashing::PasswordHashing,
     store::{
         Location, Steps,
         inspect::{Inspection, PostgresFacts, SqliteFacts},
@@ -28,11 +22,12 @@ use crate::{
 const SUBJECT: &str = "database";
 
 /// Looks at the database as far as it can be reached.
-pub async fn check(data: &Data, report: &mut Report) {
+pub async fn check(config: &Config, report: &mut Report) {
+    let data = &config.data;
     let location = match data.database() {
         Ok(location) => location,
         Err(error) => {
-            report.wrong(SUBJECT, error, "see --database-url");
+            report.wrong(SUBJECT, error, "name a database that can be used");
             return report.skipped("schema", "there is no database to look into");
         }
     };
@@ -52,10 +47,7 @@ pub async fn check(data: &Data, report: &mut Report) {
             );
             return report.skipped("schema", "there is no database to look into");
         }
-        let files: Vec<_> = beside(path)
-            .into_iter()
-            .filter_map(|path| fs::metadata(&path).ok().map(|metadata| (path, metadata)))
-            .collect();
+        let files = ownership::database(path);
         private(SUBJECT, &files, report);
         in_the_future(SUBJECT, &files, SystemClock.now(), report);
         let closed = files.iter().find_map(|(path, _)| {
@@ -75,14 +67,14 @@ pub async fn check(data: &Data, report: &mut Report) {
     match &location {
         Location::Sqlite(_) => match database.sqlite().await {
             Ok(facts) => sqlite(&facts, report),
-            Err(error) => broken(&Failure::of("reading it", &error), report),
+            Err(error) => broken(&Failure::of(&format!("reading {location}"), &error), report),
         },
-        Location::Postgres(url) => {
+        Location::Postgres(_) => {
             let asked = SystemClock.now();
             match database.postgres().await {
                 Ok(facts) => {
                     let half = (SystemClock.now() - asked) / 2;
-                    postgres(&facts, url, data.database_connections.into(), report);
+                    postgres(&facts, location.is_local(), data.database_connections.into(), report);
                     let theirs = DateTime::from_timestamp_micros(facts.clock).unwrap_or_default();
                     clocks(theirs - (asked + half), report);
                 }
@@ -91,7 +83,12 @@ pub async fn check(data: &Data, report: &mut Report) {
         }
     }
     match database.steps().await {
-        Ok(steps) => schema(&steps, report),
+        Ok(steps) => {
+            schema(&steps, report);
+            if steps.pending.is_empty() {
+                sample_school(&database, &config.hashing, report).await;
+            }
+        }
         Err(error) => {
             let what = Failure::of("reading its steps", &error);
             report.wrong("schema", what, "let the server's user read every table of it");
@@ -99,13 +96,24 @@ pub async fn check(data: &Data, report: &mut Report) {
     }
 }
 
-/// The database's file, and those that SQLite keeps beside it.
-fn beside(path: &Path) -> [PathBuf; 3] {
-    ["", "-wal", "-shm"].map(|suffix| {
-        let mut name = OsString::from(path);
-        name.push(suffix);
-        name.into()
-    })
+/// Accounts that everybody can sign in to.
+async fn sample_school(database: &Inspection, hashing: &Hashing, report: &mut Report) {
+    const SUBJECT: &str = "accounts";
+    let hashing = match PasswordHashing::start(hashing.settings(), &OsEntropy) {
+        Ok(hashing) => hashing,
+        Err(error) => return report.skipped(SUBJECT, Failure::of("starting the password hash", &error)),
+    };
+    match demo::open_accounts(database.connection(), &hashing).await {
+        Err(failure) => report.skipped(SUBJECT, failure),
+        Ok(accounts) if accounts.is_empty() => {
+            report.ok(SUBJECT, "none of the sample school can be signed in to with its public password");
+        }
+        Ok(accounts) => report.warning(
+            SUBJECT,
+            format!("the sample school's, with its public password: {}", accounts.join(", ")),
+            "nothing, if this is a demo; else `homeroom user set --email EMAIL --enabled false` for each",
+        ),
+    }
 }
 
 fn unreachable(location: &Location) -> &'static str {
@@ -138,7 +146,7 @@ fn sqlite(facts: &SqliteFacts, report: &mut Report) {
     report.ok(SUBJECT, format!("SQLite {version}, undamaged, {mode}"));
 }
 
-fn postgres(facts: &PostgresFacts, url: &str, per_node: i64, report: &mut Report) {
+fn postgres(facts: &PostgresFacts, local: bool, per_node: i64, report: &mut Report) {
     let PostgresFacts { version, isolation, connections, connections_used, .. } = facts;
     let what = format!("PostgreSQL {version}, {isolation}");
     if facts.version_number < 150_000 {
@@ -168,7 +176,7 @@ fn postgres(facts: &PostgresFacts, url: &str, per_node: i64, report: &mut Report
             "turn fsync and synchronous_commit on",
         );
     }
-    if !facts.encrypted && !Url::parse(url).is_ok_and(|url| is_this_machine(&url)) {
+    if !facts.encrypted && !local {
         report.warning(
             SUBJECT,
             "the connection is not encrypted",

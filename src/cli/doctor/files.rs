@@ -16,7 +16,10 @@ use rustix::{
 
 use super::Report;
 use crate::{
-    cli::Failure,
+    cli::{
+        Failure,
+        ownership::{self, Foreign},
+    },
     config::Data,
     identity::signing_keys::{self, KeyInfo, KeyState},
 };
@@ -86,17 +89,19 @@ fn may_be_changed(directory: &Path, subject: &str, report: &mut Report) -> bool 
 }
 
 /// Says who else may read or change these, which hold keys and password hashes. The files of one subject are told of
-/// in one line.
+/// in one line. On what another user owns or may write to the server does not start.
 pub fn private(subject: &str, files: &[(PathBuf, Metadata)], report: &mut Report) {
+    if let Some(Foreign { what, remedy }) = ownership::foreign(files) {
+        return report.wrong(subject, what, &remedy);
+    }
     let open_to = |bits: u32| files.iter().find(|(_, metadata)| metadata.permissions().mode() & bits != 0);
     let shown = |(path, metadata): &(PathBuf, Metadata)| {
         let (mode, right) =
             (metadata.permissions().mode() & 0o7777, if metadata.is_dir() { 700 } else { 600 });
         (format!("{} (mode {mode:o})", path.display()), format!("chmod {right} {}", path.display()))
     };
-    // To list a directory shows names only; everything else that strangers may do is too much.
-    let exposed = open_to(0o002)
-        .or_else(|| files.iter().find(|(_, file)| file.is_file() && file.permissions().mode() & 0o004 != 0));
+    // To list a directory shows names only.
+    let exposed = files.iter().find(|(_, file)| file.is_file() && file.permissions().mode() & 0o004 != 0);
     if let Some((what, remedy)) = exposed.map(shown) {
         report.wrong(subject, format!("every user of this machine can get at {what}"), &remedy);
     } else if let Some((what, remedy)) = open_to(0o077).map(shown) {
@@ -186,11 +191,7 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
             "nothing, if this is a new server, which makes one; else restore them: tokens of before are refused without",
         );
     }
-    let files = keys.iter().map(|key| directory.join(format!("{}.pem", key.kid)));
-    let files: Vec<_> = std::iter::once(directory.clone())
-        .chain(files)
-        .filter_map(|path| fs::metadata(&path).ok().map(|metadata| (path, metadata)))
-        .collect();
+    let files = ownership::keys(&directory);
     private(SUBJECT, &files, report);
     in_the_future(SUBJECT, &files, now, report);
 }

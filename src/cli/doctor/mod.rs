@@ -4,11 +4,7 @@ mod database;
 mod files;
 mod machine;
 
-use std::{
-    fmt::Display,
-    io::ErrorKind,
-    net::{Ipv4Addr, SocketAddr},
-};
+use std::{fmt::Display, io::ErrorKind, net::SocketAddr};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use url::{Host, Url};
@@ -34,7 +30,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     machine::clock(SystemClock.now(), &mut report);
     let readable = files::data_directory(config.data.directory(), &mut report);
     files::keys(&config.data, readable, SystemClock.now(), &mut report);
-    database::check(&config.data, &mut report).await;
+    database::check(config, &mut report).await;
     machine::password_hash(&config.hashing, &mut report).await;
     machine::memory(&config.hashing, &mut report);
     machine::open_files(config.doors.max_connections.get(), &mut report);
@@ -87,17 +83,13 @@ fn tls(config: &Config, now: DateTime<Utc>, report: &mut Report) {
     }
 }
 
-/// Whether a URL's host is the machine itself, or a socket on it.
+/// Whether a URL's host is the machine itself.
 fn is_this_machine(url: &Url) -> bool {
     match url.host() {
-        // Of a URL that is not http, a number is a name as well.
-        Some(Host::Domain(name)) => {
-            let address = name.parse::<Ipv4Addr>();
-            name.is_empty() || name == "localhost" || address.is_ok_and(|address| address.is_loopback())
-        }
+        Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => true,
+        None => false,
     }
 }
 
@@ -151,46 +143,53 @@ struct Report {
     warnings: usize,
     wrong: usize,
     skipped: usize,
+    /// Why the report could not be printed.
+    unprinted: Option<Failure>,
 }
 
 impl Report {
     /// It is well.
     fn ok(&mut self, subject: &str, what: impl Display) {
         self.well += 1;
-        line("ok", subject, what);
+        self.line("ok", subject, what);
     }
 
     /// It works, and should not stay so.
     fn warning(&mut self, subject: &str, what: impl Display, remedy: &str) {
         self.warnings += 1;
-        line("warning", subject, what);
-        line("", "", format!("-> {remedy}"));
+        self.line("warning", subject, what);
+        self.line("", "", format!("-> {remedy}"));
     }
 
     /// The server does not run on it, or not safely.
     fn wrong(&mut self, subject: &str, what: impl Display, remedy: &str) {
         self.wrong += 1;
-        line("WRONG", subject, what);
-        line("", "", format!("-> {remedy}"));
+        self.line("WRONG", subject, what);
+        self.line("", "", format!("-> {remedy}"));
     }
 
     /// It could not be looked at, and that is no fault of its own.
     fn skipped(&mut self, subject: &str, why: impl Display) {
         self.skipped += 1;
-        line("skipped", subject, why);
+        self.line("skipped", subject, why);
+    }
+
+    fn line(&mut self, verdict: &str, subject: &str, what: impl Display) {
+        if self.unprinted.is_none() {
+            let line = format!("{verdict:<9}{subject:<16}{}", what.to_string().replace('\n', " "));
+            self.unprinted = say(&line).err();
+        }
     }
 
     fn end(self) -> Result<(), Failure> {
-        let Self { well, warnings, wrong, skipped } = self;
+        let Self { well, warnings, wrong, skipped, unprinted } = self;
+        if let Some(failure) = unprinted {
+            return Err(failure);
+        }
         let count = format!("{well} ok, {warnings} to be warned of, {wrong} wrong, {skipped} skipped");
         if wrong > 0 {
             return Err(Failure::Failed(count));
         }
-        say(&count);
-        Ok(())
+        say(&count)
     }
-}
-
-fn line(verdict: &str, subject: &str, what: impl Display) {
-    say(&format!("{verdict:<9}{subject:<16}{}", what.to_string().replace('\n', " ")));
 }

@@ -97,16 +97,34 @@ impl Site {
         self.spawn(Command::new("bash").args(program).args(arguments), "")
     }
 
+    /// Runs the program to its end with `out` as its standard output.
+    pub async fn run_into(&self, out: impl Into<Stdio>, arguments: &[&str]) -> Ended {
+        self.spawn_into(Some(out.into()), Command::new(env!("CARGO_BIN_EXE_homeroom")).args(arguments), "")
+            .end()
+            .await
+    }
+
+    /// Starts the program with `out` as its standard output and with a log that cannot be written.
+    pub fn start_without_log(&self, out: impl Into<Stdio>, arguments: &[&str]) -> Program {
+        let program = ["-c", "exec \"$0\" \"$@\" 2>/dev/full", env!("CARGO_BIN_EXE_homeroom")];
+        self.spawn_into(Some(out.into()), Command::new("bash").args(program).args(arguments), "")
+    }
+
     fn spawn(&self, command: &mut Command, input: &str) -> Program {
+        self.spawn_into(None, command, input)
+    }
+
+    fn spawn_into(&self, stdout: Option<Stdio>, command: &mut Command, input: &str) -> Program {
         let number = self.programs.replace(self.programs.get() + 1);
         let file = |stream: &str| self.directory.path().join(format!("{number}.{stream}"));
         let (out, err) = (file("out"), file("err"));
+        let file = File::create(&out).unwrap();
         let mut child = command
             .current_dir(self.directory.path())
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
-            .stdout(File::create(&out).unwrap())
+            .stdout(stdout.unwrap_or(file.into()))
             .stderr(File::create(&err).unwrap())
             .spawn()
             .unwrap();
@@ -149,7 +167,8 @@ impl Site {
         Self::listening(self.start_within(kilobytes, &arguments)).await
     }
 
-    async fn listening(mut program: Program) -> Server {
+    /// Waits until a program listens.
+    pub async fn listening(mut program: Program) -> Server {
         let until = Instant::now() + PATIENCE;
         let url = loop {
             let out = program.out();

@@ -1,0 +1,157 @@
+//! `homeroom health`
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{
+        ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme,
+        client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        crypto::{CryptoProvider, aws_lc_rs},
+        pki_types::{CertificateDer, ServerName, UnixTime},
+    },
+};
+
+use super::{Failure, say};
+
+/// How long the answer may take: the server itself gives the database two seconds for each of two questions.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How much of the answer is read. Its first line decides.
+const HEAD: u64 = 1024;
+
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The address and port that the server listens on; of a wildcard the loopback address is asked
+    #[arg(long, env = "HOMEROOM_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+
+    /// The server's certificate, if it has one: it is asked over TLS then. The certificate is not verified
+    #[arg(long, env = "HOMEROOM_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+}
+
+pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.listen.port() == 0 {
+        return Err(Failure::Usage(
+            "--listen with port 0 does not tell which port the server has".to_owned(),
+        ));
+    }
+    let address = reachable(arguments.listen);
+    let asking = format!("asking {address}");
+    let answer = timeout(ANSWER, ask(address, arguments.tls_cert.is_some())).await;
+    let answer = answer.unwrap_or_else(|late| Err(io::Error::new(io::ErrorKind::TimedOut, late)));
+    match answer.map_err(|error| Failure::of(&asking, &error))?.as_str() {
+        "200" => say(&format!("{address} is ready")),
+        "503" => Err(Failure::Failed(format!("{address} is not ready"))),
+        other => Err(Failure::Failed(format!("{address} does not answer as Homeroom does: {other:?}"))),
+    }
+}
+
+/// Where a server that listens on `address` is reached from the same machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// The status of the answer to `GET /health/ready`, as text.
+async fn ask(address: SocketAddr, tls: bool) -> io::Result<String> {
+    let stream = TcpStream::connect(address).await?;
+    if !tls {
+        return converse(stream, address).await;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let any = Arc::new(AnyCertificate(Arc::clone(&provider)));
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(any)
+        .with_no_client_auth();
+    let name = ServerName::IpAddress(address.ip().into());
+    converse(TlsConnector::from(Arc::new(config)).connect(name, stream).await?, address).await
+}
+
+async fn converse(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    address: SocketAddr,
+) -> io::Result<String> {
+    let request = format!("GET /health/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = Vec::new();
+    stream.take(HEAD).read_to_end(&mut head).await?;
+    let head = String::from_utf8_lossy(&head);
+    let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+    Ok(status.unwrap_or_default().to_owned())
+}
+
+/// Takes every certificate: nothing secret is sent, and its name is not that of the loopback address.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reachable;
+
+    #[test]
+    fn wildcard_address_is_asked_at_loopback() {
+        for (listening, asked) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+        ] {
+            assert_eq!(reachable(listening.parse().unwrap()), asked.parse().unwrap());
+        }
+    }
+}
