@@ -37,7 +37,7 @@ async fn apps(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .table(AppRedirectUri::Table)
                 .col(ColumnDef::new(AppRedirectUri::AppId).uuid().not_null())
                 .col(ColumnDef::new(AppRedirectUri::Uri).text().not_null())
-                .col(ColumnDef::new(AppRedirectUri::Origin).text().not_null())
+                .col(ColumnDef::new(AppRedirectUri::Origin).text())
                 .primary_key(Index::create().col(AppRedirectUri::AppId).col(AppRedirectUri::Uri))
                 .foreign_key(
                     ForeignKey::create()

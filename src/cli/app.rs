@@ -1,5 +1,7 @@
 //! `homeroom app`
 
+use std::io::Write;
+
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
@@ -58,7 +60,8 @@ enum Command {
 /// What is said of an app. `Option` is what was not said.
 #[derive(Debug, Args)]
 struct Details {
-    /// Where it may send its users back to: https, or http on this machine; once for each, empty for none
+    /// Where it may send its users back to: https, or http on this machine, or, with --require-pkce, a private-use scheme
+    /// such as `com.example.app:/callback`; once for each, empty for none
     #[arg(long, value_name = "URI", value_parser = |text: &str| or_none(text, RedirectUri::register))]
     redirect_uri: Option<Vec<Said<RedirectUri>>>,
     /// A domain of its own sign-in pages, such as login.example.com; once for each, empty for none
@@ -98,7 +101,9 @@ impl Details {
             access_token_minutes,
             enabled,
         } = self;
-        put(&mut registration.redirect_uris, redirect_uri.map(each_once));
+        let redirect_uris = redirect_uri.map(each_once);
+        redirect_uris.iter().flatten().for_each(warn);
+        put(&mut registration.redirect_uris, redirect_uris);
         put(&mut registration.login_domains, login_domain.map(each_once));
         put(&mut registration.app.policy_version, policy_version.map(|Said(version)| version));
         put(&mut registration.app.policy_demanded, demand_policy);
@@ -106,6 +111,17 @@ impl Details {
         put(&mut registration.app.access_token_minutes, access_token_minutes);
         put(&mut registration.app.enabled, enabled);
     }
+}
+
+/// Warns of a redirect URI that is most likely meant otherwise.
+fn warn(uri: &RedirectUri) {
+    let meaning = match uri.doubtful_character() {
+        Some('*') => "the * stands for itself, there are no wildcards",
+        Some(_) => "this is one URI with a comma in it; give the flag once for each URI",
+        None => return,
+    };
+    // A warning that cannot be written is no reason to fail.
+    _ = writeln!(std::io::stderr(), "warning: --redirect-uri {}: {meaning}", uri.as_str());
 }
 
 /// A value, or the empty text that stands for none.
@@ -193,7 +209,9 @@ async fn find(store: &Store, id: Uuid) -> Result<Option<Registration>, Failure> 
 
 async fn register(store: &Store, registration: &Registration) -> Result<(), Failure> {
     apps::register(store, registration).await.map_err(|error| match error {
-        RegisterError::DomainTaken | RegisterError::NoPolicyToDemand => Failure::Usage(error.to_string()),
+        RegisterError::DomainTaken | RegisterError::NoPolicyToDemand | RegisterError::PkceNotRequired(_) => {
+            Failure::Usage(error.to_string())
+        }
         RegisterError::Store(error) => Failure::of("registering the app", &error),
     })
 }

@@ -1,5 +1,7 @@
 //! Redirect URIs (RFC 6749 section 3.1.2): which may be registered, which match, and what they become.
 
+use std::fmt;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sea_orm::DeriveValueType;
 use url::Url;
@@ -18,28 +20,70 @@ pub struct RedirectUri(String);
 super::never_numbered!(RedirectUri);
 
 /// Why a redirect URI cannot be registered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRedirectUri {
     /// It has no character, or too many.
     #[error("must have 1 to {} characters", RedirectUri::MAX)]
     Length,
-    /// It is no absolute URI in its canonical form.
-    #[error("must be an absolute URI, its scheme and host in lower case (RFC 3986)")]
-    Syntax,
-    /// What is sent there could be read on the way.
+    /// It has a character that no URI has.
+    #[error("must not have {character:?}, which RFC 3986 allows only percent-encoded, as {}{instead}", encoded(*.character))]
+    Character {
+        /// The first such character.
+        character: char,
+        /// What to write instead.
+        instead: Instead,
+    },
+    /// A percent sign encodes nothing.
+    #[error("must have two hexadecimal digits after every % (RFC 3986 section 2.1)")]
+    PercentEncoding,
+    /// A bracket is in its path or query.
     #[error(
-        "must begin with https://, or with http:// on localhost, 127.0.0.1 or [::1] (RFC 8252 section 7.3)"
+        "must have [ and ] only around an IPv6 address; elsewhere write %5B and %5D (RFC 3986 section 3.2.2)"
+    )]
+    Bracket,
+    /// It is no absolute URI.
+    #[error("must be an absolute URI, such as https://app.example.com/callback")]
+    NotAbsolute,
+    /// Its scheme is none that a code may be sent to.
+    #[error(
+        "must begin with https://, with http:// on localhost, 127.0.0.1 or [::1], or with a private-use scheme that has a \
+         dot in it, such as com.example.app:/ (RFC 8252 section 7)"
     )]
     Scheme,
+    /// Its private-use scheme is followed by no path.
+    #[error("must have a path that begins with /, such as com.example.app:/callback (RFC 8252 section 7.1)")]
+    NoPath,
     /// It has a fragment.
     #[error("must not have a fragment (RFC 6749 section 3.1.2)")]
     Fragment,
     /// It has a user name or a password.
     #[error("must not have a user name or password")]
     UserInfo,
+    /// Nothing listens on port 0.
+    #[error(
+        "must not have port 0; on 127.0.0.1 and [::1] leave the port out to allow every port (RFC 8252 section 7.3)"
+    )]
+    Port,
+    /// URL parsers write it otherwise, so that a client would send another string than the registered one.
+    #[error("must be in normal form, as URL parsers write it: {0}")]
+    NotNormal(String),
     /// Its query already says what we are going to say.
-    #[error("must not hold the query parameter `{0}`, which is added to it")]
+    #[error("must not have the query parameter `{0}`, which is added to it")]
     Parameter(&'static str),
+}
+
+/// A URI that may be registered in the place of one that may not, if there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instead(Option<String>);
+
+impl fmt::Display for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |uri| write!(f, "; write {uri}"))
+    }
+}
+
+fn encoded(character: char) -> String {
+    utf8_percent_encode(character.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC).to_string()
 }
 
 /// What the redirect URL says, in this order.
@@ -53,38 +97,67 @@ impl RedirectUri {
     /// Most characters.
     pub const MAX: usize = 2048;
 
-    /// Reads a URI that is to be registered for an app.
+    /// Reads a URI that is to be registered for an app. Clients send back the registered string to the letter, so that it
+    /// must be one that URI parsers of all languages can read (RFC 3986) and that URL parsers do not rewrite.
     pub fn register(text: &str) -> Result<Self, InvalidRedirectUri> {
+        use InvalidRedirectUri as No;
         if !(1..=Self::MAX).contains(&text.len()) {
-            return Err(InvalidRedirectUri::Length);
+            return Err(No::Length);
         }
-        let written_in_uri_characters = text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte));
-        let url = Url::parse(text).map_err(|_| InvalidRedirectUri::Syntax)?;
-        if !written_in_uri_characters {
-            return Err(InvalidRedirectUri::Syntax);
+        if let Some(character) = text.chars().find(|character| !is_uri_character(*character)) {
+            let normal = Url::parse(text).ok().filter(|url| url.as_str() != text);
+            let instead = normal.and_then(|url| Self::register(url.as_str()).ok()).map(|uri| uri.0);
+            return Err(No::Character { character, instead: Instead(instead) });
         }
-        if !(url.scheme() == "https" || url.scheme() == "http" && origin::is_loopback(&url)) {
-            return Err(InvalidRedirectUri::Scheme);
+        let encodes = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+        if !text.split('%').skip(1).all(encodes) {
+            return Err(No::PercentEncoding);
+        }
+        let url = Url::parse(text).map_err(|_| No::NotAbsolute)?;
+        let is_private_use = url.scheme().contains('.');
+        if !(url.scheme() == "https" || url.scheme() == "http" && origin::is_loopback(&url) || is_private_use)
+        {
+            return Err(No::Scheme);
         }
         if text.contains('#') {
-            return Err(InvalidRedirectUri::Fragment);
+            return Err(No::Fragment);
         }
-        let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '?']).next());
-        if authority.is_none_or(|authority| authority.contains('@')) {
-            return Err(InvalidRedirectUri::UserInfo);
+        let after_scheme = text.split_once(':').map_or("", |(_, rest)| rest);
+        let (authority, rest) = after_scheme
+            .strip_prefix("//")
+            .map_or(("", after_scheme), |rest| rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())));
+        if authority.contains('@') {
+            return Err(No::UserInfo);
         }
-        // Browsers mend what is not canonical (`HTTP:127.1`); a URI that they read differently is not the one registered.
-        if !text.starts_with(&url.origin().ascii_serialization()) {
-            return Err(InvalidRedirectUri::Syntax);
+        if is_private_use && authority.is_empty() && !rest.starts_with('/') {
+            return Err(No::NoPath);
+        }
+        if rest.contains(['[', ']']) {
+            return Err(No::Bracket);
+        }
+        if url.port() == Some(0) {
+            return Err(No::Port);
+        }
+        if url.as_str() != text {
+            return Err(No::NotNormal(url.into()));
         }
         for parameter in PARAMETERS {
             if url.query_pairs().any(|(name, _)| name == parameter) {
-                return Err(InvalidRedirectUri::Parameter(parameter));
+                return Err(No::Parameter(parameter));
             }
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// Whether the scheme is a private-use one (RFC 8252 section 7.1), which any app on the user's device can claim: the
+    /// code needs PKCE (section 8.1).
+    pub fn is_private_use(&self) -> bool {
+        self.0.split_once(':').is_some_and(|(scheme, _)| scheme.contains('.'))
+    }
+
+    /// The first `*` or `,`: allowed, and most often meant as a wildcard or between two URIs, which do not exist here.
+    pub fn doubtful_character(&self) -> Option<char> {
+        self.0.chars().find(|character| matches!(character, '*' | ','))
     }
 
     /// The URI's text.
@@ -92,9 +165,10 @@ impl RedirectUri {
         &self.0
     }
 
-    /// The origin of the pages at this URI, on any port if it is on a loopback address.
+    /// The origin of the pages at this URI, on any port if it is on a loopback address. A private-use scheme has no pages.
     pub fn origin(&self) -> Option<Origin> {
-        Url::parse(&self.0).ok().as_ref().map(|url| Origin::of(url).of_redirects())
+        let url = Url::parse(&self.0).ok().filter(|url| url.origin().is_tuple())?;
+        Some(Origin::of(&url).of_redirects())
     }
 
     /// The URI to answer to, if `requested` is this one: the same string (RFC 9700 section 2.1), but for the port on a
@@ -123,7 +197,12 @@ impl RedirectUri {
     }
 }
 
-/// The text before and after the port of a URI on a loopback address.
+/// Whether a URI may hold a character (RFC 3986 section 2).
+fn is_uri_character(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(character)
+}
+
+/// The text before and after the port of a URI on a loopback address. A port is written as URL parsers write it.
 fn without_loopback_port(uri: &str) -> Option<(&str, &str)> {
     let host = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|host| uri.starts_with(host))?;
     let (host, rest) = uri.split_at(host.len());
@@ -132,7 +211,8 @@ fn without_loopback_port(uri: &str) -> Option<(&str, &str)> {
     };
     let end = port_and_rest.find(['/', '?']).unwrap_or(port_and_rest.len());
     let (port, rest) = port_and_rest.split_at(end);
-    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let is_number = !port.starts_with('0') && port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_port = is_number && port.parse::<u16>().is_ok();
     is_port.then_some((host, rest))
 }
 
@@ -147,38 +227,176 @@ mod tests {
     const APP: Uuid = Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
 
     #[test]
-    fn a_redirect_uri_is_registered_only_if_it_is_safe_to_send_a_code_there() {
+    fn uri_that_is_not_safe_to_send_a_code_to_is_refused_with_the_reason() {
         use InvalidRedirectUri as No;
         let long = format!("https://a.example/{}", "a".repeat(RedirectUri::MAX));
         for (text, why) in [
             ("", No::Length),
             (long.as_str(), No::Length),
-            ("callback", No::Syntax),
-            ("https://a.example/a b", No::Syntax),
-            ("https://a.example/\\b", No::Syntax),
-            ("https:a.example/cb", No::UserInfo),
-            ("HTTPS://a.example/cb", No::Syntax),
-            ("https://A.example/cb", No::Syntax),
-            ("http://127.1/cb", No::Syntax),
+            ("callback", No::NotAbsolute),
+            ("/callback", No::NotAbsolute),
+            ("https://", No::NotAbsolute),
+            ("https://a.example:65536/", No::NotAbsolute),
+            ("https://[::1/", No::NotAbsolute),
+            ("https://[fe80::1%25eth0]/", No::NotAbsolute),
             ("http://a.example/cb", No::Scheme),
             ("javascript://a.example/%0aalert(1)", No::Scheme),
+            ("myapp:/cb", No::Scheme),
             ("http://localhost.evil.example/cb", No::Scheme),
+            ("http://localhost./cb", No::Scheme),
+            ("http://127.0.0.2/cb", No::Scheme),
             ("https://a.example/cb#x", No::Fragment),
             ("https://a.example/cb#", No::Fragment),
+            ("com.example.app:/cb#", No::Fragment),
             ("https://user@a.example/cb", No::UserInfo),
+            ("https://@a.example/cb", No::UserInfo),
+            ("com.example.app://user@host/cb", No::UserInfo),
+            ("com.example.app:cb", No::NoPath),
+            ("com.example.app:", No::NoPath),
+            ("com.example.app:?a", No::NoPath),
+            ("com.example.app://", No::NoPath),
+            ("com.example.app://?a", No::NoPath),
+            ("http://127.0.0.1:0/cb", No::Port),
+            ("http://[::1]:000/cb", No::Port),
+            ("https://a.example:0/", No::Port),
+            ("com.example.app://host:0/cb", No::Port),
             ("https://a.example/cb?code=1", No::Parameter("code")),
             ("https://a.example/cb?a=1&%73tate=1", No::Parameter("state")),
+            ("com.example.app:/cb?grant_type=", No::Parameter("grant_type")),
         ] {
             assert_eq!(RedirectUri::register(text), Err(why), "{text}");
         }
+    }
+
+    #[test]
+    fn uri_that_rfc_3986_cannot_read_is_refused_with_the_reason() {
+        use InvalidRedirectUri as No;
+        for (text, why) in [
+            ("https://a.example/%zz", No::PercentEncoding),
+            ("https://a.example/%", No::PercentEncoding),
+            ("https://a.example/%4", No::PercentEncoding),
+            ("https://a.example/cb?a=%4g", No::PercentEncoding),
+            ("https://a.example/cb?100%", No::PercentEncoding),
+            ("com.example.app:/%é", No::Character { character: 'é', instead: Instead(None) }),
+            ("https://a.example/[x]", No::Bracket),
+            ("https://a.example/cb?a[]=1", No::Bracket),
+            ("com.example.app:/[", No::Bracket),
+        ] {
+            assert_eq!(RedirectUri::register(text), Err(why), "{text}");
+        }
+        for (text, found, instead) in [
+            ("https://a.example/a b", ' ', Some("https://a.example/a%20b")),
+            ("https://a.example/a\tb", '\t', Some("https://a.example/ab")),
+            ("https://a.example/cb\n", '\n', Some("https://a.example/cb")),
+            ("https://a.example/\\b", '\\', Some("https://a.example//b")),
+            ("https://a.example/a|b", '|', None),
+            ("https://a.example/{x}", '{', Some("https://a.example/%7Bx%7D")),
+            ("https://a.example/a^b", '^', None),
+            ("https://a.example/`", '`', Some("https://a.example/%60")),
+            ("https://a.example/\"", '"', Some("https://a.example/%22")),
+            ("https://a.example/<x>", '<', Some("https://a.example/%3Cx%3E")),
+            ("https://a.example/é", 'é', Some("https://a.example/%C3%A9")),
+            ("https://münchen.example/cb", 'ü', Some("https://xn--mnchen-3ya.example/cb")),
+            ("https://a.example/\u{200B}", '\u{200B}', Some("https://a.example/%E2%80%8B")),
+            ("http://a.example/é", 'é', None),
+            ("é", 'é', None),
+        ] {
+            let why = No::Character { character: found, instead: Instead(instead.map(str::to_owned)) };
+            assert_eq!(RedirectUri::register(text), Err(why), "{text}");
+        }
+        let why = |text| RedirectUri::register(text).unwrap_err().to_string();
+        assert_eq!(
+            why("https://a.example/é b"),
+            "must not have 'é', which RFC 3986 allows only percent-encoded, as %C3%A9; write https://a.example/%C3%A9%20b"
+        );
+        assert!(
+            why("https://a.example/|").ends_with("percent-encoded, as %7C"),
+            "{}",
+            why("https://a.example/|")
+        );
+    }
+
+    #[test]
+    fn uri_that_url_parsers_rewrite_is_refused_with_its_normal_form() {
+        for (text, normal) in [
+            ("https://bare.example.com", "https://bare.example.com/"),
+            ("https://bare.example.com?a=1", "https://bare.example.com/?a=1"),
+            ("http://127.0.0.1", "http://127.0.0.1/"),
+            ("https:a.example/cb", "https://a.example/cb"),
+            ("https:///a.example/cb", "https://a.example/cb"),
+            ("HTTPS://a.example/cb", "https://a.example/cb"),
+            ("https://A.example/cb", "https://a.example/cb"),
+            ("https://a.example:443/cb", "https://a.example/cb"),
+            ("https://a.example:/cb", "https://a.example/cb"),
+            ("https://a.example:08443/cb", "https://a.example:8443/cb"),
+            ("http://localhost:80/cb", "http://localhost/cb"),
+            ("http://127.0.0.1:00080/cb", "http://127.0.0.1/cb"),
+            ("http://127.1/cb", "http://127.0.0.1/cb"),
+            ("http://2130706433/cb", "http://127.0.0.1/cb"),
+            ("http://[0:0:0:0:0:0:0:1]/cb", "http://[::1]/cb"),
+            ("https://a.example/a/../cb", "https://a.example/cb"),
+            ("https://a.example/./cb", "https://a.example/cb"),
+            ("https://a.example/a/%2E%2e/cb", "https://a.example/cb"),
+            ("https://%61.example/cb", "https://a.example/cb"),
+            ("https://a.example/cb?a='b'", "https://a.example/cb?a=%27b%27"),
+            ("COM.example.app:/cb", "com.example.app:/cb"),
+            ("com.example.app:/a/../cb", "com.example.app:/cb"),
+        ] {
+            let why = InvalidRedirectUri::NotNormal(normal.to_owned());
+            assert_eq!(RedirectUri::register(text), Err(why), "{text}");
+            assert!(RedirectUri::register(normal).is_ok(), "{normal}");
+        }
+    }
+
+    #[test]
+    fn uri_in_normal_form_is_registered() {
         for text in [
-            "https://a.example",
+            "https://a.example/",
             "https://a.example:8443/cb?a=1",
+            "https://a.example/cb?",
+            "https://a.example/%7e(a);b=c,d/*'!$&+@:?a=%C3%A9/?",
+            "https://xn--mnchen-3ya.example/cb",
+            "https://a_b.example/cb",
+            "https://192.0.2.7/cb",
+            "https://[2001:db8::1]:8443/cb",
             "http://localhost:5173/cb",
             "http://[::1]/cb",
             "http://127.0.0.1/cb",
+            "com.example.app:/cb",
+            "com.example.app:/",
+            "com.example.app://callback",
+            "com.example.app://callback/path?a=1",
+            "com.example.app:///cb",
         ] {
-            assert!(RedirectUri::register(text).is_ok(), "{text}");
+            let uri = RedirectUri::register(text).unwrap();
+            assert_eq!((uri.as_str(), uri.is_private_use()), (text, text.starts_with("com.")), "{text}");
+        }
+    }
+
+    #[test]
+    fn uri_with_a_private_use_scheme_has_no_origin_and_keeps_its_form_in_the_url() {
+        let uri = RedirectUri::register("com.example.app:/cb").unwrap();
+        assert_eq!(uri.origin(), None);
+        assert!(uri.answer("com.example.app:/cb").is_some());
+        for other in
+            ["com.example.app:/cb/", "com.example.app://cb", "com.example.app2:/cb", "com.example.app:/cb?a"]
+        {
+            assert!(uri.answer(other).is_none(), "{other}");
+        }
+        let url = uri.url_with(&AuthorizationCode::presented("c"), &State::parse("s").unwrap(), APP);
+        assert!(url.starts_with("com.example.app:/cb?code=c&state=s&client_id=app_"), "{url}");
+        assert!(url.contains("&redirect_uri=com.example.app:/cb&"), "{url}");
+    }
+
+    #[test]
+    fn uri_with_a_star_or_a_comma_is_doubtful() {
+        for (text, doubtful) in [
+            ("https://*.example.com/cb", Some('*')),
+            ("https://a.example/*", Some('*')),
+            ("https://a.example/,https://b.example/", Some(',')),
+            ("https://a.example/cb", None),
+        ] {
+            assert_eq!(RedirectUri::register(text).unwrap().doubtful_character(), doubtful, "{text}");
         }
     }
 
@@ -197,10 +415,17 @@ mod tests {
             assert!(!answers("https://a.example/cb", other), "{other}");
         }
         assert!(answers("http://127.0.0.1/cb", "http://127.0.0.1:49152/cb"));
+        assert!(answers("http://127.0.0.1/cb", "http://127.0.0.1:80/cb"));
         assert!(answers("http://[::1]:1/cb", "http://[::1]/cb"));
         for other in [
             "http://127.0.0.1:99999/cb",
+            "http://127.0.0.1:65536/cb",
             "http://127.0.0.1:/cb",
+            "http://127.0.0.1:0/cb",
+            "http://127.0.0.1:00080/cb",
+            "http://127.0.0.1:049152/cb",
+            "http://127.0.0.1:49152cb",
+            "http://127.0.0.1:\u{0661}/cb",
             "http://127.0.0.1:1@evil.example/cb",
             "http://127.0.0.1.evil.example/cb",
             "http://[::1]:1/cb",
@@ -228,6 +453,29 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn registered_uri_is_read_alike_by_rfc_3986_and_by_url_parsers(
+            text in "(https|HTTP|http|com\\.a):/{0,3}([aA]\\.b|localhost|127\\.0\\.0\\.1|\\[::1\\]|é)?(:[0-9]{0,5})?[/?][a-z%0-9A-F./?#\\[\\]|{}'*, é\\\\]{0,12}"
+        ) {
+            // RFC 3986 appendix A, of a hierarchical URI without user-info and fragment.
+            let grammar = regex::Regex::new(
+                r"^[a-z][a-z0-9+.-]*:(//(\[[0-9a-f:.]+\]|([A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(:[0-9]+)?)?(/([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*(\?([A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$",
+            ).unwrap();
+            match RedirectUri::register(&text) {
+                Ok(uri) => {
+                    prop_assert!(grammar.is_match(&text), "{}", text);
+                    let parsed = Url::parse(&text).unwrap();
+                    prop_assert_eq!(parsed.as_str(), text.as_str());
+                    let url = uri.url_with(&AuthorizationCode::presented("c"), &State::parse("é|").unwrap(), APP);
+                    prop_assert!(grammar.is_match(&url), "{}", url);
+                }
+                Err(InvalidRedirectUri::Character { instead: Instead(Some(normal)), .. }) => {
+                    prop_assert!(RedirectUri::register(&normal).is_ok(), "{}", normal);
+                }
+                Err(_) => {}
+            }
+        }
+
         #[test]
         fn a_standard_parser_reads_back_what_went_in(
             state in "[^\\p{Cc}]{1,40}|[&=#+%?/ \"'<>\\\\😀é]{1,20}",

@@ -14,8 +14,8 @@ pub struct Model {
     /// The URI, to the letter.
     #[sea_orm(primary_key, auto_increment = false)]
     pub uri: RedirectUri,
-    /// The origin of the pages there, by which a browser's request is recognised.
-    pub origin: Origin,
+    /// The origin of the pages there, by which a browser's request is recognised. A private-use scheme has none.
+    pub origin: Option<Origin>,
 }
 
 /// What a redirect URI belongs to.
@@ -46,9 +46,7 @@ impl Entity {
         Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?;
         let rows: Vec<ActiveModel> = uris
             .iter()
-            .filter_map(|uri| {
-                Some(ActiveModel { app_id: Set(app), uri: Set(uri.clone()), origin: Set(uri.origin()?) })
-            })
+            .map(|uri| ActiveModel { app_id: Set(app), uri: Set(uri.clone()), origin: Set(uri.origin()) })
             .collect();
         if !rows.is_empty() {
             Self::insert_many(rows).exec_without_returning(db).await?;

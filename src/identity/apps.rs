@@ -33,6 +33,11 @@ pub enum RegisterError {
     /// An app demands a policy that it does not have.
     #[error("an app cannot demand its privacy policy without a policy version")]
     NoPolicyToDemand,
+    /// An app without PKCE has a redirect URI that other apps on a device can claim.
+    #[error(
+        "only an app that requires PKCE may have the redirect URI {0}, whose scheme other apps can claim (RFC 8252 section 8.1)"
+    )]
+    PkceNotRequired(String),
     /// The database failed.
     #[error("the database failed")]
     Store(#[from] DbErr),
@@ -56,6 +61,11 @@ pub async fn register(store: &Store, registration: &Registration) -> Result<(), 
     let Registration { app, redirect_uris, login_domains } = registration;
     if app.policy_demanded && app.policy_version.is_none() {
         return Err(RegisterError::NoPolicyToDemand);
+    }
+    if !app.pkce_required
+        && let Some(uri) = redirect_uris.iter().find(|uri| uri.is_private_use())
+    {
+        return Err(RegisterError::PkceNotRequired(uri.as_str().to_owned()));
     }
     store
         .writer()
