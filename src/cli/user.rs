@@ -1,6 +1,6 @@
 //! `homeroom user`
 
-use std::io::{BufRead, IsTerminal};
+use std::io::{BufRead, IsTerminal, Read};
 
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
@@ -9,7 +9,10 @@ use super::{Failure, say, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Data, Hashing},
-    domain::{email::Email, password::Password},
+    domain::{
+        email::Email,
+        password::{Password, PasswordError},
+    },
     entity::user,
     entropy::{self, OsEntropy},
     identity::{
@@ -22,6 +25,8 @@ use crate::{
 
 /// Fewest characters of a password that is chosen here (NIST SP 800-63B section 3.1.1.2).
 const MIN_PASSWORD: usize = 8;
+/// Most bytes that are read of a line: the longest password, and more than one byte too many.
+const MAX_LINE: u64 = 8 * Password::MAX_TYPED as u64;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -43,7 +48,7 @@ enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Print every account: id, address, standing
+    /// Print every account: id, address with its domain in ASCII form, standing
     List(Data),
 }
 
@@ -146,7 +151,7 @@ async fn existing(store: &Store, email: &Email) -> Result<user::Model, Failure> 
 }
 
 fn email(text: &str) -> Result<Email, Failure> {
-    Email::parse(text).map_err(|error| Failure::Usage(format!("--email '{text}' {error}")))
+    Email::parse(text).map_err(|error| Failure::Usage(format!("--email {text:?} {error}")))
 }
 
 /// A password: the first line of standard input, or, at a terminal, what is typed twice alike.
@@ -160,14 +165,65 @@ fn read_password() -> Result<Password, Failure> {
         }
         first
     } else {
-        let mut line = Zeroizing::new(String::new());
-        std::io::stdin().lock().read_line(&mut line).map_err(failed)?;
-        let end = line.trim_end_matches(['\r', '\n']).len();
-        line.truncate(end);
-        line
+        let mut line = Zeroizing::new(Vec::new());
+        std::io::stdin().lock().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
+        if line.len() as u64 == MAX_LINE {
+            return Err(Failure::Usage(format!("the password {PasswordError}")));
+        }
+        Zeroizing::new(piped_password(&line).map_err(|error| Failure::Usage(error.to_owned()))?.to_owned())
     };
-    if text.chars().count() < MIN_PASSWORD {
+    let password = Password::parse(&text).map_err(|error| Failure::Usage(format!("the password {error}")))?;
+    if password.expose().chars().count() < MIN_PASSWORD {
         return Err(Failure::Usage(format!("the password must have at least {MIN_PASSWORD} characters")));
     }
-    Password::parse(&text).map_err(|error| Failure::Usage(format!("the password {error}")))
+    Ok(password)
+}
+
+/// The password on the first line of a pipe or file, without the byte order mark that PowerShell and editors put before
+/// it, and without the line's end.
+fn piped_password(line: &[u8]) -> Result<&str, &'static str> {
+    const UTF_16: &str = "the password on standard input must be UTF-8, and is UTF-16; in PowerShell set \
+                          $OutputEncoding = [System.Text.UTF8Encoding]::new()";
+    if line.starts_with(b"\xFF\xFE") || line.starts_with(b"\xFE\xFF") || line.contains(&0) {
+        return Err(UTF_16);
+    }
+    let text = str::from_utf8(line).map_err(|_| "the password on standard input must be UTF-8")?;
+    Ok(text.strip_prefix('\u{FEFF}').unwrap_or(text).trim_end_matches(['\r', '\n']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn piped_password_loses_its_byte_order_mark_and_its_line_end() {
+        for line in [
+            "pass word é",
+            "pass word é\n",
+            "pass word é\r\n",
+            "\u{FEFF}pass word é",
+            "\u{FEFF}pass word é\r\n",
+        ] {
+            assert_eq!(piped_password(line.as_bytes()), Ok("pass word é"), "{line:?}");
+        }
+        // One mark alone is one of the encoding.
+        assert_eq!(piped_password("\u{FEFF}\u{FEFF} a ".as_bytes()), Ok("\u{FEFF} a "));
+        assert_eq!(piped_password(b""), Ok(""));
+    }
+
+    #[test]
+    fn piped_password_in_another_encoding_is_refused_with_the_reason() {
+        let utf_16 = |mark: &str, to_bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            format!("{mark}password\r\n").encode_utf16().flat_map(to_bytes).collect()
+        };
+        for line in [
+            utf_16("\u{FEFF}", u16::to_le_bytes),
+            utf_16("\u{FEFF}", u16::to_be_bytes),
+            utf_16("", u16::to_le_bytes),
+            utf_16("", u16::to_be_bytes),
+        ] {
+            assert!(piped_password(&line).unwrap_err().contains("UTF-16"), "{line:?}");
+        }
+        assert_eq!(piped_password(b"pass w\xF6rd\n"), Err("the password on standard input must be UTF-8"));
+    }
 }

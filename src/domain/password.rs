@@ -16,20 +16,26 @@ pub struct Password(Zeroizing<String>);
 pub struct PasswordError;
 
 impl Password {
-    /// Most characters, counted as Unicode scalar values before normalization.
+    /// Most characters, counted as Unicode scalar values after normalization.
     pub const MAX: usize = 256;
+    /// Most characters before normalization, which makes one of four at most: a base letter and three marks.
+    pub const MAX_TYPED: usize = 4 * Self::MAX;
 
     /// Takes 1 to [`Password::MAX`] characters, whichever they are, and normalizes them, so that the same password
     /// typed on another keyboard is the same bytes (NIST SP 800-63B-4 section 3.1.1.2).
     pub fn parse(text: &str) -> Result<Self, PasswordError> {
         // Counting stops at the first character too many, however long the text is.
-        if !(1..=Self::MAX).contains(&text.chars().take(Self::MAX + 1).count()) {
+        if text.chars().nth(Self::MAX_TYPED).is_some() {
             return Err(PasswordError);
         }
         // With room for the longest outcome the text never moves, and no piece of it is left behind unwiped.
         let mut normalized = Zeroizing::new(String::with_capacity(text.len() * NFKC_GROWTH));
         normalized.extend(text.nfkc());
-        Ok(Self(normalized))
+        if (1..=Self::MAX).contains(&normalized.chars().count()) {
+            Ok(Self(normalized))
+        } else {
+            Err(PasswordError)
+        }
     }
 
     /// The password itself.
@@ -84,13 +90,46 @@ mod tests {
     }
 
     #[test]
+    fn length_of_a_password_is_counted_after_normalization() {
+        // Canonical compositions of two, three and four characters, and compatibility decompositions into as many.
+        for (typed, counted) in [
+            ("e\u{301}", 1),
+            ("\u{1112}\u{1161}\u{11AB}", 1),
+            ("\u{3B1}\u{313}\u{300}\u{345}", 1),
+            ("\u{FB01}", 2),
+            ("\u{FB03}", 3),
+            ("\u{FDFA}", 18),
+        ] {
+            let most = Password::MAX / counted;
+            assert_eq!(
+                Password::parse(&typed.repeat(most)).unwrap().expose().chars().count(),
+                most * counted
+            );
+            assert_eq!(Password::parse(&typed.repeat(most + 1)).unwrap_err(), PasswordError, "{typed:?}");
+        }
+    }
+
+    #[test]
     fn a_password_is_normalized_without_moving() {
         assert_eq!(Password::parse("\u{FB01}").unwrap().expose(), "fi");
         // The character that grows most: 3 bytes become 33.
-        let text = "\u{FDFA}".repeat(256);
+        let text = "\u{FDFA}".repeat(14);
         let password = Password::parse(&text).unwrap();
         assert_eq!(password.expose().len(), text.len() * NFKC_GROWTH);
         assert_eq!(password.0.capacity(), text.len() * NFKC_GROWTH);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_password_is_the_same_in_every_normalization_form(text in "\\PC{1,256}") {
+            let read = |text: String| Password::parse(&text).map(|password| password.expose().to_owned());
+            let whole = read(text.clone());
+            for other in [text.nfc().collect(), text.nfd().collect(), text.nfkc().collect(), text.nfkd().collect()] {
+                let typed: String = other;
+                proptest::prop_assume!(typed.chars().count() <= Password::MAX_TYPED);
+                proptest::prop_assert_eq!(&read(typed), &whole);
+            }
+        }
     }
 
     #[test]

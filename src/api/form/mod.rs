@@ -72,7 +72,9 @@ fn rules(schemas: &Value, schema: &Value) -> Option<Vec<Rule>> {
         return None;
     }
     let mut all = Vec::new();
-    for keyword in RULES {
+    // The format counts after normalization, the keyword before it.
+    let counts = |keyword: &str| keyword != "maxLength" || keywords.get("format") != Some(&"password".into());
+    for keyword in RULES.into_iter().filter(|keyword| counts(keyword)) {
         if let Some(value) = keywords.get(keyword) {
             all.push(Rule::read(keyword, value)?);
         }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::domain::email::Email;
+use crate::domain::{email::Email, password::Password};
 
 /// A keyword of a schema, which says nothing of what is of another type.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) enum Kind {
 pub(super) enum Format {
     Email,
     Uri,
-    /// How it is shown. It may be any text.
+    /// Any text. Its greatest length counts after normalization.
     Password,
 }
 
@@ -63,7 +63,7 @@ impl Rule {
             Self::Pattern(pattern) => text(&|text| pattern.is_match(text)),
             Self::Format(Format::Email) => text(&|text| Email::parse(text).is_ok()),
             Self::Format(Format::Uri) => text(&|text| Url::parse(text).is_ok()),
-            Self::Format(Format::Password) => true,
+            Self::Format(Format::Password) => text(&|text| Password::parse(text).is_ok()),
         }
     }
 }
@@ -88,7 +88,7 @@ impl fmt::Display for Rule {
             Self::Pattern(pattern) => write!(f, "match {pattern}"),
             Self::Format(Format::Email) => f.write_str("be an e-mail address"),
             Self::Format(Format::Uri) => f.write_str("be an absolute URI"),
-            Self::Format(format @ Format::Password) => write!(f, "have the format {format:?}"),
+            Self::Format(Format::Password) => write!(f, "have at most {} characters", Password::MAX),
         }
     }
 }

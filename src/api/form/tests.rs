@@ -7,6 +7,7 @@ use proptest::{
 };
 
 use serde_json::json;
+use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
 use super::*;
@@ -128,8 +129,13 @@ fn a_form_is_refused_by_us_if_and_only_if_its_schema_refuses_it() {
                 let sent = properties.iter().zip(values);
                 let sent = sent.filter_map(|(property, value)| Some((property.name.clone(), value?)));
                 let body: Value = sent.collect::<Map<_, _>>().into();
+                // What is normalized before it is counted is as long for an engine that does not know that.
+                let mut normalized = body.clone();
+                if let Some(password) = body["password"].as_str() {
+                    normalized["password"] = password.nfkc().collect::<String>().into();
+                }
                 let mut faulty: Vec<_> = validator
-                    .iter_errors(&body)
+                    .iter_errors(&normalized)
                     .map(|error| match error.kind() {
                         ValidationErrorKind::Required { property } => property.as_str().unwrap().to_owned(),
                         _ => error.instance_path().as_str().trim_start_matches('/').to_owned(),
