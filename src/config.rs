@@ -1,7 +1,9 @@
 //! What an operator decides, each by a flag or by its environment variable. Rooms get their own part of it.
 
+mod trusted_proxy;
+
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
@@ -187,7 +189,7 @@ pub struct RateLimits {
     /// The reverse proxies, as addresses or networks, whose `Forwarded` or `X-Forwarded-For` says where a request comes
     /// from; comma-separated [default: none]
     #[arg(long, env = "HOMEROOM_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',',
-          value_parser = network)]
+          value_parser = trusted_proxy::parse)]
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -373,12 +375,6 @@ fn issuer(text: &str) -> Result<String, &'static str> {
     const RULE: &str = "must be 1 to 255 visible ASCII characters";
     let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
     if visible && (1..=255).contains(&text.len()) { Ok(text.to_owned()) } else { Err(RULE) }
-}
-
-fn network(text: &str) -> Result<IpNet, &'static str> {
-    const RULE: &str = "must be an address or a network, such as 10.0.0.0/8";
-    let address = || text.parse().map(|address: IpAddr| address.to_canonical().into());
-    text.parse().or_else(|_| address()).map_err(|_| RULE)
 }
 
 fn log_filter(text: &str) -> Result<String, String> {
