@@ -1,7 +1,6 @@
 //! The data that is measured on: users with one password, and classes of which each user who is an owner has as many.
 
 use std::{
-    fmt::Write,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -214,17 +213,16 @@ fn id(variant: u8, number: usize) -> [u8; 16] {
 
 /// The join code that a class has from the beginning.
 pub fn first_join_code(class: usize) -> String {
-    let mut code = String::with_capacity(8);
-    _ = write!(code, "{:08X}", (class as u64 * 2_654_435_761) & 0xFFFF_FFFF);
-    code
+    join_code((class as u64 * 2_654_435_761) & 0xFFFF_FFFF)
 }
 
-/// A join code of 40 bits of chance.
+/// A join code of 39 bits of chance.
 pub fn join_code(mut bits: u64) -> String {
+    const ALPHABET: &[u8; 30] = b"0123456789BCDFGHJKMNPQRSTVWXYZ";
     (0..8)
         .map(|_| {
-            let character = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ"[(bits % 32) as usize];
-            bits /= 32;
+            let character = ALPHABET[(bits % 30) as usize];
+            bits /= 30;
             char::from(character)
         })
         .collect()

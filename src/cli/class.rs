@@ -42,9 +42,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Add { owner, name, data } => {
             let email =
-                Email::parse(&owner).map_err(|error| Failure::Usage(format!("--owner '{owner}' {error}")))?;
+                Email::parse(&owner).map_err(|error| Failure::Usage(format!("--owner {owner:?} {error}")))?;
             let name = ClassName::parse(&name)
-                .map_err(|error| Failure::Usage(format!("--name '{name}' {error}")))?;
+                .map_err(|error| Failure::Usage(format!("--name {name:?} {error}")))?;
             with_existing(&data, async |store| {
                 let owner =
                     accounts::find(store, email).await.map_err(|error| Failure::of("looking up", &error))?;

@@ -2,23 +2,25 @@
 
 use sea_orm::DeriveValueType;
 
+use super::characters;
+
 /// What a class is called.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
 pub struct ClassName(String);
 
 /// The text cannot name a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must have 1 to {} characters, none of them a control character", ClassName::MAX)]
+#[error("must have 1 to {} characters, not only blanks, and no control character", ClassName::MAX)]
 pub struct InvalidClassName;
 
 impl ClassName {
     /// Most characters.
     pub const MAX: usize = 50;
 
-    /// Takes 1 to [`ClassName::MAX`] characters that are not only blanks and hold no control character.
+    /// Takes 1 to [`ClassName::MAX`] characters that show something and hold no control character.
     pub fn parse(text: &str) -> Result<Self, InvalidClassName> {
         let fits = (1..=Self::MAX).contains(&text.chars().count());
-        if fits && !text.trim().is_empty() && !text.chars().any(char::is_control) {
+        if fits && !text.chars().all(characters::is_blank) && !text.chars().any(char::is_control) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidClassName)
@@ -28,5 +30,20 @@ impl ClassName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_blanks_or_with_a_control_character_is_refused() {
+        for text in ["", " ", "\u{3000}\u{200B}", "a\0", "a\n", "a\u{7F}", "a\u{85}"] {
+            assert!(ClassName::parse(text).is_err(), "{text:?}");
+        }
+        for text in ["a", "Größe 10", "👩\u{200D}🏫"] {
+            assert!(ClassName::parse(text).is_ok(), "{text:?}");
+        }
     }
 }

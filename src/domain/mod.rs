@@ -15,6 +15,7 @@ macro_rules! never_numbered {
 use never_numbered;
 
 pub mod authorization_code;
+mod characters;
 pub mod class_name;
 pub mod email;
 pub mod id;

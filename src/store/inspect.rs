@@ -85,6 +85,12 @@ impl Inspection {
         Steps::of(&self.0).await
     }
 
+    /// The address of every account, the oldest first.
+    pub async fn addresses(&self) -> Result<Vec<String>, DbErr> {
+        let rows = self.rows("SELECT email FROM users ORDER BY id").await?;
+        rows.iter().map(|row| row.try_get("", "email")).collect()
+    }
+
     /// Reads the whole file, and so takes its time with a large one.
     pub async fn sqlite(&self) -> Result<SqliteFacts, DbErr> {
         Ok(SqliteFacts {

@@ -32,4 +32,5 @@ mod sign_in_form;
 mod static_bodies;
 mod support;
 mod tokens;
+mod values;
 mod watching;

@@ -74,8 +74,8 @@ impl Classes {
 
     /// Join a class by its join code
     ///
-    /// Enrols the bearer in the class that the code admits to. The code is taken as a person types it: case, blanks and
-    /// hyphens do not count, `O` is read as `0`, `I` and `L` as `1`.
+    /// Enrols the bearer in the class that the code admits to. The code is taken as a person types it: case, blanks, dashes
+    /// and invisible characters do not count, full-width characters are read as ASCII, `O` as `0`, `I` and `L` as `1`.
     #[oai(path = "/classes/join/:joinCode", method = "post", operation_id = "joinClassByCode")]
     async fn join_class_by_code(
         &self,

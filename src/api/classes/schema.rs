@@ -45,7 +45,7 @@ impl<T: Type + ParseFromJSON + ToJSON + Send + Sync> Success<T> {
 #[derive(Debug, Object)]
 #[oai(rename = "GeneratedJoinCode", rename_all = "camelCase")]
 pub struct JoinCode {
-    /// The generated join code: 8 characters of Crockford base 32, unique among all classes.
+    /// The generated join code: 8 characters of Crockford base 32 without `A` and `E`, unique among all classes.
     join_code: domain::join_code::JoinCode,
     /// When the join code expires.
     expires_at: Instant,
@@ -180,7 +180,7 @@ impl From<enrolment::Model> for Enrollment {
 text!(domain::join_code::JoinCode, "JoinCode", domain::join_code::JoinCode::parse, {
     min_length: domain::join_code::JoinCode::LENGTH,
     max_length: domain::join_code::JoinCode::LENGTH,
-    pattern: "^[0-9A-HJKMNP-TV-Z]*$".into(),
+    pattern: "^[0-9B-DF-HJKMNP-TV-Z]*$".into(),
 } shown domain::join_code::JoinCode::expose);
 
 text!(ClassName, "ClassName", ClassName::parse, {

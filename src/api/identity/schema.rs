@@ -54,9 +54,10 @@ impl<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> Items<T> {
 pub struct CreateCode {
     /// The app to sign in to. Required unless the `Origin` header names the app by one of its login domains.
     pub app_uuid: Option<Id>,
-    /// The user's e-mail address. Upper and lower case are the same.
+    /// The user's e-mail address, `local@domain`. The local part is ASCII; its upper and lower case are the same. The domain is
+    /// compared in its ASCII form (UTS 46): every spelling of it is the same.
     pub email: Email,
-    /// The user's password. It is brought to Unicode Normalization Form KC before it is compared.
+    /// The user's password. It is brought to Unicode Normalization Form KC before its characters are counted and compared.
     #[oai(write_only)]
     pub password: Password,
     /// The client's own opaque value, without control characters. It comes back in the redirect URL, and the exchange must

@@ -1,5 +1,7 @@
 //! The database: reachable, sound, with the schema that this binary needs, and in agreement about the time.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta};
 use rustix::fs::{Access, access};
 
@@ -11,6 +13,7 @@ use crate::{
     cli::{Failure, demo, ownership},
     clock::{Clock, SystemClock},
     config::{Config, Hashing},
+    domain::email::Email,
     entropy::OsEntropy,
     identity::password_hashing::PasswordHashing,
     store::{
@@ -86,6 +89,7 @@ pub async fn check(config: &Config, report: &mut Report) {
         Ok(steps) => {
             schema(&steps, report);
             if steps.pending.is_empty() {
+                accounts(&database, report).await;
                 sample_school(&database, &config.hashing, report).await;
             }
         }
@@ -227,4 +231,33 @@ fn schema(steps: &Steps, report: &mut Report) {
             "make a backup; the next start, or `homeroom migrate`, brings it up to date",
         );
     }
+}
+
+/// Sign-in looks for an address in the form of [`Email`]. A row that an older version wrote in another form is not found.
+async fn accounts(database: &Inspection, report: &mut Report) {
+    const SUBJECT: &str = "addresses";
+    const NAMED: usize = 5;
+    let addresses = match database.addresses().await {
+        Ok(addresses) => addresses,
+        Err(error) => return broken(&Failure::of("reading the accounts", &error), report),
+    };
+    let known: HashSet<&str> = addresses.iter().map(String::as_str).collect();
+    let unreachable: Vec<String> = addresses
+        .iter()
+        .filter_map(|address| match Email::parse(address) {
+            Ok(email) if email.as_str() == address => None,
+            Ok(email) if known.contains(email.as_str()) => {
+                Some(format!("{address:?} (the mailbox of {}, which has an account)", email.as_str()))
+            }
+            Ok(email) => Some(format!("{address:?} (looked for as {})", email.as_str())),
+            Err(_) => Some(format!("{address:?} (no address)")),
+        })
+        .collect();
+    let count = addresses.len();
+    if unreachable.is_empty() {
+        return report.ok(SUBJECT, format!("{count}, each found by its address"));
+    }
+    let named = unreachable[..unreachable.len().min(NAMED)].join(", ");
+    let what = format!("{} of {count} are not found by their address: {named}", unreachable.len());
+    report.warning(SUBJECT, what, "make an account for each mailbox that has none with `homeroom user add`");
 }
