@@ -22,7 +22,7 @@ pub trait Content: Send + Sync + 'static {
     fn register(_: &mut Registry) {}
 }
 
-/// A response of [`StaticBody`](crate::api::static_body::StaticBody).
+/// A response of a static body.
 pub struct StaticResponse<C>(Response, PhantomData<C>);
 
 impl<C> From<Response> for StaticResponse<C> {
