@@ -24,6 +24,7 @@ use crate::{
 /// to stop. They are set where nothing reaches them, and not off: what they cost is measured. All else is as an operator
 /// finds it.
 pub const WIDE_LIMITS: &[(&str, &str)] = &[
+    ("HOMEROOM_MAX_CONNECTIONS_PER_ADDRESS", "0"),
     ("HOMEROOM_JOIN_CODE_RATE", "1000000"),
     ("HOMEROOM_JOIN_USER_FAILURES", "1000000"),
     ("HOMEROOM_JOIN_ADDRESS_FAILURES", "1000000"),
