@@ -11,7 +11,16 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Kind, School, TEACHER};
 
-const PAGES: [&str; 2] = ["README.md", "docs/clients.md"];
+const PAGES: [&str; 8] = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/clients.md",
+    "docs/configuration.md",
+    "docs/operations.md",
+    "docs/performance.md",
+    "docs/rate-limiting.md",
+];
 
 fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
