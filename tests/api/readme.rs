@@ -126,11 +126,11 @@ async fn claims_table_in_docs_clients_names_every_claim_of_both_tokens() {
 }
 
 #[test]
-fn every_flag_of_the_server_is_in_the_readme() {
-    let readme = read("README.md");
+fn every_flag_of_the_server_is_in_the_page_on_configuration() {
+    let page = read("docs/configuration.md");
     let config = read("src/config.rs");
     let variables = config.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
     for variable in variables {
-        assert!(readme.contains(variable), "{variable} is not in the README");
+        assert!(page.contains(variable), "{variable} is not in docs/configuration.md");
     }
 }
