@@ -161,8 +161,9 @@ fn service() -> OpenApiService<Described<Operations>, ()> {
              fields and 16,384 bytes.\n\n\
              What is no HTTP is answered 400, and a head that is larger 431, with none of these and no body. \
              A request that does not name its `Host`, or not one, is answered 400 by every operation. A \
-             `Transfer-Encoding` other than `chunked` is answered 501 by every operation, and a `Content-Encoding` of a \
-             body that is read 415. Two `Authorization` fields count as a token that is not accepted.",
+             `Transfer-Encoding` that names another coding before `chunked` is answered 501 by every operation; one that does \
+             not end in `chunked` leaves the length of the body unknown, and is no HTTP (RFC 9112 section 6.3). A \
+             `Content-Encoding` of a body that is read is answered 415. Two `Authorization` fields count as a token that is not accepted.",
         )
         .contact(ContactObject::new().name("Whoever runs this server"))
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/MIT.html"))
