@@ -1,5 +1,5 @@
-//! Whose the signing keys and the SQLite database are. A user that owns one of them, or may write to it, can forge every token
-//! or change every password.
+//! Whose the data directory, the signing keys and the SQLite database are. A user that owns one of them, or may write to it, can
+//! forge every token or change every password.
 
 use std::{
     fs::{self, Metadata},
@@ -72,7 +72,9 @@ fn found(paths: impl IntoIterator<Item = PathBuf>) -> Vec<Found> {
 
 /// Refuses to serve from files that another user can change.
 pub fn check(data: &Data) -> Result<(), Failure> {
-    let mut files = keys(&data.keys());
+    // A user that may write to the directory may put other files in the place of these.
+    let mut files = found([data.directory().to_owned()]);
+    files.extend(keys(&data.keys()));
     if let Location::Sqlite(file) = location(data)? {
         files.extend(database(&file));
     }

@@ -322,6 +322,22 @@ async fn a_damaged_database_is_wrong() {
 }
 
 #[tokio::test]
+async fn pipe_among_the_keys_is_wrong_and_keeps_no_reader_waiting() {
+    let site = sound(crate::support::Kind::Sqlite).await;
+    let pipe = site.data().join("keys/pipe.pem");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let what = "pipe.pem is no file";
+    assert_eq!(wrong(&doctor(&site).await, what), "remove it");
+}
+
+#[tokio::test]
 async fn keys_that_are_none_or_old_or_from_the_future_are_told_and_not_shown() {
     let site = sound(crate::support::Kind::Sqlite).await;
     // The key of the tests was made in 1970.

@@ -58,6 +58,17 @@ async fn sqlite_file_after_every_command_is_whole_without_a_log() {
 }
 
 #[tokio::test]
+async fn sqlite_file_of_a_server_whose_terminal_was_closed_is_whole() {
+    let site = Site::new(Kind::Sqlite).await;
+    for signal in ["HUP", "INT"] {
+        let server = site.listen("demo").await;
+        server.signal(signal);
+        let ended = server.program.end().await;
+        assert_eq!((ended.status.code(), left_beside(&site)), (Some(0), Vec::new()), "{signal}");
+    }
+}
+
+#[tokio::test]
 async fn sqlite_file_of_a_server_that_ended_in_order_is_whole_when_it_is_copied_alone() {
     let site = Site::new(Kind::Sqlite).await;
     let server = site.listen("demo").await;
@@ -237,7 +248,8 @@ async fn files_that_others_own_or_may_write_to_keep_the_server_from_starting() {
         let doctor = site.run(&["doctor", "--listen", "127.0.0.1:0"]).await;
         assert!(doctor.status.code() == Some(1) && doctor.out.contains(remedy), "{doctor:?}");
     };
-    for (path, right) in [(&keys, 0o700), (&key, 0o600), (&database, 0o600)] {
+    let data = site.data().to_owned();
+    for (path, right) in [(&data, 0o700), (&keys, 0o700), (&key, 0o600), (&database, 0o600)] {
         for mode in [right | 0o020, right | 0o002, 0o777] {
             fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
             refused(path, &format!("chmod {right:o} {}", path.display())).await;

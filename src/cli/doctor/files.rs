@@ -144,6 +144,11 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
             "nothing, if this is a new server, which makes a key; else restore it: tokens of before are refused without",
         );
     }
+    // A pipe would keep its reader waiting.
+    let mut found = ownership::keys(&directory).into_iter().skip(1);
+    if let Some((path, _)) = found.find(|(_, metadata)| !metadata.is_file()) {
+        return report.wrong(SUBJECT, format!("{} is no file", path.display()), "remove it");
+    }
     let (keys, passed_over) = match signing_keys::inspect(&directory, now) {
         Ok(found) => found,
         Err(error) => {
