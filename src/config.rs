@@ -94,8 +94,9 @@ impl Data {
                 Ok(text) => Zeroizing::new(text),
                 Err(cause) => return Err(DatabaseError::File { path, cause }),
             };
-            let url =
-                text.strip_suffix('\n').map_or(text.as_str(), |url| url.strip_suffix('\r').unwrap_or(url));
+            // Editors put a byte order mark before a text, and a line break after it.
+            let url = text.trim_start_matches('\u{FEFF}');
+            let url = url.strip_suffix('\n').map_or(url, |url| url.strip_suffix('\r').unwrap_or(url));
             return url.parse().map_err(|cause| DatabaseError::UrlInFile { path, cause });
         }
         match &self.database_url {
@@ -382,11 +383,13 @@ fn log_filter(text: &str) -> Result<String, String> {
 }
 
 fn public_url(text: &str) -> Result<Url, &'static str> {
-    const RULE: &str = "must be an http or https URL without user name, query and fragment";
+    const RULE: &str = "must be an http or https URL without user name, query, fragment and doubled slash";
     let url = Url::parse(text).map_err(|_| RULE)?;
     let plain = url.username().is_empty()
         && url.password().is_none()
         && url.query().is_none()
-        && url.fragment().is_none();
+        && url.fragment().is_none()
+        // In a relative reference, a path that begins so names another host (RFC 3986 section 4.2).
+        && !url.path().contains("//");
     if matches!(url.scheme(), "http" | "https") && plain { Ok(url) } else { Err(RULE) }
 }

@@ -35,6 +35,10 @@ impl std::str::FromStr for Location {
     type Err = InvalidLocation;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A URL parser drops line breaks, and would join two lines of a file.
+        if text.contains(char::is_control) {
+            return Err(InvalidLocation::form());
+        }
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             // What follows a `?` would be options; ours are fixed, and a file of that name is nobody's wish.

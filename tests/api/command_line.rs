@@ -58,6 +58,8 @@ async fn a_value_that_makes_no_sense_is_one_line_and_exit_2_and_leaves_nothing_b
         ("serve --listen 0.0.0.0:0", "--public-url"),
         ("demo --listen [::]:0", "--public-url"),
         ("serve --public-url ftp://example.com", "--public-url"),
+        ("serve --public-url https://host.example//x", "--public-url"),
+        ("serve --public-url https://host.example/x//", "--public-url"),
         ("serve --code-life 9", "--code-life"),
         ("serve --code-life 601", "--code-life"),
         ("serve --join-code-life 0", "--join-code-life"),
@@ -411,8 +413,8 @@ both! {
         };
         let site = site.with("HOMEROOM_DATABASE_URL", "").with("HOMEROOM_DATABASE_URL_FILE", file.to_str().unwrap());
         let mut users = Vec::new();
-        for end in ["", "\n", "\r\n"] {
-            std::fs::write(&file, format!("{url}{end}")).unwrap();
+        for (start, end) in [("", ""), ("", "\n"), ("", "\r\n"), ("\u{FEFF}", "\n")] {
+            std::fs::write(&file, format!("{start}{url}{end}")).unwrap();
             users.push(site.add_user(&format!("u{}@example.com", users.len()), PASSWORD).await.success());
         }
         let listed = site.run(&["user", "list"]).await.success();
@@ -427,7 +429,14 @@ async fn database_url_in_a_file_that_cannot_be_used_is_refused_by_the_name_of_th
     let site = Site::bare();
     let file = site.data().with_file_name("secret");
     let path = file.to_str().unwrap();
-    for text in [&b"\n"[..], b"", b"mysql://u:marked-secret@a/b", b"sqlite:a.db\n\n?", b"\xff\xfe"] {
+    for text in [
+        &b"\n"[..],
+        b"",
+        b"mysql://u:marked-secret@a/b",
+        b"sqlite:a.db\n\n?",
+        b"\xff\xfe",
+        b"postgres://u:marked-secret@a/b\nc\n",
+    ] {
         std::fs::write(&file, text).unwrap();
         let line = site.run(&["migrate", "--database-url-file", path]).await.refusal();
         assert!(line.contains(path) && !line.contains("marked"), "{line}");
