@@ -30,23 +30,13 @@ pub struct Access {
 pub(super) enum Sqlite {
     /// Reads.
     Reader(Arc<Connected>),
-    /// Writes, for as long as it may wait for others to share a commit with.
-    Writer(Arc<Batcher<Commits>>, Duration),
+    /// Writes.
+    Writer(Arc<Batcher<Commits>>),
 }
 
 impl Access {
     pub(super) fn new(retrying: Retrying, sqlite: Option<Sqlite>) -> Self {
         Self { retrying, sqlite }
-    }
-
-    /// The same for changes that may wait for so long for others to share a commit with.
-    #[must_use]
-    pub fn within(&self, patience: Duration) -> Self {
-        let mut patient = self.clone();
-        if let Some(Sqlite::Writer(_, longest)) = &mut patient.sqlite {
-            *longest = patience;
-        }
-        patient
     }
 
     /// Makes a change of several statements: all of them or none. On SQLite their placeholders are plain `?`.
@@ -96,14 +86,12 @@ impl Access {
                 };
                 self.retrying.retry(read).await
             }
-            Sqlite::Writer(commits, patience) => {
-                commits.ask_within(*patience, asked).await.map_err(|error| match error {
-                    BatchError::Failed(error) => error,
-                    BatchError::Busy { .. } | BatchError::Ended => {
-                        DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
-                    }
-                })
-            }
+            Sqlite::Writer(commits) => commits.ask(asked).await.map_err(|error| match error {
+                BatchError::Failed(error) => error,
+                BatchError::Busy { .. } | BatchError::Ended => {
+                    DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
+                }
+            }),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Writes that share a commit: a bounded queue, and one task that takes whatever waits in it.
 //!
 //! A commit takes longer than the change that it makes durable, and one commit is enough for all that is waiting. While
-//! one batch is being written the next one gathers, so that nobody waits for a batch to fill: a lone request is written
-//! at once, unless whoever asks has time. Who waits behind a long queue anyway loses nothing by a little more of it.
+//! one batch is being written the next one gathers, so that no request waits for a batch to fill: a lone one is written at once.
 
 use std::{
     collections::VecDeque,
@@ -14,10 +13,7 @@ use std::{
 
 use futures_util::FutureExt;
 use sea_orm::DbErr;
-use tokio::{
-    sync::{Notify, oneshot},
-    time::timeout_at,
-};
+use tokio::sync::{Notify, oneshot};
 
 use super::failure::{self, Kind};
 use crate::metric;
@@ -76,13 +72,8 @@ impl<S: Statement> Batcher<S> {
     /// Has a request written at once. Whoever stops waiting for the answer before the request's batch is made has asked
     /// for nothing.
     pub async fn ask(&self, request: S::Request) -> Result<S::Answer, BatchError> {
-        self.ask_within(Duration::ZERO, request).await
-    }
-
-    /// Has a request written that may wait for so long for others to share its commit.
-    pub async fn ask_within(&self, patience: Duration, request: S::Request) -> Result<S::Answer, BatchError> {
         let (answer, answered) = oneshot::channel();
-        self.0.push(Waiting { request, due: Instant::now() + patience, answer })?;
+        self.0.push(Waiting { request, answer })?;
         answered.await.unwrap_or(Err(BatchError::Ended))
     }
 }
@@ -97,8 +88,6 @@ impl<S: Statement> Drop for Batcher<S> {
 /// A request, and where its asker waits: closed once nobody does.
 struct Waiting<S: Statement> {
     request: S::Request,
-    /// When it is written at the latest, if nothing else is.
-    due: Instant,
     answer: Answer<S>,
 }
 
@@ -149,27 +138,18 @@ impl<S: Statement> Queue<S> {
     /// The next batch of requests that somebody waits for; none once the queue is closed and empty.
     async fn next(&self) -> Option<Vec<Waiting<S>>> {
         loop {
-            let due = {
+            {
                 let mut state = self.lock();
-                let due = state.due();
-                if due.is_some_and(|due| due <= Instant::now()) {
-                    let batch = state.take();
-                    if batch.is_empty() {
-                        continue;
-                    }
+                let batch = state.take();
+                if !batch.is_empty() {
                     state.begun = Some(Instant::now());
                     return Some(batch);
                 }
                 if state.closed {
                     return None;
                 }
-                due
-            };
-            let changed = self.changed.notified();
-            match due {
-                Some(due) => _ = timeout_at(due.into(), changed).await,
-                None => changed.await,
             }
+            self.changed.notified().await;
         }
     }
 
@@ -188,14 +168,6 @@ impl<S: Statement> Queue<S> {
 }
 
 impl<S: Statement> State<S> {
-    /// When the next batch is to be written, if anybody waits for one: when the first of them has no patience left, or
-    /// at once if it is full.
-    fn due(&self) -> Option<Instant> {
-        let first = self.waiting.iter().map(|waiting| waiting.due).min()?;
-        let at_once = self.waiting.len() >= LARGEST || self.closed;
-        Some(if at_once { first.min(Instant::now()) } else { first })
-    }
-
     /// Whoever waits first, as many as fit a batch.
     fn take(&mut self) -> Vec<Waiting<S>> {
         let mut batch = Vec::new();

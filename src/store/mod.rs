@@ -101,7 +101,7 @@ impl Store {
         let reads = sqlite.clone().map(Sqlite::Reader);
         let writes = sqlite.clone().map(|connected| {
             let commits = Commits::over(connected, retrying(Repeat::IfUndone));
-            Sqlite::Writer(Arc::new(Batcher::start(commits, WAITING)), Duration::ZERO)
+            Sqlite::Writer(Arc::new(Batcher::start(commits, WAITING)))
         });
         let changing = |repeat| Access::new(retrying(repeat), writes.clone());
         Ok(Self {

@@ -41,16 +41,8 @@ fn start(capacity: usize) -> (Arc<Notes>, Batcher<Arc<Notes>>) {
 }
 
 fn put(queue: &Queue<Arc<Notes>>, request: &'static str) -> Result<Answered, BatchError> {
-    put_within(queue, Duration::ZERO, request)
-}
-
-fn put_within(
-    queue: &Queue<Arc<Notes>>,
-    patience: Duration,
-    request: &'static str,
-) -> Result<Answered, BatchError> {
     let (answer, answered) = oneshot::channel();
-    queue.push(Waiting { request, due: Instant::now() + patience, answer }).map(|()| answered)
+    queue.push(Waiting { request, answer }).map(|()| answered)
 }
 
 fn put_all(batcher: &Batcher<Arc<Notes>>, requests: &[&'static str]) -> Vec<Answered> {
@@ -79,33 +71,6 @@ async fn a_lone_request_is_written_at_once_and_those_that_wait_share_a_batch() {
     assert_eq!(batcher.ask("lone").await.unwrap(), "lone of 1");
     assert_eq!(answers(put_all(&batcher, &["a", "b", "c"])).await, ["a of 3", "b of 3", "c of 3"]);
     assert_eq!(notes.written(), [vec!["lone"], vec!["a", "b", "c"]]);
-}
-
-#[tokio::test]
-async fn who_has_time_is_written_with_the_first_who_has_none() {
-    let (notes, batcher) = start(100);
-    let hour = Duration::from_hours(1);
-    let patient = ["a", "b"].map(|request| put_within(&batcher.0, hour, request).unwrap());
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-    assert_eq!(notes.written().len(), 0);
-    assert_eq!(batcher.ask("c").await.unwrap(), "c of 3");
-    assert_eq!(answers(patient.into()).await, ["a of 3", "b of 3"]);
-    assert_eq!(notes.written(), [["a", "b", "c"]]);
-}
-
-#[tokio::test]
-async fn who_has_time_is_written_when_it_is_over_and_when_a_batch_is_full_and_at_the_end() {
-    let (notes, batcher) = start(2 * LARGEST);
-    assert_eq!(batcher.ask_within(Duration::from_millis(1), "a").await.unwrap(), "a of 1");
-    let hour = Duration::from_hours(1);
-    let full = (0..LARGEST).map(|_| put_within(&batcher.0, hour, "b").unwrap()).collect();
-    assert_eq!(answers(full).await.len(), LARGEST);
-    let last = put_within(&batcher.0, hour, "c").unwrap();
-    drop(batcher);
-    assert_eq!(answer(last).await, "c of 1");
-    assert_eq!(notes.written().iter().map(Vec::len).collect::<Vec<_>>(), [1, LARGEST, 1]);
 }
 
 #[tokio::test]
