@@ -9,6 +9,7 @@ import os
 
 import schemathesis
 from schemathesis.core.jsonschema import make_validator
+from schemathesis.core.media_types import YAML_MEDIA_TYPES
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi import stateful
 
@@ -65,6 +66,14 @@ def before_load_schema(context, raw_schema):
             },
         }
     }
+
+
+# All names of the media type: Schemathesis takes the first that it knows.
+@schemathesis.deserializer(*YAML_MEDIA_TYPES)
+def read_yaml_as_text(context, response):
+    """Keeps a YAML file the text that the document calls it, where Schemathesis would read what is in it."""
+    del context
+    return response.content.decode()
 
 
 # The example of RFC 7636, appendix B.
