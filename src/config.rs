@@ -211,7 +211,7 @@ pub struct Doors {
     #[arg(long, env = "HOMEROOM_METRICS_LISTEN", value_name = "ADDRESS")]
     pub metrics_listen: Option<SocketAddr>,
 
-    /// How many connections there may be at once, each with up to 80 KiB, or 112 KiB with TLS; more wait in the system's
+    /// How many connections there may be at once, each with up to 96 KiB, or 128 KiB with TLS; more wait in the system's
     /// queue
     #[arg(long, env = "HOMEROOM_MAX_CONNECTIONS", value_name = "COUNT", default_value = "1024")]
     pub max_connections: NonZeroUsize,

@@ -21,8 +21,8 @@ use crate::support::{
 const CONNECTIONS: u8 = 250;
 
 /// What `--max-connections` promises of each, in bytes.
-const MOST: u64 = 80 * 1024;
-const MOST_WITH_TLS: u64 = 112 * 1024;
+const MOST: u64 = 96 * 1024;
+const MOST_WITH_TLS: u64 = 128 * 1024;
 
 /// What a client sends of each kind, before it sends and reads nothing more.
 fn kinds() -> Vec<(&'static str, Vec<u8>)> {
