@@ -121,7 +121,7 @@ impl<T: ParseFromJSON + Form> Json<T> {
         let mut value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| BadBody::Syntax { line: error.line(), column: error.column() })?;
         form::check::<T>(&value)?;
-        // What is still null may be: a `null` means that the property is absent.
+        // A `null` that the schema allows means that the property is absent.
         if let Some(object) = value.as_object_mut() {
             object.retain(|_, value| !value.is_null());
         }

@@ -63,7 +63,7 @@ impl Meter {
 }
 
 impl Observer {
-    /// Begins to see the operations of `document`. What is measured goes to the recorder that is there by now.
+    /// An observer of the operations of `document`. It measures with the recorder that is installed by now.
     pub fn new(entropy: Arc<dyn Entropy>, document: &Document) -> Self {
         let operations = document.operations().chain([NONE]);
         Self {

@@ -58,7 +58,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     closing(&store, work).await
 }
 
-/// The accounts of a school do not belong beside those of the sample school, whose password is public.
+/// Accounts of a real school must not share a database with the sample school, whose password is public.
 async fn refuse_others(store: &Store, data: &Data) -> Result<(), Failure> {
     let failed = |error: DbErr| Failure::of("looking for accounts", &error);
     if store.steps().await.map_err(failed)?.applied > 0

@@ -129,7 +129,7 @@ fn a_form_is_refused_by_us_if_and_only_if_its_schema_refuses_it() {
                 let sent = properties.iter().zip(values);
                 let sent = sent.filter_map(|(property, value)| Some((property.name.clone(), value?)));
                 let body: Value = sent.collect::<Map<_, _>>().into();
-                // What is normalized before it is counted is as long for an engine that does not know that.
+                // The server counts a password after normalization. The engine counts as sent, so it gets the normalized text.
                 let mut normalized = body.clone();
                 if let Some(password) = body["password"].as_str() {
                     normalized["password"] = password.nfkc().collect::<String>().into();
