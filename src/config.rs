@@ -17,10 +17,11 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
-    classroom, identity,
+    classroom,
+    db::{self, DatabaseUrl, InvalidDatabaseUrl},
+    identity,
     identity::password_hashing::{self, HashEngine},
     rate_limit::policies::{JoinLimits, PasswordLimits},
-    store::{self, InvalidLocation, Location},
 };
 
 /// Where data is kept.
@@ -32,7 +33,7 @@ pub struct Data {
 
     /// The database, `postgres://USER:PASSWORD@HOST/NAME` or `sqlite:PATH` [default: homeroom.db in the data directory]
     #[arg(long, env = "HOMEROOM_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: Option<DatabaseUrl>,
+    pub database_url: Option<SecretUrl>,
 
     /// A file that holds the database's URL, such as a container's secret, with or without a line break at its end; instead of
     /// --database-url [default: none]
@@ -41,23 +42,23 @@ pub struct Data {
 
     /// How many connections to PostgreSQL there may be at once (1 to 1000)
     #[arg(long, env = "HOMEROOM_DATABASE_CONNECTIONS", value_name = "COUNT",
-          default_value_t = store::CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=1000))]
+          default_value_t = db::CONNECTIONS, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
 }
 
 /// A database URL that has not been read yet. It may hold a password, so that neither help nor errors show it.
 #[derive(Clone)]
-pub struct DatabaseUrl(String);
+pub struct SecretUrl(String);
 
-impl From<String> for DatabaseUrl {
+impl From<String> for SecretUrl {
     fn from(url: String) -> Self {
         Self(url)
     }
 }
 
-impl std::fmt::Debug for DatabaseUrl {
+impl std::fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("DatabaseUrl(..)")
+        f.write_str("SecretUrl(..)")
     }
 }
 
@@ -66,14 +67,14 @@ impl std::fmt::Debug for DatabaseUrl {
 pub enum DatabaseError {
     /// The URL is none.
     #[error("--database-url: {0}")]
-    Url(InvalidLocation),
+    Url(InvalidDatabaseUrl),
     /// What the file holds is no URL.
     #[error("--database-url-file {}: {cause}", path.display())]
     UrlInFile {
         /// The file.
         path: PathBuf,
         /// What is wrong with the URL.
-        cause: InvalidLocation,
+        cause: InvalidDatabaseUrl,
     },
     /// The file cannot be read.
     #[error("--database-url-file {} cannot be read: {cause}", path.display())]
@@ -87,7 +88,7 @@ pub enum DatabaseError {
 
 impl Data {
     /// The database.
-    pub fn database(&self) -> Result<Location, DatabaseError> {
+    pub fn database(&self) -> Result<DatabaseUrl, DatabaseError> {
         if let Some(path) = &self.database_url_file {
             let path = path.clone();
             let text = match std::fs::read_to_string(&path) {
@@ -100,8 +101,8 @@ impl Data {
             return url.parse().map_err(|cause| DatabaseError::UrlInFile { path, cause });
         }
         match &self.database_url {
-            Some(DatabaseUrl(url)) => url.parse().map_err(DatabaseError::Url),
-            None => Ok(Location::in_directory(&self.data_dir)),
+            Some(SecretUrl(url)) => url.parse().map_err(DatabaseError::Url),
+            None => Ok(DatabaseUrl::in_directory(&self.data_dir)),
         }
     }
 

@@ -13,18 +13,18 @@
 //! | | [`classroom`] | classes, join codes, enrolments |
 //! | ground | [`domain`] | values with rules: no HTTP, no statement, no clock |
 //! | | [`entity`] | one file per table: row, relations, and queries named after their intent |
-//! | | [`store`] | connecting to SQLite or PostgreSQL, telling their failures apart, and writing in batches |
+//! | | [`db`] | connecting to SQLite or PostgreSQL, telling their failures apart, and writing in batches |
 //! | | [`rate_limit`] | the limits on guessing, counted in the database for every node |
-//! | | [`clock`], [`entropy`] | the only places that ask the machine for time and chance |
-//! | | [`metric`] | what is counted and timed: names and their meaning |
+//! | | [`clock`], [`random`] | the only places that ask the machine for time and chance |
+//! | | [`metrics`] | what is counted and timed: names and their meaning |
 //!
-//! Beside them stand [`app`], where rooms and doors are put together; [`config`], what an operator decides; and
+//! Beside them stand [`server`], where rooms and doors are put together; [`config`], what an operator decides; and
 //! [`listener`], which turns connections into requests.
 //!
 //! # Who may import whom
 //!
-//! `cli -> app, config, rooms, ground`; `app -> api, ops, rooms, ground`; `api, ops -> rooms, ground`; rooms know neither
-//! each other nor HTTP; `rate_limit -> entity, domain, store`; `entity -> domain`; `domain -> entropy`; `store` and
+//! `cli -> server, config, rooms, ground`; `server -> api, ops, rooms, ground`; `api, ops -> rooms, ground`; rooms know neither
+//! each other nor HTTP; `rate_limit -> entity, domain, db`; `entity -> domain`; `domain -> random`; `db` and
 //! `migration` import nothing of ours but the schema and the metrics' names. A test holds the house to this.
 //!
 //! # Where a thing is said
@@ -36,17 +36,17 @@
 //! - A status's description and example: with its operation, in `api/*/operations.rs`.
 
 pub mod api;
-pub mod app;
 pub mod classroom;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod db;
 pub mod domain;
 pub mod entity;
-pub mod entropy;
 pub mod identity;
 pub mod listener;
-pub mod metric;
+pub mod metrics;
 pub mod ops;
+pub mod random;
 pub mod rate_limit;
-pub mod store;
+pub mod server;

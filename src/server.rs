@@ -23,10 +23,10 @@ use crate::{
     },
     classroom::{self, Classroom},
     clock::Clock,
-    entropy::Entropy,
+    db::Db,
     identity::{self, Identity, password_hashing::PasswordHashing, signing_keys::SigningKeys},
     ops::{Metrics, MetricsError},
-    store::Store,
+    random::RandomSource,
 };
 
 /// How far the clocks of this machine and of the database may be apart.
@@ -35,11 +35,11 @@ const APART: TimeDelta = TimeDelta::minutes(1);
 /// What a server is made of.
 pub struct Parts {
     /// The database.
-    pub store: Store,
+    pub db: Db,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Where chance comes from.
-    pub entropy: Arc<dyn Entropy>,
+    pub random: Arc<dyn RandomSource>,
     /// The password hash's workers.
     pub hashing: PasswordHashing,
     /// The keys that tokens are signed with.
@@ -58,27 +58,27 @@ pub struct Parts {
 
 /// The rooms of a server, without its doors.
 #[derive(Clone)]
-pub struct App {
+pub struct Server {
     /// Who somebody is.
     pub identity: Arc<Identity>,
     /// Classes.
     pub classroom: Arc<Classroom>,
-    store: Store,
+    db: Db,
     clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    random: Arc<dyn RandomSource>,
     public_url: Url,
     trusted_proxies: TrustedProxies,
     hsts: Option<u32>,
     leaving: Arc<AtomicBool>,
 }
 
-impl App {
+impl Server {
     /// Furnishes the rooms.
     pub fn new(parts: Parts) -> Self {
         let Parts {
-            store,
+            db,
             clock,
-            entropy,
+            random,
             hashing,
             keys,
             public_url,
@@ -88,11 +88,11 @@ impl App {
             classroom,
         } = parts;
         Self {
-            identity: Arc::new(Identity::new(store.clone(), entropy.clone(), hashing, keys, identity)),
-            classroom: Arc::new(Classroom::new(store.clone(), clock.clone(), entropy.clone(), classroom)),
-            store,
+            identity: Arc::new(Identity::new(db.clone(), random.clone(), hashing, keys, identity)),
+            classroom: Arc::new(Classroom::new(db.clone(), clock.clone(), random.clone(), classroom)),
+            db,
             clock,
-            entropy,
+            random,
             public_url,
             trusted_proxies: TrustedProxies::new(trusted_proxies),
             hsts,
@@ -108,7 +108,7 @@ impl App {
     /// Clears away what is over, unless this clock and the database's disagree: then one of them is wrong, and what it calls
     /// over may be in use.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
-        let ahead = now - self.store.clock().await?;
+        let ahead = now - self.db.clock().await?;
         if ahead.abs() > APART {
             let seconds = ahead.num_seconds();
             tracing::warn!(seconds, "nothing is swept: this clock is that far ahead of the database's");
@@ -120,7 +120,7 @@ impl App {
     /// Begins to measure, and gives what was measured. Once in a process, and before the door is made, which keeps to
     /// the recorder that it finds.
     pub fn metrics(&self) -> Result<Metrics, MetricsError> {
-        Metrics::record(self.store.clone())
+        Metrics::record(self.db.clone())
     }
 
     /// The HTTP door.
@@ -130,7 +130,7 @@ impl App {
         let operations: openapi::Operations = (
             SignInOperations::new(self.identity.clone(), self.public_url.clone()),
             Classes::new(self.classroom.clone(), self.identity.clone()),
-            Service::new(self.identity.clone(), self.store.clone(), document.clone(), self.leaving.clone()),
+            Service::new(self.identity.clone(), self.db.clone(), document.clone(), self.leaving.clone()),
         );
         let service = OpenApiService::new(operations, "Homeroom", openapi::VERSION).into_endpoint();
         let service = service.data(self.trusted_proxies.clone());
@@ -139,7 +139,7 @@ impl App {
             document,
             self.identity.clone(),
             self.clock.clone(),
-            self.entropy.clone(),
+            self.random.clone(),
             self.hsts,
         )
     }

@@ -19,16 +19,16 @@ use homeroom::{
     api::{identity::schema::CreateCode, json::Json},
     clock::{Clock, SystemClock},
     config::Config,
+    db::{DatabaseUrl, Db},
     domain::{
         authorization_code::AuthorizationCode, join_code::JoinCode, redirect_uri::RedirectUri, state::State,
     },
-    entropy::OsEntropy,
     identity::{
         Identity,
         password_hashing::{PasswordHashing, Settings},
         signing_keys::SigningKeys,
     },
-    store::{Location, Store},
+    random::OsRandom,
 };
 use poem::{Body, Request, RequestBody};
 use poem_openapi::{ApiExtractor, ExtractParamOptions};
@@ -51,10 +51,10 @@ fn identity(directory: &TempDir, runtime: &Runtime) -> Result<Identity, Box<dyn 
     let config = Arguments::try_parse_from(["homeroom"])?.config;
     let _guard = runtime.enter();
     Ok(Identity::new(
-        runtime.block_on(Store::connect(&Location::in_directory(directory.path())))?,
-        Arc::new(OsEntropy),
-        PasswordHashing::start(Settings::default(), &OsEntropy)?,
-        SigningKeys::open(&directory.path().join("keys"), SystemClock.now(), &OsEntropy)?,
+        runtime.block_on(Db::connect(&DatabaseUrl::in_directory(directory.path())))?,
+        Arc::new(OsRandom),
+        PasswordHashing::start(Settings::default(), &OsRandom)?,
+        SigningKeys::open(&directory.path().join("keys"), SystemClock.now(), &OsRandom)?,
         config.identity(&Url::parse(PUBLIC_URL)?),
     ))
 }
@@ -147,9 +147,9 @@ fn form(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
 }
 
 fn small(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
-    criterion.bench_function("join code drawn", |bencher| bencher.iter(|| JoinCode::draw(&OsEntropy)));
+    criterion.bench_function("join code drawn", |bencher| bencher.iter(|| JoinCode::draw(&OsRandom)));
     let uri = RedirectUri::register("https://app.example.com/callback")?;
-    let (code, state) = (AuthorizationCode::draw(&OsEntropy), State::parse("state-from-client")?);
+    let (code, state) = (AuthorizationCode::draw(&OsRandom), State::parse("state-from-client")?);
     criterion.bench_function("redirect URL", |bencher| {
         bencher.iter(|| uri.url_with(black_box(&code), black_box(&state), Uuid::from_u128(1)));
     });

@@ -30,7 +30,7 @@ use super::{
     openapi::{Document, PathItem},
     protection::Protection,
 };
-use crate::{clock::Clock, entropy::Entropy, identity::Identity};
+use crate::{clock::Clock, identity::Identity, random::RandomSource};
 
 /// The one instant of a request: everything in it is judged, stored and told by this time. It is the time at which its
 /// body was in, so that nothing that expired while the body arrived is accepted. A handler extracts it after the body.
@@ -190,10 +190,10 @@ impl<E: Endpoint> Boundary<E> {
         document: Arc<Document>,
         identity: Arc<Identity>,
         clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
+        random: Arc<dyn RandomSource>,
         hsts: Option<u32>,
     ) -> Self {
-        let (observer, protection) = (Observer::new(entropy, &document), Protection::new(hsts));
+        let (observer, protection) = (Observer::new(random, &document), Protection::new(hsts));
         Self { inner, document, identity, clock, observer, protection }
     }
 

@@ -16,7 +16,7 @@ use poem_openapi::{
 use sea_orm::DbErr;
 
 use super::{boundary::BadBody, json::Json, operation::Documented};
-use crate::store::{self, batch::BatchError};
+use crate::db::{self, batch::BatchError};
 
 /// The codes of a family, and the body in which they are told.
 pub trait Envelope: fmt::Debug + Copy + Send + Sync + 'static {
@@ -176,7 +176,7 @@ impl<C: Envelope> Failure<C> {
 
     /// The error underneath and what led to it, in one line.
     fn cause(&self) -> Option<Cause> {
-        self.source.as_deref().map(|error| Cause(store::causes(error)))
+        self.source.as_deref().map(|error| Cause(db::causes(error)))
     }
 }
 
@@ -185,13 +185,15 @@ impl<C: Envelope> Failure<C> {
 pub struct Cause(pub String);
 
 /// How long a client should wait for a database that is busy or away, in seconds.
-pub const STORE_RETRY: u64 = 2;
+pub const DATABASE_RETRY: u64 = 2;
 
 impl<C: Envelope> From<DbErr> for Failure<C> {
     fn from(error: DbErr) -> Self {
-        match store::kind(&error) {
-            store::Kind::Unavailable => Self::unavailable(STORE_RETRY, Some(error.into())),
-            store::Kind::Taken | store::Kind::Dangling | store::Kind::Broken => Self::internal(error),
+        match db::kind(&error) {
+            db::ErrorKind::Unavailable => Self::unavailable(DATABASE_RETRY, Some(error.into())),
+            db::ErrorKind::UniqueViolation | db::ErrorKind::ForeignKeyViolation | db::ErrorKind::Other => {
+                Self::internal(error)
+            }
         }
     }
 }
@@ -202,7 +204,7 @@ impl<C: Envelope> From<BatchError> for Failure<C> {
             BatchError::Busy { retry_after_seconds } => {
                 Self::unavailable(retry_after_seconds, Some(error.into()))
             }
-            BatchError::Ended => Self::unavailable(STORE_RETRY, Some(error.into())),
+            BatchError::Ended => Self::unavailable(DATABASE_RETRY, Some(error.into())),
             BatchError::Failed(error) => error.into(),
         }
     }

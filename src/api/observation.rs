@@ -20,14 +20,14 @@ use super::{
     openapi::{Document, PathItem},
     trace::{REQUEST_ID, RequestId, trace_id},
 };
-use crate::{entropy::Entropy, metric};
+use crate::random::RandomSource;
 
 /// The name of what is no operation: an unknown path, a method that the path has not, a preflight.
 const NONE: &str = "none";
 
 /// Sees every request.
 pub struct Observer {
-    entropy: Arc<dyn Entropy>,
+    random: Arc<dyn RandomSource>,
     in_flight: Gauge,
     operations: HashMap<String, Meter>,
 }
@@ -49,12 +49,12 @@ const STATUSES: [&str; 16] = [
 impl Meter {
     fn new(operation: &str) -> Self {
         let operation = operation.to_owned();
-        let seconds = metrics::histogram!(metric::REQUEST_SECONDS, "operation" => operation.clone());
+        let seconds = metrics::histogram!(crate::metrics::REQUEST_SECONDS, "operation" => operation.clone());
         Self { operation, seconds, answers: [const { OnceLock::new() }; STATUSES.len()] }
     }
 
     fn count(&self, status: &str) {
-        let counter = |status: String| metrics::counter!(metric::REQUESTS, "operation" => self.operation.clone(), "status" => status);
+        let counter = |status: String| metrics::counter!(crate::metrics::REQUESTS, "operation" => self.operation.clone(), "status" => status);
         match STATUSES.iter().position(|known| *known == status) {
             Some(place) => self.answers[place].get_or_init(|| counter(status.to_owned())).increment(1),
             None => counter(status.to_owned()).increment(1),
@@ -64,11 +64,11 @@ impl Meter {
 
 impl Observer {
     /// An observer of the operations of `document`. It measures with the recorder that is installed by now.
-    pub fn new(entropy: Arc<dyn Entropy>, document: &Document) -> Self {
+    pub fn new(random: Arc<dyn RandomSource>, document: &Document) -> Self {
         let operations = document.operations().chain([NONE]);
         Self {
-            entropy,
-            in_flight: metrics::gauge!(metric::REQUESTS_IN_FLIGHT),
+            random,
+            in_flight: metrics::gauge!(crate::metrics::REQUESTS_IN_FLIGHT),
             operations: operations.map(|operation| (operation.to_owned(), Meter::new(operation))).collect(),
         }
     }
@@ -76,7 +76,7 @@ impl Observer {
     /// Sees a request for `path`, received `at`.
     pub fn begin(&self, request: &Request, path: Option<&PathItem>, at: DateTime<Utc>) -> Observation<'_> {
         let begun = Instant::now();
-        let id = RequestId::of(request.headers(), at, &*self.entropy);
+        let id = RequestId::of(request.headers(), at, &*self.random);
         let operation = path.and_then(|path| path.operation(request.method()));
         // The log knows the route, never the path or the query: those may hold a join code.
         let span = tracing::info_span!(

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use poem::http::{HeaderMap, HeaderName, HeaderValue};
 use uuid::Uuid;
 
-use crate::{domain::id, entropy::Entropy};
+use crate::{domain::id, random::RandomSource};
 
 /// The header by which a request is known, both ways.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -19,9 +19,9 @@ pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The id of the request with these headers.
-    pub fn of(headers: &HeaderMap, now: DateTime<Utc>, entropy: &dyn Entropy) -> Self {
+    pub fn of(headers: &HeaderMap, now: DateTime<Utc>, random: &dyn RandomSource) -> Self {
         let said = only(headers, &REQUEST_ID).filter(|value| is_plain(value.as_bytes()));
-        Self(said.cloned().unwrap_or_else(|| drawn(id::new(now, entropy))))
+        Self(said.cloned().unwrap_or_else(|| drawn(id::new(now, random))))
     }
 
     /// As text.
@@ -77,7 +77,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entropy::OsEntropy;
+    use crate::random::OsRandom;
 
     fn headers(name: &HeaderName, values: &[&[u8]]) -> HeaderMap {
         values.iter().map(|value| (name.clone(), HeaderValue::from_bytes(value).unwrap())).collect()
@@ -87,7 +87,7 @@ mod tests {
     fn a_callers_id_is_taken_if_it_is_plain_and_the_only_one() {
         let id = |values: &[&[u8]]| {
             let headers = headers(&REQUEST_ID, values);
-            RequestId::of(&headers, DateTime::UNIX_EPOCH, &OsEntropy).as_str().to_owned()
+            RequestId::of(&headers, DateTime::UNIX_EPOCH, &OsRandom).as_str().to_owned()
         };
         let longest = "a".repeat(64);
         for taken in ["a", "A.b_c-9", &longest] {

@@ -21,7 +21,7 @@ pub enum ReadError {
     NotMember,
     /// The database failed.
     #[error("the database failed")]
-    Store(#[from] DbErr),
+    Database(#[from] DbErr),
 }
 
 impl Classroom {
@@ -34,7 +34,7 @@ impl Classroom {
         now: DateTime<Utc>,
     ) -> Result<class::Model, DbErr> {
         let class = class::Model {
-            id: id.unwrap_or_else(|| id::new(now, &*self.entropy)),
+            id: id.unwrap_or_else(|| id::new(now, &*self.random)),
             owner_id: owner,
             name,
             description: None,
@@ -49,7 +49,7 @@ impl Classroom {
             updated_at: now,
         };
         class::Entity::insert(class.clone().into_active_model())
-            .exec_without_returning(self.store.writer())
+            .exec_without_returning(self.db.writer())
             .await?;
         Ok(class)
     }
@@ -61,7 +61,7 @@ impl Classroom {
         reader: Uuid,
         now: DateTime<Utc>,
     ) -> Result<class::Model, ReadError> {
-        let db = self.store.reader();
+        let db = self.db.read();
         let mut class = class::Entity::find_by_id(id).only(db).await?.ok_or(ReadError::NoSuchClass)?;
         let owns = class.owner_id == reader;
         if !owns && !enrolment::Entity::exists(db, id, reader).await? {
@@ -73,11 +73,11 @@ impl Classroom {
 
     /// The class of an id, for an operator.
     pub async fn class(&self, id: Uuid) -> Result<Option<class::Model>, DbErr> {
-        class::Entity::find_by_id(id).only(self.store.reader()).await
+        class::Entity::find_by_id(id).only(self.db.read()).await
     }
 
     /// Every class, the oldest first.
     pub async fn classes(&self) -> Result<Vec<class::Model>, DbErr> {
-        class::Entity::list(self.store.reader()).await
+        class::Entity::list(self.db.read()).await
     }
 }

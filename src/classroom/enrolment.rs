@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Classroom;
 use crate::{
+    db,
     domain::{
         id,
         join_code::{InvalidJoinCode, JoinCode},
@@ -17,9 +18,7 @@ use crate::{
         class,
         enrolment::{self, Status},
     },
-    metric,
     rate_limit::limiter::{Refusal, Secret},
-    store,
 };
 
 /// Why nobody was enrolled.
@@ -45,14 +44,14 @@ pub enum JoinError {
     NoSuchUser,
     /// The database failed.
     #[error("the database failed")]
-    Store(#[from] DbErr),
+    Database(#[from] DbErr),
 }
 
 impl From<Refusal> for JoinError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
-            Refusal::Store(error) => error.into(),
+            Refusal::Database(error) => error.into(),
         }
     }
 }
@@ -71,7 +70,7 @@ impl Classroom {
         let attempt = self.limiter.check(Secret::JoinCode, counts, now).await?;
         let reservation = self.limiter.reserve(attempt).await?;
         let admitting = match JoinCode::parse(typed) {
-            Ok(code) => class::Entity::find_by_live_join_code(self.store.reader(), &code, now)
+            Ok(code) => class::Entity::find_by_live_join_code(self.db.read(), &code, now)
                 .await
                 .map(|class| class.map(|class| (class, code))),
             Err(InvalidJoinCode) => Ok(None),
@@ -104,11 +103,11 @@ impl Classroom {
         if class.owner_id == student {
             return Err(JoinError::OwnClass);
         }
-        if enrolment::Entity::exists(self.store.reader(), class.id, student).await? {
+        if enrolment::Entity::exists(self.db.read(), class.id, student).await? {
             return Err(JoinError::AlreadyEnrolled);
         }
         let enrolment = enrolment::Model {
-            id: id::new(now, &*self.entropy),
+            id: id::new(now, &*self.random),
             class_id: class.id,
             student_id: student,
             enrolled_at: now.date_naive(),
@@ -116,13 +115,15 @@ impl Classroom {
             created_at: now,
             updated_at: now,
         };
-        match enrolment::Entity::admit(self.store.idempotent(), &enrolment, code).await {
+        match enrolment::Entity::admit(self.db.idempotent(), &enrolment, code).await {
             Ok(true) => {
-                metrics::counter!(metric::ENROLMENTS).increment(1);
+                metrics::counter!(crate::metrics::ENROLMENTS).increment(1);
                 Ok(enrolment)
             }
             Ok(false) => self.why_not_admitted(enrolment).await,
-            Err(error) if store::kind(&error) == store::Kind::Dangling => Err(JoinError::NoSuchUser),
+            Err(error) if db::kind(&error) == db::ErrorKind::ForeignKeyViolation => {
+                Err(JoinError::NoSuchUser)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -130,7 +131,7 @@ impl Classroom {
     /// The class was there a moment ago; either somebody was quicker to enrol this student, or its code was replaced. Or
     /// it was this very enrolment that was quicker: made by an attempt whose answer was lost.
     async fn why_not_admitted(&self, enrolment: enrolment::Model) -> Result<enrolment::Model, JoinError> {
-        let db = self.store.reader();
+        let db = self.db.read();
         match enrolment::Entity::find_place(db, enrolment.class_id, enrolment.student_id).await? {
             Some(place) if place.id == enrolment.id => Ok(enrolment),
             Some(_) => Err(JoinError::AlreadyEnrolled),

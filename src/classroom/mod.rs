@@ -11,15 +11,15 @@ use chrono::TimeDelta;
 use self::join_codes::Draws;
 use crate::{
     clock::Clock,
-    entropy::Entropy,
+    db::{Db, batch::Batcher},
+    random::RandomSource,
     rate_limit::{limiter::Limiter, policies::JoinLimits},
-    store::{Store, batch::Batcher},
 };
 
 /// The room, with what it works on.
 pub struct Classroom {
-    store: Store,
-    entropy: Arc<dyn Entropy>,
+    db: Db,
+    random: Arc<dyn RandomSource>,
     draws: Batcher<Draws>,
     limiter: Limiter,
     settings: Settings,
@@ -52,9 +52,9 @@ impl Default for Settings {
 
 impl Classroom {
     /// Opens the room, on the runtime that this is called on: what is written in batches is written by a task there.
-    pub fn new(store: Store, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, settings: Settings) -> Self {
-        let draws = Draws::new(store.clone(), clock, settings.join_code_rate);
-        let limiter = Limiter::new(store.clone());
-        Self { store, entropy, draws: Batcher::start(draws, settings.draw_queue), limiter, settings }
+    pub fn new(db: Db, clock: Arc<dyn Clock>, random: Arc<dyn RandomSource>, settings: Settings) -> Self {
+        let draws = Draws::new(db.clone(), clock, settings.join_code_rate);
+        let limiter = Limiter::new(db.clone());
+        Self { db, random, draws: Batcher::start(draws, settings.draw_queue), limiter, settings }
     }
 }

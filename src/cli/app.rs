@@ -9,11 +9,11 @@ use super::{Failure, say, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
+    db::Db,
     domain::{id, label::Label, origin::LoginDomain, redirect_uri::RedirectUri},
     entity::app,
-    entropy::OsEntropy,
     identity::apps::{self, RegisterError, Registration},
-    store::Store,
+    random::OsRandom,
 };
 
 /// How long access and id tokens live unless an operator says otherwise, in minutes.
@@ -147,36 +147,36 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let now = SystemClock.now();
     match arguments.command {
         Command::Add { id, name, details, data } => {
-            with_database(&data, async |store| {
-                let id = id.unwrap_or_else(|| id::new(now, &OsEntropy));
-                if find(store, id).await?.is_some() {
+            with_database(&data, async |db| {
+                let id = id.unwrap_or_else(|| id::new(now, &OsRandom));
+                if find(db, id).await?.is_some() {
                     return Err(Failure::Usage(format!(
                         "there is an app {id} already; change it with `app set`"
                     )));
                 }
                 let mut registration = new(id, name, now);
                 details.apply(&mut registration);
-                register(store, &registration).await?;
+                register(db, &registration).await?;
                 say(&format!("{id}"))
             })
             .await
         }
         Command::Set { id, name, details, data } => {
-            with_existing(&data, async |store| {
-                let found = find(store, id).await?;
+            with_existing(&data, async |db| {
+                let found = find(db, id).await?;
                 let mut registration =
                     found.ok_or_else(|| Failure::Usage(format!("there is no app {id}")))?;
                 if let Some(name) = name {
                     registration.app.name = name;
                 }
                 details.apply(&mut registration);
-                register(store, &registration).await
+                register(db, &registration).await
             })
             .await
         }
         Command::List(data) => {
-            with_existing(&data, async |store| {
-                let registrations = apps::list(store).await;
+            with_existing(&data, async |db| {
+                let registrations = apps::list(db).await;
                 let registrations = registrations.map_err(|error| Failure::of("listing", &error))?;
                 registrations.iter().try_for_each(print)
             })
@@ -203,16 +203,16 @@ pub fn new(id: Uuid, name: Label, now: chrono::DateTime<chrono::Utc>) -> Registr
     }
 }
 
-async fn find(store: &Store, id: Uuid) -> Result<Option<Registration>, Failure> {
-    apps::find(store, id).await.map_err(|error| Failure::of("looking up the app", &error))
+async fn find(db: &Db, id: Uuid) -> Result<Option<Registration>, Failure> {
+    apps::find(db, id).await.map_err(|error| Failure::of("looking up the app", &error))
 }
 
-async fn register(store: &Store, registration: &Registration) -> Result<(), Failure> {
-    apps::register(store, registration).await.map_err(|error| match error {
+async fn register(db: &Db, registration: &Registration) -> Result<(), Failure> {
+    apps::register(db, registration).await.map_err(|error| match error {
         RegisterError::DomainTaken | RegisterError::NoPolicyToDemand | RegisterError::PkceNotRequired(_) => {
             Failure::Usage(error.to_string())
         }
-        RegisterError::Store(error) => Failure::of("registering the app", &error),
+        RegisterError::Database(error) => Failure::of("registering the app", &error),
     })
 }
 

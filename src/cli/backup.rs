@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 use super::{Failure, is_there, location, say};
 use crate::{
     config::Data,
-    store::{Location, inspect::Inspection},
+    db::{DatabaseUrl, inspect::Inspection},
 };
 
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub struct Arguments {
 /// a new one, and people sign in once more.
 pub async fn run(Arguments { to, data }: &Arguments) -> Result<(), Failure> {
     let location = location(data)?;
-    let Location::Sqlite(source) = &location else {
+    let DatabaseUrl::Sqlite(source) = &location else {
         return Err(Failure::Usage(
             "this is PostgreSQL, which `pg_dump --format=custom` backs up".to_owned(),
         ));
@@ -50,7 +50,7 @@ pub async fn run(Arguments { to, data }: &Arguments) -> Result<(), Failure> {
     let copy = NamedTempFile::with_prefix_in(".homeroom-", directory).map_err(|error| written(&error))?;
     let database = Inspection::open(&location).await.map_err(|error| failed("opening", &error))?;
     database.copy_to(copy.path()).await.map_err(|error| failed("copying", &error))?;
-    let check = Inspection::open(&Location::Sqlite(copy.path().to_owned())).await;
+    let check = Inspection::open(&DatabaseUrl::Sqlite(copy.path().to_owned())).await;
     let damage =
         check.map_err(|error| written(&error))?.all_damage().await.map_err(|error| written(&error))?;
     if let Some(first) = damage.first() {

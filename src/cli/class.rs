@@ -9,10 +9,10 @@ use crate::{
     classroom::{Classroom, Settings},
     clock::{Clock, SystemClock},
     config::Data,
+    db::Db,
     domain::{class_name::ClassName, email::Email},
-    entropy::OsEntropy,
     identity::accounts,
-    store::Store,
+    random::OsRandom,
 };
 
 #[derive(Debug, Args)]
@@ -45,20 +45,20 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 Email::parse(&owner).map_err(|error| Failure::Usage(format!("--owner {owner:?} {error}")))?;
             let name = ClassName::parse(&name)
                 .map_err(|error| Failure::Usage(format!("--name {name:?} {error}")))?;
-            with_existing(&data, async |store| {
+            with_existing(&data, async |db| {
                 let owner =
-                    accounts::find(store, email).await.map_err(|error| Failure::of("looking up", &error))?;
+                    accounts::find(db, email).await.map_err(|error| Failure::of("looking up", &error))?;
                 let owner = owner.ok_or_else(|| {
                     Failure::Usage("--owner has no account; make one with `user add`".to_owned())
                 })?;
-                let class = classroom(store).add_class(None, owner.id, name, SystemClock.now()).await;
+                let class = classroom(db).add_class(None, owner.id, name, SystemClock.now()).await;
                 say(&format!("{}", class.map_err(|error| Failure::of("making the class", &error))?.id))
             })
             .await
         }
         Command::List(data) => {
-            with_existing(&data, async |store| {
-                let classes = classroom(store).classes().await;
+            with_existing(&data, async |db| {
+                let classes = classroom(db).classes().await;
                 for class in classes.map_err(|error| Failure::of("listing", &error))? {
                     say(&format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str()))?;
                 }
@@ -70,6 +70,6 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// The room, for an operator: nobody draws a join code here.
-fn classroom(store: &Store) -> Classroom {
-    Classroom::new(store.clone(), Arc::new(SystemClock), Arc::new(OsEntropy), Settings::default())
+fn classroom(db: &Db) -> Classroom {
+    Classroom::new(db.clone(), Arc::new(SystemClock), Arc::new(OsRandom), Settings::default())
 }

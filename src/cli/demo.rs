@@ -13,14 +13,14 @@ use crate::{
     classroom::Classroom,
     clock::{Clock, SystemClock},
     config::{Config, Data},
+    db::{DatabaseUrl, Db},
     domain::{
         class_name::ClassName, email::Email, label::Label, network::Network, password::Password,
         redirect_uri::RedirectUri,
     },
     entity::user,
-    entropy::OsEntropy,
     identity::{accounts, apps, password_hashing::PasswordHashing},
-    store::{Location, Store},
+    random::OsRandom,
 };
 
 /// The app of the documented request.
@@ -44,25 +44,24 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
             "the passwords of the sample school are public: everybody who reaches this address can sign in"
         );
     }
-    let store = connect(&config.data).await?;
+    let db = connect(&config.data).await?;
     // Boxed to keep the futures of the commands small.
     let work = Box::pin(async {
-        refuse_others(&store, &config.data).await?;
-        migrate(&store).await?;
+        refuse_others(&db, &config.data).await?;
+        migrate(&db).await?;
         let hashing = hashing.tested()?;
-        found(&store, &hashing, config).await?;
+        found(&db, &hashing, config).await?;
         let location = location(&config.data)?;
-        listen(config, store.clone(), hashing, |url, public_url| say(&welcome(url, public_url, &location)))
-            .await
+        listen(config, db.clone(), hashing, |url, public_url| say(&welcome(url, public_url, &location))).await
     });
-    closing(&store, work).await
+    closing(&db, work).await
 }
 
 /// Accounts of a real school must not share a database with the sample school, whose password is public.
-async fn refuse_others(store: &Store, data: &Data) -> Result<(), Failure> {
+async fn refuse_others(db: &Db, data: &Data) -> Result<(), Failure> {
     let failed = |error: DbErr| Failure::of("looking for accounts", &error);
-    if store.steps().await.map_err(failed)?.applied > 0
-        && user::Entity::any_but(store.reader(), &ACCOUNTS).await.map_err(failed)?
+    if db.steps().await.map_err(failed)?.applied > 0
+        && user::Entity::any_but(db.read(), &ACCOUNTS).await.map_err(failed)?
     {
         return Err(Failure::Usage(format!(
             "the database ({}) has other accounts than those of the sample school, whose password is public; \
@@ -94,28 +93,27 @@ pub async fn open_accounts(
 }
 
 /// Makes what the sample school lacks: all of it the first time, nothing the next.
-async fn found(store: &Store, hashing: &PasswordHashing, config: &Config) -> Result<(), Failure> {
+async fn found(db: &Db, hashing: &PasswordHashing, config: &Config) -> Result<(), Failure> {
     let failed = |error: &(dyn StdError + 'static)| Failure::of("making the sample school", error);
     let now = SystemClock.now();
-    if apps::find(store, APP).await.map_err(|error| failed(&error))?.is_none() {
+    if apps::find(db, APP).await.map_err(|error| failed(&error))?.is_none() {
         let mut registration =
             app::new(APP, Label::parse("Sample app").map_err(|error| failed(&error))?, now);
         registration.redirect_uris =
             vec![RedirectUri::register(REDIRECT_URI).map_err(|error| failed(&error))?];
-        apps::register(store, &registration).await.map_err(|error| failed(&error))?;
+        apps::register(db, &registration).await.map_err(|error| failed(&error))?;
     }
-    let classroom =
-        Classroom::new(store.clone(), Arc::new(SystemClock), Arc::new(OsEntropy), config.classroom());
+    let classroom = Classroom::new(db.clone(), Arc::new(SystemClock), Arc::new(OsRandom), config.classroom());
     for (address, class) in
         [(TEACHER, Some((OWN_CLASS, "10A1"))), (OTHER_TEACHER, Some((OTHER_CLASS, "10A2"))), (STUDENT, None)]
     {
         let email = Email::parse(address).map_err(|error| failed(&error))?;
-        let account = accounts::find(store, email.clone()).await.map_err(|error| failed(&error))?;
+        let account = accounts::find(db, email.clone()).await.map_err(|error| failed(&error))?;
         let user = if let Some(account) = account {
             account.id
         } else {
             let password = Password::parse(PASSWORD).map_err(|error| failed(&error))?;
-            let added = accounts::add(store, hashing, &OsEntropy, email, password, now).await;
+            let added = accounts::add(db, hashing, &OsRandom, email, password, now).await;
             added.map_err(|error| failed(&error))?
         };
         if let Some((id, name)) = class
@@ -129,7 +127,7 @@ async fn found(store: &Store, hashing: &PasswordHashing, config: &Config) -> Res
 }
 
 /// The story, as it can be pasted into a shell on this machine.
-fn welcome(url: &str, public_url: &str, location: &Location) -> String {
+fn welcome(url: &str, public_url: &str, location: &DatabaseUrl) -> String {
     let elsewhere = if url == public_url {
         String::new()
     } else {

@@ -7,8 +7,8 @@ use super::{Failure, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
-    entropy::OsEntropy,
     identity::signing_keys::{self, KeyState, RetireError, SigningKeys},
+    random::OsRandom,
 };
 
 #[derive(Debug, Args)]
@@ -37,9 +37,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Rotate(data) => {
             let directory = data.keys();
-            SigningKeys::open(&directory, now, &OsEntropy)
+            SigningKeys::open(&directory, now, &OsRandom)
                 // Later than a first key that was made just now: of keys of one instant, either might be the older.
-                .and_then(|_| signing_keys::rotate(&directory, SystemClock.now(), &OsEntropy))
+                .and_then(|_| signing_keys::rotate(&directory, SystemClock.now(), &OsRandom))
                 .map_err(|error| Failure::of("rotating", &error))
                 .and_then(|kid| say(&format!("{kid}")))
         }

@@ -38,7 +38,7 @@ pub fn hide_panic_messages() {
 }
 
 /// The filter of an operator. The library that applies the schema's steps names each of them at the level `info`; here that is
-/// detail, which [`Store::migrate`](crate::store::Store::migrate) logs at `debug`. A filter that names the library has its way.
+/// detail, which [`Db::migrate`](crate::db::Db::migrate) logs at `debug`. A filter that names the library has its way.
 fn filter(text: &str) -> EnvFilter {
     EnvFilter::new(format!("sea_orm_migration=warn,{text}"))
 }

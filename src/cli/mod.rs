@@ -31,7 +31,7 @@ use tokio::time::timeout;
 
 use crate::{
     config::{Data, LogFormat},
-    store::{self, Location, Store},
+    db::{self, DatabaseUrl, Db},
 };
 
 /// The exit status of a command whose reader has gone, as in `homeroom user list | head -0`: 128 and the number of SIGPIPE.
@@ -91,7 +91,7 @@ enum Failure {
 impl Failure {
     /// `doing` failed, with every cause of it, in one line.
     fn of(doing: &str, error: &(dyn StdError + 'static)) -> Self {
-        Self::Failed(format!("{doing}: {}", store::causes(error)).replace('\n', " "))
+        Self::Failed(format!("{doing}: {}", db::causes(error)).replace('\n', " "))
     }
 
     /// Standard output could not be written.
@@ -203,19 +203,19 @@ fn complain(line: &str) {
 /// Does `work` on the database of a command that asks for what is in it: none is made in a directory that was mistyped.
 async fn with_existing<T>(
     data: &Data,
-    work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
+    work: impl AsyncFnOnce(&Db) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    if let Location::Sqlite(path) = location(data)?
+    if let DatabaseUrl::Sqlite(path) = location(data)?
         && !is_there(&path)?
     {
         let missing = format!("there is no {}; name the server's with --data-dir", path.display());
         return Err(Failure::Usage(missing));
     }
-    let store = connect(data).await?;
-    closing(&store, async {
-        migrate(&store).await?;
+    let db = connect(data).await?;
+    closing(&db, async {
+        migrate(&db).await?;
         // Boxed to keep the futures of the commands small.
-        Box::pin(work(&store)).await
+        Box::pin(work(&db)).await
     })
     .await
 }
@@ -228,11 +228,11 @@ fn is_there(path: &Path) -> Result<bool, Failure> {
 /// Does `work` on the database, with its schema up to date. The database is closed after that, whatever came of it.
 async fn with_database<T>(
     data: &Data,
-    work: impl AsyncFnOnce(&Store) -> Result<T, Failure>,
+    work: impl AsyncFnOnce(&Db) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let store = connect(data).await?;
-    closing(&store, async {
-        if migrate(&store).await? {
+    let db = connect(data).await?;
+    closing(&db, async {
+        if migrate(&db).await? {
             // Of two directories one may be mistyped.
             tracing::warn!(
                 database = %location(data)?,
@@ -240,28 +240,28 @@ async fn with_database<T>(
             );
         }
         // Boxed to keep the futures of the commands small.
-        Box::pin(work(&store)).await
+        Box::pin(work(&db)).await
     })
     .await
 }
 
 /// Closes the database when `work` has ended, so that a SQLite file is whole without the log beside it.
-async fn closing<T>(store: &Store, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+async fn closing<T>(db: &Db, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let outcome = work.await;
-    match timeout(shutdown::CLOSE, store.close()).await {
+    match timeout(shutdown::CLOSE, db.close()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(error = store::causes(&error), "the database could not be closed"),
+        Ok(Err(error)) => tracing::warn!(error = db::causes(&error), "the database could not be closed"),
         Err(_) => tracing::warn!("the database took too long to close"),
     }
     outcome
 }
 
-fn location(data: &Data) -> Result<Location, Failure> {
+fn location(data: &Data) -> Result<DatabaseUrl, Failure> {
     data.database().map_err(|error| Failure::Usage(error.to_string()))
 }
 
 /// The database, whose schema may be an old one, or none.
-async fn connect(data: &Data) -> Result<Store, Failure> {
+async fn connect(data: &Data) -> Result<Db, Failure> {
     // A server has said already what it writes down.
     log::to_stderr(log::WARNINGS, LogFormat::Human);
     let location = location(data)?;
@@ -271,13 +271,13 @@ async fn connect(data: &Data) -> Result<Store, Failure> {
         .mode(0o700)
         .create(data.directory())
         .map_err(|error| Failure::of(&format!("making {}", data.directory().display()), &error))?;
-    Store::connect_with(&location, data.database_connections)
+    Db::connect_with(&location, data.database_connections)
         .await
         .map_err(|error| Failure::of(&format!("opening the database ({location})"), &error))
 }
 
 /// Brings the schema up to date, and says whether there was nothing in the database before.
-async fn migrate(store: &Store) -> Result<bool, Failure> {
-    let before = store.migrate().await;
+async fn migrate(db: &Db) -> Result<bool, Failure> {
+    let before = db.migrate().await;
     Ok(before.map_err(|error| Failure::of("bringing the schema up to date", &error))?.applied == 0)
 }

@@ -10,7 +10,7 @@ use std::{
 use rustix::process::geteuid;
 
 use super::{Failure, location};
-use crate::{config::Data, store::Location};
+use crate::{config::Data, db::DatabaseUrl};
 
 /// Group and others may write.
 const WRITABLE: u32 = 0o022;
@@ -75,7 +75,7 @@ pub fn check(data: &Data) -> Result<(), Failure> {
     // A user that may write to the directory may put other files in the place of these.
     let mut files = found([data.directory().to_owned()]);
     files.extend(keys(&data.keys()));
-    if let Location::Sqlite(file) = location(data)? {
+    if let DatabaseUrl::Sqlite(file) = location(data)? {
         files.extend(database(&file));
     }
     match foreign(&files) {

@@ -18,16 +18,16 @@ use tokio::{
 
 use super::{Failure, demo, log, ownership, say, shutdown, with_database};
 use crate::{
-    app::{App, Parts},
     clock::{Clock, Pace, SystemClock},
     config::{Config, audience},
-    entropy::OsEntropy,
+    db::{Db, causes},
     identity::{
         password_hashing::{PasswordHashing, StartError},
         signing_keys::SigningKeys,
     },
     listener::{Limits, Listener, Tls, TlsError},
-    store::{Store, causes},
+    random::OsRandom,
+    server::{Parts, Server},
 };
 
 /// How often keys and the certificate are read again, and what has expired is swept away.
@@ -45,16 +45,16 @@ const METRICS_CONNECTIONS: usize = 16;
 
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let hashing = prepare(config)?;
-    with_database(&config.data, async |store| {
+    with_database(&config.data, async |db| {
         let hashing = hashing.tested()?;
-        for account in demo::open_accounts(store.reader(), &hashing).await? {
+        for account in demo::open_accounts(db.read(), &hashing).await? {
             tracing::warn!(
                 account,
                 "an account of the sample school is enabled, and its password is public: \
                  `homeroom user set --email {account} --enabled false`"
             );
         }
-        listen(config, store.clone(), hashing, |_, _| Ok(())).await
+        listen(config, db.clone(), hashing, |_, _| Ok(())).await
     })
     .await
 }
@@ -79,18 +79,18 @@ pub fn prepare(config: &Config) -> Result<Hashing, Failure> {
     ownership::check(&config.data)?;
     // Testing the hash takes a processor as long as opening the database takes another.
     let settings = config.hashing.settings();
-    Ok(Hashing(thread::spawn(move || PasswordHashing::start(settings, &OsEntropy))))
+    Ok(Hashing(thread::spawn(move || PasswordHashing::start(settings, &OsRandom))))
 }
 
 /// Serves until the process is told to end. Calls `welcome` when it can be reached, with the URL that reaches it from this
 /// machine, and with its public URL.
 pub async fn listen(
     config: &Config,
-    store: Store,
+    db: Db,
     hashing: PasswordHashing,
     welcome: impl FnOnce(&str, &str) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let keys = SigningKeys::open(&config.data.keys(), SystemClock.now(), &OsEntropy)
+    let keys = SigningKeys::open(&config.data.keys(), SystemClock.now(), &OsRandom)
         .map_err(|error| Failure::of("opening the signing keys", &error))?;
     let tls = config
         .doors
@@ -105,10 +105,10 @@ pub async fn listen(
     let (listener, address) = bind(config.listen, limits.max_connections)?;
     let public_url = config.public_url(address).map_err(|error| Failure::Usage(error.to_string()))?;
     let known_as = audience(&public_url);
-    let app = App::new(Parts {
-        store,
+    let server = Server::new(Parts {
+        db,
         clock: Arc::new(SystemClock),
-        entropy: Arc::new(OsEntropy),
+        random: Arc::new(OsRandom),
         hashing,
         keys,
         identity: config.identity(&public_url),
@@ -123,7 +123,7 @@ pub async fn listen(
     let watched = match config.doors.metrics_listen {
         None => None,
         Some(address) => {
-            let metrics = app.metrics().map_err(|error| Failure::of("keeping metrics", &error))?;
+            let metrics = server.metrics().map_err(|error| Failure::of("keeping metrics", &error))?;
             let (listener, address) = bind(address, METRICS_CONNECTIONS)?;
             let limits = Limits { max_connections: METRICS_CONNECTIONS, ..Limits::default() };
             let serving = listener.serve(metrics.endpoint(), limits, pending());
@@ -138,8 +138,8 @@ pub async fn listen(
             Some(address)
         }
     };
-    let endpoint = app.endpoint();
-    beside.spawn(keep_up(app.clone(), tls.clone()));
+    let endpoint = server.endpoint();
+    beside.spawn(keep_up(server.clone(), tls.clone()));
     beside.spawn(async {
         let mut ticks = interval(TICK);
         loop {
@@ -161,7 +161,7 @@ pub async fn listen(
             stop.await;
             shutdown::enforce_limit();
             tracing::info!("stopping");
-            app.leave();
+            server.leave();
         })
         .await;
     beside.shutdown().await;
@@ -219,12 +219,12 @@ fn bind(address: SocketAddr, backlog: usize) -> Result<(Listener, SocketAddr), F
 /// What is done beside the requests, over and over. Each goes its own pace: a database that hangs must not keep the
 /// keys from being read, nor must a directory that stands still keep anything.
 #[expect(clippy::disallowed_methods, reason = "one at a time, of files that may not answer")]
-async fn keep_up(app: App, tls: Option<Tls>) {
+async fn keep_up(server: Server, tls: Option<Tls>) {
     let keys = async {
         let mut ticks = interval(UPKEEP);
         loop {
             ticks.tick().await;
-            app.identity.keys().reload().await;
+            server.identity.keys().reload().await;
         }
     };
     let certificate = async {
@@ -248,7 +248,7 @@ async fn keep_up(app: App, tls: Option<Tls>) {
                 tracing::debug!("nothing is swept yet: the clock may have jumped");
                 continue;
             }
-            if let Err(error) = app.sweep(now).await {
+            if let Err(error) = server.sweep(now).await {
                 tracing::warn!(error = causes(&error), "what has expired could not be swept away");
             }
         }

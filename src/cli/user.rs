@@ -9,18 +9,18 @@ use super::{Failure, say, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Data, Hashing},
+    db::Db,
     domain::{
         email::Email,
         password::{Password, PasswordError},
     },
     entity::user,
-    entropy::{self, OsEntropy},
     identity::{
         accounts::{self, AccountError},
         password_hashing::PasswordHashing,
     },
+    random::{self, OsRandom},
     rate_limit::limiter::Limiter,
-    store::Store,
 };
 
 /// Fewest characters of a password that is chosen here (NIST SP 800-63B section 3.1.1.2).
@@ -86,10 +86,9 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Add(add) => {
             let email = email(&add.email)?;
             let password = read_password()?;
-            with_database(&add.data, async |store| {
+            with_database(&add.data, async |db| {
                 let hashing = start(&add.hashing)?;
-                let added =
-                    accounts::add(store, &hashing, &OsEntropy, email, password, SystemClock.now()).await;
+                let added = accounts::add(db, &hashing, &OsRandom, email, password, SystemClock.now()).await;
                 match added {
                     Ok(id) => say(&format!("{id}")),
                     Err(AccountError::Taken) => Err(Failure::Usage(AccountError::Taken.to_string())),
@@ -100,25 +99,24 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Set(set) => {
             let email = email(&set.email)?;
-            with_existing(&set.data, async |store| {
-                let account = existing(store, &email).await?;
+            with_existing(&set.data, async |db| {
+                let account = existing(db, &email).await?;
                 let password_hash = if set.password {
-                    let hashed =
-                        start(&set.hashing)?.hash(read_password()?, entropy::bytes(&OsEntropy)).await;
+                    let hashed = start(&set.hashing)?.hash(read_password()?, random::bytes(&OsRandom)).await;
                     Some(hashed.map_err(|error| Failure::of("hashing the password", &error))?)
                 } else {
                     None
                 };
-                let changed = accounts::change(store, &account, password_hash, set.enabled).await;
+                let changed = accounts::change(db, &account, password_hash, set.enabled).await;
                 changed.map_err(|error| Failure::of("changing the account", &error))
             })
             .await
         }
         Command::Unlock { email: text, data } => {
             let email = email(&text)?;
-            with_existing(&data, async |store| {
-                existing(store, &email).await?;
-                let limiter = Limiter::new(store.clone());
+            with_existing(&data, async |db| {
+                existing(db, &email).await?;
+                let limiter = Limiter::new(db.clone());
                 limiter.forget_account(&email).await.map_err(|error| Failure::of("unlocking", &error))
             })
             .await
@@ -127,8 +125,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-async fn list(store: &Store) -> Result<(), Failure> {
-    for user in accounts::list(store).await.map_err(|error| Failure::of("listing", &error))? {
+async fn list(db: &Db) -> Result<(), Failure> {
+    for user in accounts::list(db).await.map_err(|error| Failure::of("listing", &error))? {
         let standing = match (user.enabled, user.email_verified_at) {
             (false, _) => "disabled",
             (true, None) => "unconfirmed",
@@ -140,12 +138,12 @@ async fn list(store: &Store) -> Result<(), Failure> {
 }
 
 fn start(hashing: &Hashing) -> Result<PasswordHashing, Failure> {
-    PasswordHashing::start(hashing.settings(), &OsEntropy)
+    PasswordHashing::start(hashing.settings(), &OsRandom)
         .map_err(|error| Failure::of("starting the password hash", &error))
 }
 
-async fn existing(store: &Store, email: &Email) -> Result<user::Model, Failure> {
-    let account = accounts::find(store, email.clone()).await;
+async fn existing(db: &Db, email: &Email) -> Result<user::Model, Failure> {
+    let account = accounts::find(db, email.clone()).await;
     let account = account.map_err(|error| Failure::of("looking up", &error))?;
     account.ok_or_else(|| Failure::Usage(format!("--email {} has no account", email.as_str())))
 }

@@ -15,8 +15,7 @@ use futures_util::FutureExt;
 use sea_orm::DbErr;
 use tokio::sync::{Notify, oneshot};
 
-use super::failure::{self, Kind};
-use crate::metric;
+use super::failure::{self, ErrorKind};
 
 /// The most requests in one batch: by then the commit is a small part of the work, and whoever comes next has not
 /// waited long.
@@ -205,7 +204,8 @@ impl<S: Statement> Drop for Ends<'_, S> {
 async fn run<S: Statement>(statement: S, queue: Arc<Queue<S>>) {
     let _ends = Ends(&queue);
     while let Some(batch) = queue.next().await {
-        metrics::histogram!(metric::BATCH_SIZE).record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        metrics::histogram!(crate::metrics::BATCH_SIZE)
+            .record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         // A panic costs the answers of its batch, and no more.
         _ = AssertUnwindSafe(write(&statement, batch)).catch_unwind().await;
         queue.written();
@@ -257,7 +257,7 @@ fn refuse<A>(answers: impl IntoIterator<Item = oneshot::Sender<Result<A, BatchEr
 /// Whether a single request of a batch may be to blame, so that the others are worth another statement each. A database
 /// that is away fails them all.
 fn may_be_of_one(error: &DbErr) -> bool {
-    failure::is_conflict(error) || failure::kind(error) != Kind::Unavailable
+    failure::is_conflict(error) || failure::kind(error) != ErrorKind::Unavailable
 }
 
 #[cfg(test)]

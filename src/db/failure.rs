@@ -7,16 +7,16 @@ use sqlx::postgres::PgDatabaseError;
 
 /// What kind of failure a statement met, as far as rooms need to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The database cannot be reached, is going down, is too busy or too slow, or has no room: the same call may succeed
     /// later.
     Unavailable,
     /// A value that must be unique is taken.
-    Taken,
+    UniqueViolation,
     /// A row that this one points to is gone.
-    Dangling,
+    ForeignKeyViolation,
     /// Our statement or our data is wrong.
-    Broken,
+    Other,
 }
 
 /// An error and its causes, as they are logged and printed. A cause that the error tells in its own words is not repeated.
@@ -62,11 +62,11 @@ fn of_runtime(error: &RuntimeErr) -> Option<&sqlx::Error> {
 }
 
 /// Tells a passing failure from a clash and from a fault of ours.
-pub fn kind(error: &DbErr) -> Kind {
+pub fn kind(error: &DbErr) -> ErrorKind {
     match error.sql_err() {
-        Some(SqlErr::UniqueConstraintViolation(_)) => Kind::Taken,
-        Some(SqlErr::ForeignKeyConstraintViolation(_)) => Kind::Dangling,
-        _ => Failure::of(error).map_or(Kind::Broken, |_| Kind::Unavailable),
+        Some(SqlErr::UniqueConstraintViolation(_)) => ErrorKind::UniqueViolation,
+        Some(SqlErr::ForeignKeyConstraintViolation(_)) => ErrorKind::ForeignKeyViolation,
+        _ => Failure::of(error).map_or(ErrorKind::Other, |_| ErrorKind::Unavailable),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A database as it is: looked at, and copied, without a change to it.
 //!
-//! [`Store::connect`](super::Store::connect) makes a file that is missing and turns it to write-ahead logging. Whoever
+//! [`Db::connect`](super::Db::connect) makes a file that is missing and turns it to write-ahead logging. Whoever
 //! asks what is wrong with a database wants neither.
 
 use std::{path::Path, sync::Arc};
@@ -13,9 +13,9 @@ use sqlx::{
 };
 
 use super::{
-    ACQUIRE, Location, postgres,
+    ACQUIRE, DatabaseUrl, postgres,
     sqlite::{self, BUSY},
-    steps::Steps,
+    steps::MigrationStatus,
 };
 
 /// A database that is only read.
@@ -59,13 +59,13 @@ pub struct PostgresFacts {
 
 impl Inspection {
     /// Connects. A SQLite file must be there, and nothing is made beside it.
-    pub async fn open(location: &Location) -> Result<Self, DbErr> {
+    pub async fn open(location: &DatabaseUrl) -> Result<Self, DbErr> {
         let connected: Result<DatabaseConnection, sqlx::Error> = match location {
-            Location::Sqlite(path) => {
+            DatabaseUrl::Sqlite(path) => {
                 let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
                 pool.connect_with(read_only(path)).await.map(Into::into)
             }
-            Location::Postgres(url) => {
+            DatabaseUrl::Postgres(url) => {
                 let options = postgres::options(url)?;
                 reach(&options).await?;
                 let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
@@ -81,8 +81,8 @@ impl Inspection {
     }
 
     /// How far the schema is.
-    pub async fn steps(&self) -> Result<Steps, DbErr> {
-        Steps::of(&self.0).await
+    pub async fn steps(&self) -> Result<MigrationStatus, DbErr> {
+        MigrationStatus::of(&self.0).await
     }
 
     /// The address of every account, the oldest first.

@@ -1,7 +1,7 @@
 //! Where rows are kept: one SQLite file with a writer and readers, or PostgreSQL with a pool.
 //!
-//! Rooms take [`Store::reader`] for what they look up, and [`Store::writer`], [`Store::repeatable`] or
-//! [`Store::idempotent`] for what they change. On SQLite one connection makes all changes of the rooms, so that they queue for it
+//! Rooms take [`Db::reader`] for what they look up, and [`Db::writer`], [`Db::repeatable`] or
+//! [`Db::idempotent`] for what they change. On SQLite one connection makes all changes of the rooms, so that they queue for it
 //! and share commits instead of failing with "database is locked", and readers see every commit that was answered; what an
 //! operator changes goes over another one, often from another process, and waits its turn at SQLite's own lock. On PostgreSQL
 //! all are one pool. Either way, what fails in passing is done again where that is safe: see [`retry`].
@@ -12,7 +12,6 @@ mod commits;
 mod failure;
 pub mod inspect;
 mod leftovers;
-mod location;
 mod pool;
 mod postgres;
 mod postgres_url;
@@ -20,6 +19,7 @@ mod request;
 pub mod retry;
 mod sqlite;
 mod steps;
+mod url;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,10 +34,10 @@ use tokio::time::sleep;
 
 pub use self::{
     access::Access,
-    failure::{Kind, causes, is_held, is_undone, kind, may_be_held},
-    location::{InvalidLocation, Location},
+    failure::{ErrorKind, causes, is_held, is_undone, kind, may_be_held},
     pool::Pool,
-    steps::Steps,
+    steps::MigrationStatus,
+    url::{DatabaseUrl, InvalidDatabaseUrl},
 };
 use self::{
     access::Sqlite,
@@ -70,7 +70,7 @@ const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
 
 /// A connected database.
 #[derive(Clone)]
-pub struct Store {
+pub struct Db {
     reader: Access,
     writer: Access,
     repeatable: Access,
@@ -80,22 +80,24 @@ pub struct Store {
     pool: DatabaseConnection,
 }
 
-impl Store {
+impl Db {
     /// Connects, making the SQLite file if there is none, with [`CONNECTIONS`].
-    pub async fn connect(location: &Location) -> Result<Self, DbErr> {
+    pub async fn connect(location: &DatabaseUrl) -> Result<Self, DbErr> {
         Self::connect_with(location, CONNECTIONS).await
     }
 
     /// Connects, with at most so many connections to PostgreSQL.
-    pub async fn connect_with(location: &Location, connections: u32) -> Result<Self, DbErr> {
+    pub async fn connect_with(location: &DatabaseUrl, connections: u32) -> Result<Self, DbErr> {
         let leftovers = Arc::new(Leftovers::default());
         let (sqlite, pool): (_, DatabaseConnection) = match location {
-            Location::Sqlite(path) => {
+            DatabaseUrl::Sqlite(path) => {
                 let connected = Arc::new(sqlite::connect(path).await?);
                 let pool = connected.transactions.clone();
                 (Some(connected), pool)
             }
-            Location::Postgres(url) => (None, postgres::connect(url, connections, leftovers.clone()).await?),
+            DatabaseUrl::Postgres(url) => {
+                (None, postgres::connect(url, connections, leftovers.clone()).await?)
+            }
         };
         let retrying = |repeat| Retrying::new(pool.clone(), repeat, leftovers.clone());
         let reads = sqlite.clone().map(Sqlite::Reader);
@@ -115,13 +117,13 @@ impl Store {
     }
 
     /// How far the schema is.
-    pub async fn steps(&self) -> Result<Steps, DbErr> {
-        Steps::of(&self.pool).await
+    pub async fn steps(&self) -> Result<MigrationStatus, DbErr> {
+        MigrationStatus::of(&self.pool).await
     }
 
     /// Applies the schema's steps that are not there yet: all of them or none, and one node at a time. A node that misses none
     /// waits for no other. Says how far the schema was before.
-    pub async fn migrate(&self) -> Result<Steps, DbErr> {
+    pub async fn migrate(&self) -> Result<MigrationStatus, DbErr> {
         let before = self.steps().await?;
         if !before.pending.is_empty() {
             self.apply().await?;
@@ -167,7 +169,7 @@ impl Store {
     }
 
     /// For what is looked up.
-    pub fn reader(&self) -> &Access {
+    pub fn read(&self) -> &Access {
         &self.reader
     }
 

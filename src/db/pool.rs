@@ -1,6 +1,6 @@
 //! How the connections are used.
 
-use super::Store;
+use super::Db;
 
 /// A pool of connections, at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,7 +21,7 @@ impl Pool {
     }
 }
 
-impl Store {
+impl Db {
     /// The pools. On PostgreSQL readers and writers share the one that is called `writer`.
     pub fn pools(&self) -> Vec<Pool> {
         let Some(sqlite) = &self.sqlite else {

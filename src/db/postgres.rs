@@ -67,7 +67,7 @@ pub(super) async fn connect(
     }
 }
 
-/// Refuses a database that stores text in another encoding than UTF-8: it could not store every name, and would compare texts by
+/// Refuses a database that stores text in another encoding than UTF-8: it could not db every name, and would compare texts by
 /// other rules.
 async fn refuse_encoding(pool: &PgPool) -> Result<(), DbErr> {
     let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));

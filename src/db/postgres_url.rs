@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use sqlx::postgres::PgConnectOptions;
 use url::{Url, form_urlencoded};
 
-use super::InvalidLocation;
+use super::InvalidDatabaseUrl;
 
 /// The parameters that the driver knows. It knows `options[NAME]` too.
 const PARAMETERS: [&str; 18] = [
@@ -34,12 +34,12 @@ const PARAMETERS: [&str; 18] = [
 ];
 
 /// How to connect to the server of a URL that begins with `postgres://` or `postgresql://`.
-pub(super) fn options(text: &str) -> Result<PgConnectOptions, InvalidLocation> {
+pub(super) fn options(text: &str) -> Result<PgConnectOptions, InvalidDatabaseUrl> {
     parse(text).map(|(options, _)| options)
 }
 
 /// The same, and the names of the parameters that are not known, and so not used.
-pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Vec<String>), InvalidLocation> {
+pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Vec<String>), InvalidDatabaseUrl> {
     let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let host_at = authority.rfind('@').map_or(0, |at| at + 1);
@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Vec<String>), Inval
     let written =
         if without_host { format!("{scheme}://{user}localhost{host}{path}") } else { text.to_owned() };
     let mut url = Url::parse(&written).map_err(|error| {
-        InvalidLocation::new(format!(
+        InvalidDatabaseUrl::new(format!(
             "a database URL is postgres://USER:PASSWORD@HOST/NAME, and characters such as / ? # @ in a password are written \
              as %2F %3F %23 %40: {error}"
         ))
@@ -73,7 +73,7 @@ pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Vec<String>), Inval
     let options: PgConnectOptions = url
         .as_str()
         .parse()
-        .map_err(|error| InvalidLocation::new(format!("in the database URL: {error}")))?;
+        .map_err(|error| InvalidDatabaseUrl::new(format!("in the database URL: {error}")))?;
     let host = if without_host && !names_host {
         PgConnectOptions::new_without_pgpass().get_host().to_owned()
     } else {
@@ -91,23 +91,23 @@ pub(super) fn is_local(options: &PgConnectOptions) -> bool {
         || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
-fn check(name: &str, value: &str) -> Result<(), InvalidLocation> {
+fn check(name: &str, value: &str) -> Result<(), InvalidDatabaseUrl> {
     match name {
-        "host" | "hostaddr" if value.starts_with('@') => Err(InvalidLocation::new(
+        "host" | "hostaddr" if value.starts_with('@') => Err(InvalidDatabaseUrl::new(
             "the database URL names a socket in the abstract namespace (@...), which is not supported: name its directory",
         )),
         "host" | "hostaddr" => one_host(value),
         "port" if value.contains(',') => one_host(value),
         "port" => value.parse::<u16>().map(drop).map_err(|_| {
-            InvalidLocation::new("port= in the database URL is no port, which is a number up to 65535")
+            InvalidDatabaseUrl::new("port= in the database URL is no port, which is a number up to 65535")
         }),
         _ => Ok(()),
     }
 }
 
-fn one_host(hosts: &str) -> Result<(), InvalidLocation> {
+fn one_host(hosts: &str) -> Result<(), InvalidDatabaseUrl> {
     if hosts.contains(',') {
-        return Err(InvalidLocation::new(
+        return Err(InvalidDatabaseUrl::new(
             "the database URL names several hosts, and one can be used: give them one name, or put a proxy before them",
         ));
     }

@@ -108,7 +108,7 @@ mod tests {
     use sqlx::{Connection, SqliteConnection};
 
     use super::{BEGIN, make, say};
-    use crate::store::{Kind, kind};
+    use crate::db::{ErrorKind, kind};
 
     #[tokio::test]
     async fn what_the_driver_does_not_say_is_made_was_not_made() {
@@ -118,6 +118,6 @@ mod tests {
         make(text.clone(), 2, Vec::new(), &mut connection).await.unwrap();
         // As if its thread had ended before the third.
         let broken = make(text, 3, Vec::new(), &mut connection).await.map(drop).unwrap_err();
-        assert_eq!(kind(&broken), Kind::Unavailable);
+        assert_eq!(kind(&broken), ErrorKind::Unavailable);
     }
 }

@@ -312,7 +312,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::{Request, State, connect, failed};
-    use crate::store::{Location, Store};
+    use crate::db::{DatabaseUrl, Db};
 
     #[tokio::test]
     async fn a_change_that_is_given_up_half_way_leaves_nothing_and_nobody_in_its_place() {
@@ -348,7 +348,7 @@ mod tests {
         write("CREATE TABLE numbers (number BIGINT PRIMARY KEY)").await.unwrap();
         write("INSERT INTO numbers VALUES (0)").await.unwrap();
         // It waits for the lock that somebody else has, and nobody waits for it any more.
-        let locked = crate::store::retry::begin(&connected.transactions).await.unwrap();
+        let locked = crate::db::retry::begin(&connected.transactions).await.unwrap();
         let first = timeout(Duration::from_millis(100), write("UPDATE numbers SET number = 1"));
         first.await.unwrap_err();
         let unlock = async {
@@ -383,8 +383,8 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
 
         let directory = TempDir::new().unwrap();
-        let store = Store::connect(&Location::in_directory(directory.path())).await.unwrap();
-        store.migrate().await.unwrap();
+        let db = Db::connect(&DatabaseUrl::in_directory(directory.path())).await.unwrap();
+        db.migrate().await.unwrap();
         let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(Result::unwrap).collect();
         assert_eq!(files.len(), 3, "the database, its log and its index: {files:?}");
         for file in files {

@@ -10,7 +10,7 @@ const STEPS: &str = "seaql_migrations";
 
 /// The steps of the schema, held against those that this binary knows.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Steps {
+pub struct MigrationStatus {
     /// How many of ours are applied.
     pub applied: usize,
     /// Those of ours that are not.
@@ -19,7 +19,7 @@ pub struct Steps {
     pub unknown: Vec<String>,
 }
 
-impl Steps {
+impl MigrationStatus {
     /// Of a database in which there may be nothing yet. It is only read.
     pub async fn of(db: &impl ConnectionTrait) -> Result<Self, DbErr> {
         let backend = db.get_database_backend();

@@ -9,7 +9,7 @@ use super::postgres_url;
 
 /// A database that may be connected to.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Location {
+pub enum DatabaseUrl {
     /// A SQLite file.
     Sqlite(PathBuf),
     /// A PostgreSQL URL. It may hold a password and is not shown.
@@ -19,9 +19,9 @@ pub enum Location {
 /// The text names no database that can be used, and why. None of it quotes a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidLocation(String);
+pub struct InvalidDatabaseUrl(String);
 
-impl InvalidLocation {
+impl InvalidDatabaseUrl {
     pub(super) fn new(reason: impl Into<String>) -> Self {
         Self(reason.into())
     }
@@ -31,19 +31,19 @@ impl InvalidLocation {
     }
 }
 
-impl std::str::FromStr for Location {
-    type Err = InvalidLocation;
+impl std::str::FromStr for DatabaseUrl {
+    type Err = InvalidDatabaseUrl;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // A URL parser drops line breaks, and would join two lines of a file.
         if text.contains(char::is_control) {
-            return Err(InvalidLocation::form());
+            return Err(InvalidDatabaseUrl::form());
         }
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             // What follows a `?` would be options; ours are fixed, and a file of that name is nobody's wish.
             return if path.is_empty() || path.contains(['?', ':']) {
-                Err(InvalidLocation::form())
+                Err(InvalidDatabaseUrl::form())
             } else {
                 Ok(Self::Sqlite(path.into()))
             };
@@ -52,12 +52,12 @@ impl std::str::FromStr for Location {
             postgres_url::options(text)?;
             Ok(Self::Postgres(text.to_owned()))
         } else {
-            Err(InvalidLocation::form())
+            Err(InvalidDatabaseUrl::form())
         }
     }
 }
 
-impl Location {
+impl DatabaseUrl {
     /// The file that is used when no URL is given.
     pub fn in_directory(data: &Path) -> Self {
         Self::Sqlite(data.join("homeroom.db"))
@@ -74,7 +74,7 @@ impl Location {
     }
 }
 
-impl fmt::Display for Location {
+impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "SQLite, {}", path.display()),
@@ -83,7 +83,7 @@ impl fmt::Display for Location {
     }
 }
 
-impl fmt::Debug for Location {
+impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -95,12 +95,12 @@ mod tests {
 
     #[test]
     fn a_location_is_a_file_or_a_server_and_shows_no_password() {
-        assert_eq!("sqlite:a/b.db".parse(), Ok(Location::Sqlite("a/b.db".into())));
-        assert_eq!("sqlite:///a/b.db".parse(), Ok(Location::Sqlite("/a/b.db".into())));
-        let server: Location = "postgres://u:secret@localhost/homeroom".parse().unwrap();
+        assert_eq!("sqlite:a/b.db".parse(), Ok(DatabaseUrl::Sqlite("a/b.db".into())));
+        assert_eq!("sqlite:///a/b.db".parse(), Ok(DatabaseUrl::Sqlite("/a/b.db".into())));
+        let server: DatabaseUrl = "postgres://u:secret@localhost/homeroom".parse().unwrap();
         assert!(!format!("{server} {server:?}").contains("secret"));
         for text in ["", "sqlite:", "sqlite::memory:", "mysql://localhost/a", "a.db"] {
-            assert_eq!(text.parse::<Location>(), Err(InvalidLocation::form()), "{text:?}");
+            assert_eq!(text.parse::<DatabaseUrl>(), Err(InvalidDatabaseUrl::form()), "{text:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sea_orm::DeriveValueType;
 use zeroize::Zeroizing;
 
-use crate::entropy::{self, Entropy};
+use crate::random::{self, RandomSource};
 
 /// The plain code: 256 random bits in base64url. It is only ever in the redirect URL and in the exchange.
 pub struct AuthorizationCode(Zeroizing<String>);
@@ -20,8 +20,8 @@ super::never_numbered!(CodeDigest);
 
 impl AuthorizationCode {
     /// Draws a code.
-    pub fn draw(entropy: &dyn Entropy) -> Self {
-        let bits = Zeroizing::new(entropy::bytes::<32>(entropy));
+    pub fn draw(random: &dyn RandomSource) -> Self {
+        let bits = Zeroizing::new(random::bytes::<32>(random));
         Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits)))
     }
 

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use uuid::{Builder, Uuid};
 
-use crate::entropy::{self, Entropy};
+use crate::random::{self, RandomSource};
 
 /// A new id, born `now`.
-pub fn new(now: DateTime<Utc>, entropy: &dyn Entropy) -> Uuid {
+pub fn new(now: DateTime<Utc>, random: &dyn RandomSource) -> Uuid {
     let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-    Builder::from_unix_timestamp_millis(milliseconds, &entropy::bytes(entropy)).into_uuid()
+    Builder::from_unix_timestamp_millis(milliseconds, &random::bytes(random)).into_uuid()
 }

@@ -6,7 +6,7 @@ use sea_orm::DeriveValueType;
 use unicode_normalization::UnicodeNormalization;
 
 use super::characters;
-use crate::entropy::{self, Entropy};
+use crate::random::{self, RandomSource};
 
 /// Eight of 30 characters, 39 random bits, that survive being read aloud and typed.
 #[derive(Clone, PartialEq, Eq, Hash, DeriveValueType)]
@@ -27,10 +27,10 @@ impl JoinCode {
 
     /// Draws a code. The low five bits of a random byte give 32 numbers alike; the two without a character are drawn again,
     /// so that no character is favoured.
-    pub fn draw(entropy: &dyn Entropy) -> Self {
+    pub fn draw(random: &dyn RandomSource) -> Self {
         let mut code = String::with_capacity(Self::LENGTH);
         while code.len() < Self::LENGTH {
-            let drawn = entropy::bytes::<{ Self::LENGTH }>(entropy);
+            let drawn = random::bytes::<{ Self::LENGTH }>(random);
             let characters = drawn.iter().filter_map(|byte| Self::ALPHABET.get(usize::from(byte % 32)));
             code.extend(characters.take(Self::LENGTH - code.len()).copied().map(char::from));
         }
@@ -77,7 +77,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::entropy::OsEntropy;
+    use crate::random::OsRandom;
 
     /// Characters that do not count, whatever keyboard, word processor or messenger put them there.
     const IGNORED: &str = "\u{9}\u{A}\u{D}\u{20}\u{85}\u{A0}\u{1680}\u{2000}\u{2003}\u{2007}\u{2009}\u{200A}\u{2028}\
@@ -146,7 +146,7 @@ mod tests {
     fn every_character_is_drawn_about_as_often() {
         let mut counts = std::collections::BTreeMap::<char, u32>::new();
         for _ in 0..8_000 {
-            for character in JoinCode::draw(&OsEntropy).expose().chars() {
+            for character in JoinCode::draw(&OsRandom).expose().chars() {
                 *counts.entry(character).or_default() += 1;
             }
         }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn drawn_byte_without_a_character_is_drawn_again() {
         struct Dealt(std::sync::Mutex<Vec<[u8; 8]>>);
-        impl Entropy for Dealt {
+        impl RandomSource for Dealt {
             fn fill(&self, bytes: &mut [u8]) {
                 bytes.copy_from_slice(&self.0.lock().unwrap().remove(0));
             }
@@ -176,7 +176,7 @@ mod tests {
             full_width in any::<[bool; 8]>(),
         ) {
             struct Seeded(std::sync::Mutex<u64>);
-            impl Entropy for Seeded {
+            impl RandomSource for Seeded {
                 fn fill(&self, bytes: &mut [u8]) {
                     let mut state = self.0.lock().unwrap();
                     for byte in bytes {

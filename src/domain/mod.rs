@@ -1,6 +1,6 @@
 //! Values with rules. Each can only be made by passing its rule, so the rest of the house never checks twice.
 //!
-//! No HTTP, no statement, no clock in here; chance comes in through [`Entropy`](crate::entropy::Entropy).
+//! No HTTP, no statement, no clock in here; chance comes in through [`RandomSource`](crate::random::RandomSource).
 
 /// sea-orm asks of every primary key whether the database can number it. These it cannot.
 macro_rules! never_numbered {

@@ -9,15 +9,15 @@ use uuid::Uuid;
 
 use super::password_hashing::{HashError, PasswordHashing};
 use crate::{
+    db::{self, Db},
     domain::{
         email::Email,
         id,
         password::{Password, PasswordHash},
     },
     entity::user,
-    entropy::{self, Entropy},
+    random::{self, RandomSource},
     rate_limit::limiter::Limiter,
-    store::{self, Store},
 };
 
 /// Why an account could not be made.
@@ -31,21 +31,21 @@ pub enum AccountError {
     Hash(#[from] HashError),
     /// The database failed.
     #[error("the database failed")]
-    Store(#[from] DbErr),
+    Database(#[from] DbErr),
 }
 
 /// Makes an account whose address counts as confirmed, as an operator may. Failures that were counted for the address before are
 /// forgotten.
 pub async fn add(
-    store: &Store,
+    db: &Db,
     hashing: &PasswordHashing,
-    entropy: &dyn Entropy,
+    random: &dyn RandomSource,
     email: Email,
     password: Password,
     now: DateTime<Utc>,
 ) -> Result<Uuid, AccountError> {
-    let id = id::new(now, entropy);
-    let password_hash = hashing.hash(password, entropy::bytes(entropy)).await?;
+    let id = id::new(now, random);
+    let password_hash = hashing.hash(password, random::bytes(random)).await?;
     let account = user::Model {
         id,
         email: email.clone(),
@@ -55,26 +55,26 @@ pub async fn add(
         created_at: now,
     };
     let inserted =
-        user::Entity::insert(account.into_active_model()).exec_without_returning(store.writer()).await;
+        user::Entity::insert(account.into_active_model()).exec_without_returning(db.writer()).await;
     match inserted {
         Ok(_) => {
-            Limiter::new(store.clone()).forget_account(&email).await?;
+            Limiter::new(db.clone()).forget_account(&email).await?;
             Ok(id)
         }
-        Err(error) if store::kind(&error) == store::Kind::Taken => Err(AccountError::Taken),
+        Err(error) if db::kind(&error) == db::ErrorKind::UniqueViolation => Err(AccountError::Taken),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The account of an address, whatever its standing.
-pub async fn find(store: &Store, email: Email) -> Result<Option<user::Model>, DbErr> {
-    user::Entity::find_by_address(store.reader(), email).await
+pub async fn find(db: &Db, email: Email) -> Result<Option<user::Model>, DbErr> {
+    user::Entity::find_by_address(db.read(), email).await
 }
 
 /// Changes an account: what is not said stays as it is. Tokens that it was issued live out their time. A new password forgets
 /// the failures that were counted for the account.
 pub async fn change(
-    store: &Store,
+    db: &Db,
     account: &user::Model,
     password_hash: Option<PasswordHash>,
     enabled: Option<bool>,
@@ -87,14 +87,14 @@ pub async fn change(
     if let Some(enabled) = enabled {
         changed.enabled = Set(enabled);
     }
-    user::Entity::update(changed).exec(store.writer()).await?;
+    user::Entity::update(changed).exec(db.writer()).await?;
     if has_new_password {
-        Limiter::new(store.clone()).forget_account(&account.email).await?;
+        Limiter::new(db.clone()).forget_account(&account.email).await?;
     }
     Ok(())
 }
 
 /// Every account, the oldest first.
-pub async fn list(store: &Store) -> Result<Vec<user::Model>, DbErr> {
-    user::Entity::list(store.reader()).await
+pub async fn list(db: &Db) -> Result<Vec<user::Model>, DbErr> {
+    user::Entity::list(db.read()).await
 }

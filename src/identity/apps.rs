@@ -5,12 +5,12 @@ use uuid::Uuid;
 
 use super::{Identity, sign_in::SignInError};
 use crate::{
+    db::{self, Db},
     domain::{
         origin::{LoginDomain, Origin},
         redirect_uri::RedirectUri,
     },
     entity::{Unique, app, app_login_domain, app_redirect_uri},
-    store::{self, Store},
 };
 
 /// An app with all that is registered for it.
@@ -40,7 +40,7 @@ pub enum RegisterError {
     PkceNotRequired(String),
     /// The database failed.
     #[error("the database failed")]
-    Store(#[from] DbErr),
+    Database(#[from] DbErr),
 }
 
 /// The page that a request was sent from, as its `Origin` header tells.
@@ -57,7 +57,7 @@ pub enum Page {
 }
 
 /// Registers an app, or puts `registration` in the place of what is known of it.
-pub async fn register(store: &Store, registration: &Registration) -> Result<(), RegisterError> {
+pub async fn register(db: &Db, registration: &Registration) -> Result<(), RegisterError> {
     let Registration { app, redirect_uris, login_domains } = registration;
     if app.policy_demanded && app.policy_version.is_none() {
         return Err(RegisterError::NoPolicyToDemand);
@@ -67,8 +67,7 @@ pub async fn register(store: &Store, registration: &Registration) -> Result<(), 
     {
         return Err(RegisterError::PkceNotRequired(uri.as_str().to_owned()));
     }
-    store
-        .writer()
+    db.writer()
         .transaction(|transaction| async move {
             if app::Entity::find_by_id(app.id).only(&transaction).await?.is_some() {
                 app.clone().into_active_model().reset_all().update(&transaction).await?;
@@ -79,8 +78,8 @@ pub async fn register(store: &Store, registration: &Registration) -> Result<(), 
             }
             app_redirect_uri::Entity::replace(&transaction, app.id, redirect_uris).await?;
             app_login_domain::Entity::replace(&transaction, app.id, login_domains).await.map_err(
-                |error| match store::kind(&error) {
-                    store::Kind::Taken => RegisterError::DomainTaken,
+                |error| match db::kind(&error) {
+                    db::ErrorKind::UniqueViolation => RegisterError::DomainTaken,
                     _ => error.into(),
                 },
             )?;
@@ -90,32 +89,32 @@ pub async fn register(store: &Store, registration: &Registration) -> Result<(), 
 }
 
 /// The app of a client id, enabled or not, with all that is registered for it.
-pub async fn find(store: &Store, id: Uuid) -> Result<Option<Registration>, DbErr> {
-    match app::Entity::find_by_id(id).only(store.reader()).await? {
-        Some(app) => Ok(Some(registration_of(store, app).await?)),
+pub async fn find(db: &Db, id: Uuid) -> Result<Option<Registration>, DbErr> {
+    match app::Entity::find_by_id(id).only(db.read()).await? {
+        Some(app) => Ok(Some(registration_of(db, app).await?)),
         None => Ok(None),
     }
 }
 
 /// Every app, the oldest first.
-pub async fn list(store: &Store) -> Result<Vec<Registration>, DbErr> {
+pub async fn list(db: &Db) -> Result<Vec<Registration>, DbErr> {
     let mut registrations = Vec::new();
-    for app in app::Entity::list(store.reader()).await? {
-        registrations.push(registration_of(store, app).await?);
+    for app in app::Entity::list(db.read()).await? {
+        registrations.push(registration_of(db, app).await?);
     }
     Ok(registrations)
 }
 
-async fn registration_of(store: &Store, app: app::Model) -> Result<Registration, DbErr> {
-    let redirect_uris = app_redirect_uri::Entity::of_app(store.reader(), app.id).await?;
-    let login_domains = app_login_domain::Entity::of_app(store.reader(), app.id).await?;
+async fn registration_of(db: &Db, app: app::Model) -> Result<Registration, DbErr> {
+    let redirect_uris = app_redirect_uri::Entity::of_app(db.read(), app.id).await?;
+    let login_domains = app_login_domain::Entity::of_app(db.read(), app.id).await?;
     Ok(Registration { app, redirect_uris, login_domains })
 }
 
 impl Identity {
     /// Whether pages of this origin may read our answers: they are of any enabled app.
     pub async fn allows_origin(&self, origin: &Origin) -> Result<bool, DbErr> {
-        app::Entity::owns_origin(self.store.reader(), None, origin).await
+        app::Entity::owns_origin(self.db.read(), None, origin).await
     }
 
     /// The app that somebody signs in to, with where it may send them back to: the app whose id was said, or else the one
@@ -125,7 +124,7 @@ impl Identity {
         said: Option<Uuid>,
         page: &Page,
     ) -> Result<app::WithRedirectUris, SignInError> {
-        let db = self.store.reader();
+        let db = self.db.read();
         let Some(id) = said else {
             let domain = match page {
                 Page::Unsaid | Page::Ours => return Err(SignInError::AppUnsaid),

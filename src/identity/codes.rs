@@ -23,7 +23,7 @@ impl Identity {
         acceptance: Option<policy_acceptance::Model>,
         reservation: &Reservation,
     ) -> Result<(), DbErr> {
-        let writer = self.store.idempotent();
+        let writer = self.db.idempotent();
         let backend = writer.get_database_backend();
         let user = code.user_id;
         let mut statements = vec![
@@ -42,12 +42,12 @@ impl Identity {
         &self,
         code: &AuthorizationCode,
     ) -> Result<Option<(authorization_code::Model, app::Model, user::Model)>, DbErr> {
-        authorization_code::Entity::find_issued(self.store.reader(), code.digest()).await
+        authorization_code::Entity::find_issued(self.db.read(), code.digest()).await
     }
 
     /// Redeems a code, once for all: of any number of calls one alone is told `true`.
     pub(super) async fn redeem(&self, code: &AuthorizationCode, now: DateTime<Utc>) -> Result<bool, DbErr> {
         // Not made again when its answer is lost: the second attempt would find the code redeemed, and not say by whom.
-        authorization_code::Entity::redeem(self.store.writer(), code.digest(), now).await
+        authorization_code::Entity::redeem(self.db.writer(), code.digest(), now).await
     }
 }

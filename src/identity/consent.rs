@@ -35,7 +35,7 @@ impl Identity {
             }));
         }
         let demanded = app.policy_demanded
-            && !policy_acceptance::Entity::exists(self.store.reader(), user.id, app.id, version).await?;
+            && !policy_acceptance::Entity::exists(self.db.read(), user.id, app.id, version).await?;
         if demanded { Err(SignInError::ConsentMissing) } else { Ok(None) }
     }
 }

@@ -19,11 +19,10 @@ use sea_orm::DbErr;
 
 use self::{password_hashing::PasswordHashing, signing_keys::SigningKeys, verified_tokens::VerifiedTokens};
 use crate::{
+    db::Db,
     entity::authorization_code,
-    entropy::Entropy,
-    metric,
+    random::RandomSource,
     rate_limit::{limiter::Limiter, policies::PasswordLimits},
-    store::Store,
 };
 
 /// How long a code that nobody redeemed is kept after its time: longer than the clocks of two nodes may be apart. To a node whose
@@ -37,8 +36,8 @@ pub const SWEPT_AFTER: TimeDelta = TimeDelta::hours(2);
 
 /// The room, with what it works on.
 pub struct Identity {
-    store: Store,
-    entropy: Arc<dyn Entropy>,
+    db: Db,
+    random: Arc<dyn RandomSource>,
     hashing: PasswordHashing,
     keys: SigningKeys,
     verified: VerifiedTokens,
@@ -62,14 +61,14 @@ pub struct Settings {
 impl Identity {
     /// Opens the room.
     pub fn new(
-        store: Store,
-        entropy: Arc<dyn Entropy>,
+        db: Db,
+        random: Arc<dyn RandomSource>,
         hashing: PasswordHashing,
         keys: SigningKeys,
         settings: Settings,
     ) -> Self {
-        let limiter = Limiter::new(store.clone());
-        Self { store, entropy, hashing, keys, verified: VerifiedTokens::new(), limiter, settings }
+        let limiter = Limiter::new(db.clone());
+        Self { db, random, hashing, keys, verified: VerifiedTokens::new(), limiter, settings }
     }
 
     /// The keys that tokens are signed with and checked by.
@@ -85,8 +84,8 @@ impl Identity {
         loop {
             let abandoned = now - CODES_SWEPT_AFTER;
             let swept =
-                authorization_code::Entity::sweep(self.store.idempotent(), now, abandoned, BATCH).await?;
-            metrics::counter!(metric::CODES_EXPIRED).increment(swept);
+                authorization_code::Entity::sweep(self.db.idempotent(), now, abandoned, BATCH).await?;
+            metrics::counter!(crate::metrics::CODES_EXPIRED).increment(swept);
             if swept < BATCH {
                 break;
             }

@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::{Identity, apps::Page, consent::Acceptance, password_hashing::HashError};
 use crate::{
+    db,
     domain::{
         authorization_code::AuthorizationCode, email::Email, network::Network, password::Password,
         pkce::CodeChallenge, redirect_uri::RedirectUri, state::State,
     },
     entity::{app, authorization_code, user},
     rate_limit::limiter::{Refusal, Reservation, Secret},
-    store,
 };
 
 /// A request to sign in. Its form is right; whether it may succeed is another matter.
@@ -75,7 +75,7 @@ pub enum SignInError {
     Hash(#[from] HashError),
     /// The database failed.
     #[error("the database failed")]
-    Store(#[from] DbErr),
+    Database(#[from] DbErr),
 }
 
 /// Why credentials were refused.
@@ -105,7 +105,7 @@ impl SignInError {
             Self::Credentials(CredentialsFault::Unconfirmed) => "account_unconfirmed",
             Self::RateLimited { .. } => "rate_limited",
             Self::ConsentMissing => "policy_not_accepted",
-            Self::Hash(_) | Self::Store(_) => return None,
+            Self::Hash(_) | Self::Database(_) => return None,
         })
     }
 }
@@ -114,7 +114,7 @@ impl From<Refusal> for SignInError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
-            Refusal::Store(error) => error.into(),
+            Refusal::Database(error) => error.into(),
         }
     }
 }
@@ -182,7 +182,7 @@ impl Identity {
         let accepts = request.accept_privacy_policy.then_some(Acceptance { at: now, from: request.address });
         let acceptance = Box::pin(self.consent(accepts, app, &user)).await?;
 
-        let code = AuthorizationCode::draw(&*self.entropy);
+        let code = AuthorizationCode::draw(&*self.random);
         let url = redirect_uri.url_with(&code, &request.state, app.id);
         let issued = authorization_code::Model {
             digest: code.digest(),
@@ -196,13 +196,15 @@ impl Identity {
             redeemed_at: None,
         };
         Box::pin(self.issue(issued, acceptance, reservation)).await.map_err(|error| {
-            match store::kind(&error) {
+            match db::kind(&error) {
                 // The account or the app was removed since it was looked up.
-                store::Kind::Dangling => SignInError::Credentials(CredentialsFault::UnknownAccount),
+                db::ErrorKind::ForeignKeyViolation => {
+                    SignInError::Credentials(CredentialsFault::UnknownAccount)
+                }
                 _ => error.into(),
             }
         })?;
-        metrics::counter!(crate::metric::CODES_ISSUED).increment(1);
+        metrics::counter!(crate::metrics::CODES_ISSUED).increment(1);
         Ok(url)
     }
 
@@ -213,7 +215,7 @@ impl Identity {
         email: Email,
         password: Password,
     ) -> Result<user::Model, SignInError> {
-        let account = Box::pin(user::Entity::find_by_address(self.store.reader(), email)).await?;
+        let account = Box::pin(user::Entity::find_by_address(self.db.read(), email)).await?;
         let stored = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hashing.verify(from, stored, password).await?;
         let fault = match account {

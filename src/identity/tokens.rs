@@ -16,7 +16,6 @@ use crate::{
         redirect_uri::RedirectUri, state::State,
     },
     entity::{app, authorization_code, user},
-    metric,
 };
 
 /// The `typ` of an access token (RFC 9068 section 2.1).
@@ -69,7 +68,7 @@ pub enum ExchangeError {
     Sign(#[from] SignError),
     /// The database failed.
     #[error("the database failed")]
-    Store(#[from] DbErr),
+    Database(#[from] DbErr),
 }
 
 /// Who bears an access token.
@@ -126,7 +125,7 @@ impl Identity {
         if !self.redeem(&request.code, now).await? {
             return Err(ExchangeError::Refused);
         }
-        metrics::counter!(metric::CODES_REDEEMED).increment(1);
+        metrics::counter!(crate::metrics::CODES_REDEEMED).increment(1);
         Ok(self.tokens(&request, issued, &app, &user, now)?)
     }
 
@@ -187,7 +186,7 @@ impl Identity {
                 client_id: app.id,
                 iat,
                 exp,
-                jti: id::new(now, &*self.entropy),
+                jti: id::new(now, &*self.random),
                 auth_time,
                 scope: (!granted.is_empty()).then(|| granted.join(" ")),
             },

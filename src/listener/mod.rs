@@ -42,7 +42,6 @@ use self::{
     request_body::LentBody,
     shares::{Admitted, Shares},
 };
-use crate::metric;
 
 /// The least buffer that hyper works with, in bytes.
 const MIN_BUFFER: usize = 8 * 1024;
@@ -162,7 +161,7 @@ impl Listener {
             limits,
             phase: current,
         };
-        let open = metrics::gauge!(metric::CONNECTIONS);
+        let open = metrics::gauge!(crate::metrics::CONNECTIONS);
         let mut shares = Shares::new(limits, mem::take(&mut self.proxies));
         let mut connections = JoinSet::new();
         let mut ends = pin!(async {

@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 
 use super::Limits;
-use crate::{domain::network::Network, metric};
+use crate::domain::network::Network;
 
 /// How many of the places are for addresses that have no connection, such as those of health probes; fewer if there are few
 /// places.
@@ -91,7 +91,7 @@ impl Shares {
     }
 
     fn refuse(&mut self, network: Network, held: usize) {
-        metrics::counter!(metric::CONNECTIONS_REFUSED).increment(1);
+        metrics::counter!(crate::metrics::CONNECTIONS_REFUSED).increment(1);
         if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_PAUSE) {
             self.logged = Some(Instant::now());
             tracing::warn!(%network, connections = held, "refusing connections of an address that has its share");

@@ -12,8 +12,8 @@ use poem::{
 };
 
 use crate::{
-    metric::{self, Kind, Metric},
-    store::{Pool, Store},
+    db::{Db, Pool},
+    metrics::{Kind, Metric},
 };
 
 /// Why nothing can be measured.
@@ -35,14 +35,14 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Metrics {
     recorded: PrometheusHandle,
     process: Arc<Collector>,
-    store: Store,
+    db: Db,
 }
 
 impl Metrics {
     /// Begins to measure: what was counted before this is lost. Once in a process.
-    pub fn record(store: Store) -> Result<Self, MetricsError> {
+    pub fn record(db: Db) -> Result<Self, MetricsError> {
         let mut builder = PrometheusBuilder::new();
-        for Metric { name, kind, .. } in metric::ALL {
+        for Metric { name, kind, .. } in crate::metrics::ALL {
             if let Kind::Histogram(bounds) = kind {
                 builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds)?;
             }
@@ -50,11 +50,11 @@ impl Metrics {
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Recorded)?;
-        metric::ALL.iter().for_each(describe);
-        metrics::gauge!(metric::BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        crate::metrics::ALL.iter().for_each(describe);
+        metrics::gauge!(crate::metrics::BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let process = Collector::default();
         process.describe();
-        Ok(Self { recorded: handle, process: Arc::new(process), store })
+        Ok(Self { recorded: handle, process: Arc::new(process), db })
     }
 
     /// Sorts what was observed into its buckets. Until then each observation takes a few bytes.
@@ -79,9 +79,9 @@ impl Metrics {
             return answer.status(StatusCode::METHOD_NOT_ALLOWED).header(header::ALLOW, "GET, HEAD").finish();
         }
         self.process.collect();
-        for Pool { name, busy, idle } in self.store.pools() {
-            metrics::gauge!(metric::POOL, "pool" => name, "state" => "busy").set(busy);
-            metrics::gauge!(metric::POOL, "pool" => name, "state" => "idle").set(idle);
+        for Pool { name, busy, idle } in self.db.pools() {
+            metrics::gauge!(crate::metrics::POOL, "pool" => name, "state" => "busy").set(busy);
+            metrics::gauge!(crate::metrics::POOL, "pool" => name, "state" => "idle").set(idle);
         }
         answer.content_type(TEXT_FORMAT).body(self.recorded.render())
     }

@@ -1,4 +1,4 @@
-//! Holding attempts against the counts of [`policies`](super::policies). Decisions are made here; the statements only store.
+//! Holding attempts against the counts of [`policies`](super::policies). Decisions are made here; the statements only db.
 //!
 //! An attempt is [checked](Limiter::check) first, which reads and changes nothing. An attempt that passes is
 //! [reserved](Limiter::reserve) before its secret is looked at. Afterwards its reservation [fails](Reservation::fail),
@@ -14,10 +14,9 @@ use tracing::Instrument;
 
 use super::policies::{Count, Refuses, Scope};
 use crate::{
+    db::{self, Db},
     domain::{email::Email, rate_limit_key::RateLimitKey},
     entity::rate_limit::{self, Failure},
-    metric,
-    store::{self, Store},
 };
 
 /// For how long an account is known in a network after a success from there.
@@ -42,7 +41,7 @@ pub enum Refusal {
     },
     /// The database failed.
     #[error("the database failed")]
-    Store(#[from] DbErr),
+    Database(#[from] DbErr),
 }
 
 /// Which secret is guessed, as metrics name it.
@@ -57,7 +56,7 @@ pub enum Secret {
 /// Holds attempts against counts in the database.
 #[derive(Clone)]
 pub struct Limiter {
-    store: Store,
+    db: Db,
 }
 
 /// An attempt that its counts allow, as far as they were read.
@@ -72,8 +71,8 @@ pub struct Attempt {
 
 impl Limiter {
     /// A limiter over the counts of this database.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(db: Db) -> Self {
+        Self { db }
     }
 
     /// Reads the counts, and refuses the attempt if one of them does. Nothing is changed.
@@ -92,7 +91,7 @@ impl Limiter {
             return Ok(attempt);
         }
         let keys = attempt.counts.iter().map(|count| count.key.clone());
-        let rows = rate_limit::Entity::find_by_keys(self.store.reader(), keys).await?;
+        let rows = rate_limit::Entity::find_by_keys(self.db.read(), keys).await?;
         let mut rows: HashMap<RateLimitKey, _> = rows.into_iter().map(|row| (row.key.clone(), row)).collect();
         let row = |count: &Count| {
             rows.remove(&count.key).unwrap_or_else(|| rate_limit::Model::empty(count.key.clone()))
@@ -128,7 +127,7 @@ impl Limiter {
     async fn try_to_reserve(&self, mut attempt: Attempt) -> Result<Reservation, Refusal> {
         for _ in 0..TRIES {
             let mut reservation = Reservation {
-                store: self.store.clone(),
+                db: self.db.clone(),
                 reserved: Vec::new(),
                 failures: attempt.failures(),
                 at: attempt.at,
@@ -137,7 +136,7 @@ impl Limiter {
             for (count, row) in attempt.held() {
                 let Some(at_once) = count.at_once else { continue };
                 let room = count.room(row, at_once, attempt.at);
-                if !rate_limit::Entity::reserve(self.store.writer(), row, room, attempt.at).await? {
+                if !rate_limit::Entity::reserve(self.db.writer(), row, room, attempt.at).await? {
                     overtaken = true;
                     break;
                 }
@@ -157,12 +156,12 @@ impl Limiter {
 
     /// Forgets the failures of an account, wherever they came from.
     pub async fn forget_account(&self, email: &Email) -> Result<(), DbErr> {
-        rate_limit::Entity::forget(self.store.writer(), RateLimitKey::all_of(email)).await
+        rate_limit::Entity::forget(self.db.writer(), RateLimitKey::all_of(email)).await
     }
 
     /// Deletes up to `limit` counts that have meant nothing since `before`, and says how many it were.
     pub async fn sweep(&self, before: DateTime<Utc>, limit: u64) -> Result<u64, DbErr> {
-        rate_limit::Entity::sweep(self.store.writer(), before.timestamp_millis(), limit).await
+        rate_limit::Entity::sweep(self.db.writer(), before.timestamp_millis(), limit).await
     }
 }
 
@@ -249,7 +248,7 @@ fn refused(secret: Secret, milliseconds: i64) -> Refusal {
         Secret::Password => "password",
         Secret::JoinCode => "join",
     };
-    metrics::counter!(metric::THROTTLED, "kind" => kind).increment(1);
+    metrics::counter!(crate::metrics::THROTTLED, "kind" => kind).increment(1);
     let milliseconds = u64::try_from(milliseconds).unwrap_or_default();
     Refusal::RateLimited { retry_after_seconds: milliseconds.div_ceil(1000).max(1) }
 }
@@ -257,7 +256,7 @@ fn refused(secret: Secret, milliseconds: i64) -> Refusal {
 /// An attempt that is being judged.
 #[must_use]
 pub struct Reservation {
-    store: Store,
+    db: Db,
     /// The counts in which the attempt is under way.
     reserved: Vec<RateLimitKey>,
     failures: Vec<Failure>,
@@ -275,8 +274,8 @@ impl Reservation {
         if failures.is_empty() {
             return Ok(());
         }
-        let store = self.store.clone();
-        let fail = async move { rate_limit::Entity::fail(store.repeatable(), &failures, at).await };
+        let db = self.db.clone();
+        let fail = async move { rate_limit::Entity::fail(db.repeatable(), &failures, at).await };
         let failed = tokio::spawn(fail.in_current_span()).await;
         failed.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)))
     }
@@ -299,7 +298,7 @@ impl Reservation {
 
     /// The secret was not judged, or was right without further consequence.
     pub async fn release(mut self) {
-        release(&self.store, std::mem::take(&mut self.reserved)).await;
+        release(&self.db, std::mem::take(&mut self.reserved)).await;
     }
 }
 
@@ -311,20 +310,20 @@ impl Drop for Reservation {
         }
         // Without a runtime the process ends. Then the reservation is forgotten by itself.
         if let Ok(runtime) = Handle::try_current() {
-            let store = self.store.clone();
-            drop(runtime.spawn(async move { release(&store, reserved).await }.in_current_span()));
+            let db = self.db.clone();
+            drop(runtime.spawn(async move { release(&db, reserved).await }.in_current_span()));
         }
     }
 }
 
 /// Ends reservations, one statement each, so that rows are locked one at a time. What fails is forgotten by itself soon.
-async fn release(store: &Store, reserved: Vec<RateLimitKey>) {
-    let writer = store.writer();
+async fn release(db: &Db, reserved: Vec<RateLimitKey>) {
+    let writer = db.writer();
     for key in reserved {
         let releasing = rate_limit::Entity::releasing(writer.get_database_backend(), key);
         if let Err(error) = writer.execute_raw(releasing).await {
             tracing::debug!(
-                error = store::causes(&error),
+                error = db::causes(&error),
                 "a reservation was not released, and will be forgotten"
             );
         }

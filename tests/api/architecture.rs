@@ -9,7 +9,7 @@ use std::{
 use crate::support::source::{Tokens, code};
 
 const ROOMS: &[&str] = &["identity", "classroom"];
-const GROUND: &[&str] = &["rate_limit", "entity", "store", "domain", "clock", "entropy", "metric"];
+const GROUND: &[&str] = &["rate_limit", "entity", "db", "domain", "clock", "random", "metrics"];
 const NOTHING: &[&str] = &[];
 
 /// Each part of the house, and the others that it may import. `poem` stands for HTTP: poem, hyper and their types.
@@ -17,24 +17,24 @@ const PLAN: &[(&str, &[&[&str]])] = &[
     ("main", &[&["cli"]]),
     ("lib", &[NOTHING]),
     // Doors. None knows another.
-    ("cli", &[&["app", "config", "listener", "migration"], ROOMS, GROUND]),
+    ("cli", &[&["server", "config", "listener", "migration"], ROOMS, GROUND]),
     ("api", &[ROOMS, GROUND, &["poem"]]),
     ("ops", &[ROOMS, GROUND, &["poem"]]),
     // What puts the house together, and what it stands behind.
-    ("app", &[&["api", "ops", "poem"], ROOMS, GROUND]),
-    ("config", &[ROOMS, &["store", "rate_limit"]]),
-    ("listener", &[&["domain", "metric", "poem"]]),
+    ("server", &[&["api", "ops", "poem"], ROOMS, GROUND]),
+    ("config", &[ROOMS, &["db", "rate_limit"]]),
+    ("listener", &[&["domain", "metrics", "poem"]]),
     // Rooms. Neither knows the other, and none knows HTTP.
     ("identity", &[GROUND]),
     ("classroom", &[GROUND]),
     // The ground. It knows no room.
-    ("rate_limit", &[&["entity", "store", "domain", "metric"]]),
+    ("rate_limit", &[&["entity", "db", "domain", "metrics"]]),
     ("entity", &[&["domain"]]),
-    ("store", &[&["migration", "metric"]]),
-    ("domain", &[&["entropy"]]),
+    ("db", &[&["migration", "metrics"]]),
+    ("domain", &[&["random"]]),
     ("clock", &[NOTHING]),
-    ("entropy", &[NOTHING]),
-    ("metric", &[NOTHING]),
+    ("random", &[NOTHING]),
+    ("metrics", &[NOTHING]),
     ("migration", &[NOTHING]),
 ];
 
@@ -148,19 +148,19 @@ fn no_file_outgrows_its_reader() {
 #[test]
 fn a_planted_violation_is_found() {
     let planted: &[(&[&str], &str, &[&str])] = &[
-        (&["main"], "fn main() { homeroom::app::run() }", &["main -> app::run"]),
+        (&["main"], "fn main() { homeroom::server::run() }", &["main -> server::run"]),
         (&["classroom", "a"], "use crate::identity::Identity;", &["classroom::a -> identity::Identity"]),
         (
             &["identity", "a"],
-            "use crate::{store, classroom::{a::{b, C}, d}};",
+            "use crate::{db, classroom::{a::{b, C}, d}};",
             &["identity::a -> classroom::a", "identity::a -> classroom::d"],
         ),
         (&["identity", "a"], "fn f() -> poem::Result<()> { todo!() }", &["identity::a -> poem::Result"]),
         (&["identity", "a"], "use hyper::StatusCode;", &["identity::a -> poem::StatusCode"]),
-        (&["entity", "a"], "fn f() { crate::store::kind(e) }", &["entity::a -> store::kind"]),
-        (&["entity", "a"], "use super::super::store;", &["entity::a -> store"]),
+        (&["entity", "a"], "fn f() { crate::db::kind(e) }", &["entity::a -> db::kind"]),
+        (&["entity", "a"], "use super::super::db;", &["entity::a -> db"]),
         (&["entity", "a"], "mod tests { use super::super::super::clock; }", &["entity::a -> clock"]),
-        (&["store"], "use super::entity;", &["store -> entity"]),
+        (&["db"], "use super::entity;", &["db -> entity"]),
         (&["domain", "a"], "use crate::{self as house, clock::Clock as C};", &["domain::a -> clock::Clock"]),
         (&["domain", "a"], "m!(crate::entity::x);", &["domain::a -> entity::x"]),
         (&["domain", "a"], "pub(in crate::api) fn f() {}", &["domain::a -> api"]),
@@ -183,16 +183,13 @@ fn a_planted_violation_is_found() {
 #[test]
 fn what_only_looks_like_an_import_is_none() {
     let harmless: &[(&[&str], &str)] = &[
-        (
-            &["domain", "a"],
-            "/// See [`X`](crate::store::X).\n// crate::store\n/* /* crate::a */ crate::store */",
-        ),
-        (&["domain", "a"], r##"const A: &str = "crate::store"; const B: &str = r#"" crate::store"#;"##),
+        (&["domain", "a"], "/// See [`X`](crate::db::X).\n// crate::db\n/* /* crate::a */ crate::db */"),
+        (&["domain", "a"], r##"const A: &str = "crate::db"; const B: &str = r#"" crate::db"#;"##),
         (&["domain", "a"], r#"fn f<'a>(x: &'a str) -> char { if x == "\"" { '"' } else { '\'' } }"#),
         (&["domain", "a"], "use super::origin; mod tests { use super::super::id; use crate::domain::x; }"),
         (&["domain", "a"], "use other::poem::x; use x::{migration::y, crate_store::z};"),
         (&["cli", "openapi"], "use crate::api::openapi;"),
-        (&["cli", "serve"], "use crate::{app::{App, Parts}, config::Config, listener::Listener};"),
+        (&["cli", "serve"], "use crate::{server::{Parts, Server}, config::Config, listener::Listener};"),
     ];
     for (module, text) in harmless {
         assert_eq!(violations(module, text), Vec::<String>::new(), "{text}");

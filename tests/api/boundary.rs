@@ -152,13 +152,13 @@ fn request() -> impl Strategy<Value = Generated> {
 pub async fn sabotage(school: &School) {
     for table in ["users", "classes"] {
         let rename = format!("ALTER TABLE {table} RENAME TO gone_{table}");
-        school.store.writer().execute_unprepared(&rename).await.unwrap();
+        school.db.writer().execute_unprepared(&rename).await.unwrap();
     }
 }
 
 /// The connections are gone, as after the server's.
 pub async fn lose_the_database(school: &School) {
-    school.store.close().await.unwrap();
+    school.db.close().await.unwrap();
 }
 
 fn internal_server_error(family: &str) -> Value {
@@ -218,7 +218,7 @@ both! {
 
     async fn a_server_that_is_about_to_stop_is_not_ready_and_goes_on_answering(kind: Kind) {
         let school = School::found(kind).await;
-        school.app.leave();
+        school.server.leave();
         assert_eq!(school.get("/health/ready").send().await.whole(), (503, json!({ "status": "down" })));
         assert_eq!(school.get("/health/live").send().await.whole(), (200, json!({ "status": "up" })));
         school.token(TEACHER).await;
@@ -261,7 +261,7 @@ both! {
         let door = homeroom::api::boundary::Boundary::new(
             panicking,
             Document::new("/").into(),
-            school.app.identity.clone(),
+            school.server.identity.clone(),
             school.clock.clone(),
             school.chance.clone(),
             None,

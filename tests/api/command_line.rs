@@ -408,8 +408,8 @@ both! {
         let site = Site::new(kind).await;
         let file = site.data().with_file_name("secret");
         let url = match &site.location {
-            homeroom::store::Location::Sqlite(path) => format!("sqlite:{}", path.with_file_name("other.db").display()),
-            homeroom::store::Location::Postgres(url) => url.clone(),
+            homeroom::db::DatabaseUrl::Sqlite(path) => format!("sqlite:{}", path.with_file_name("other.db").display()),
+            homeroom::db::DatabaseUrl::Postgres(url) => url.clone(),
         };
         let site = site.with("HOMEROOM_DATABASE_URL", "").with("HOMEROOM_DATABASE_URL_FILE", file.to_str().unwrap());
         let mut users = Vec::new();

@@ -36,7 +36,7 @@ async fn sign_in(school: &School, accepts: bool) -> Answer {
 }
 
 async fn acceptances(school: &School) -> Vec<Acceptance> {
-    policy_acceptance::Entity::find().all(school.store.reader()).await.unwrap()
+    policy_acceptance::Entity::find().all(school.db.read()).await.unwrap()
 }
 
 both! {

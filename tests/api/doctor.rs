@@ -11,7 +11,7 @@ use std::{
 use chrono::{Datelike, TimeDelta};
 use homeroom::{
     clock::{Clock, SystemClock},
-    store::Location,
+    db::DatabaseUrl,
 };
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
@@ -75,8 +75,8 @@ fn everything_in(directory: &Path) -> BTreeMap<PathBuf, (u32, i64, i64, Vec<u8>)
 /// A statement beside the server, in the database itself.
 async fn execute(site: &Site, sql: &str) {
     let url = match &site.location {
-        Location::Sqlite(path) => format!("sqlite://{}", path.display()),
-        Location::Postgres(url) => url.clone(),
+        DatabaseUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
+        DatabaseUrl::Postgres(url) => url.clone(),
     };
     let database = Database::connect(url).await.unwrap();
     database.execute_unprepared(sql).await.unwrap();
@@ -377,7 +377,7 @@ fn key_file_named(keys: &Path, prefix: &str) -> PathBuf {
 async fn a_database_that_cannot_be_reached_is_wrong_and_its_password_is_not_shown() {
     let url = |port| format!("postgres://homeroom:marked-secret@127.0.0.1:{port}/homeroom");
     let reachable = crate::support::Kind::Postgres.location(Path::new("")).await;
-    let Location::Postgres(reachable) = reachable else { unreachable!() };
+    let DatabaseUrl::Postgres(reachable) = reachable else { unreachable!() };
     let port = url::Url::parse(&reachable).unwrap().port().unwrap();
     for (url, what) in [(url(1), "refused"), (url(port), "password authentication failed")] {
         let ended = doctor(&Site::bare().with("HOMEROOM_DATABASE_URL", &url)).await;
@@ -394,7 +394,7 @@ async fn a_database_that_cannot_be_reached_is_wrong_and_its_password_is_not_show
 #[tokio::test]
 async fn a_postgresql_that_does_not_write_or_keep_is_told() {
     let site = sound(crate::support::Kind::Postgres).await;
-    let Location::Postgres(url) = &site.location else { unreachable!() };
+    let DatabaseUrl::Postgres(url) = &site.location else { unreachable!() };
     let name = url.rsplit('/').next().unwrap();
     let set = |setting: &str| format!("ALTER DATABASE {name} SET {setting}");
     well(&doctor(&site).await, "read committed");

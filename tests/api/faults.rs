@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use homeroom::{
+    db::Db,
     entity::{Unique, authorization_code, class, enrolment, policy_acceptance},
-    store::Store,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, PaginatorTrait, Statement};
@@ -31,21 +31,21 @@ async fn try_draw(server: &Server, token: &str) -> u16 {
 }
 
 /// A server over PostgreSQL by a way that loses answers, with a database of its own.
-async fn lossy() -> (Site, Proxy, Server, Store) {
+async fn lossy() -> (Site, Proxy, Server, Db) {
     let site = Site::new(Kind::Postgres).await;
-    let store = Store::connect(&site.location).await.unwrap();
+    let db = Db::connect(&site.location).await.unwrap();
     let proxy = Proxy::to(&site.location).await;
-    let homeroom::store::Location::Postgres(url) = &proxy.location else { unreachable!() };
+    let homeroom::db::DatabaseUrl::Postgres(url) = &proxy.location else { unreachable!() };
     let site = site.with("HOMEROOM_DATABASE_URL", url);
     let server = site.listen("demo").await;
     let app = APP.to_string();
     site.run(&["app", "set", &app, "--policy-version", "1"]).await.success();
-    (site, proxy, server, store)
+    (site, proxy, server, db)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_whose_answer_is_lost_is_told_as_it_was_made() {
-    let (_site, proxy, server, store) = lossy().await;
+    let (_site, proxy, server, db) = lossy().await;
 
     proxy.lose_answer_to("INSERT INTO \"authorization_codes\"");
     let code = server.code(TEACHER, PASSWORD, false).await;
@@ -54,35 +54,35 @@ async fn a_change_whose_answer_is_lost_is_told_as_it_was_made() {
     proxy.lose_answer_to("COMMIT");
     let code = server.code(STUDENT, PASSWORD, true).await;
     let student = server.token(&code).await;
-    assert_eq!(policy_acceptance::Entity::find().count(store.reader()).await.unwrap(), 1);
-    assert_eq!(authorization_code::Entity::find().count(store.reader()).await.unwrap(), 2);
+    assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 1);
+    assert_eq!(authorization_code::Entity::find().count(db.read()).await.unwrap(), 2);
 
     let join_code = server.draw(&teacher).await;
     proxy.lose_answer_to("INSERT INTO \"enrolments\"");
     assert_eq!(server.join(&student, &join_code).await, 201, "it is the student's own place");
-    assert_eq!(enrolment::Entity::find().count(store.reader()).await.unwrap(), 1);
+    assert_eq!(enrolment::Entity::find().count(db.read()).await.unwrap(), 1);
     assert_eq!(server.join(&student, &join_code).await, 409);
     assert_eq!(proxy.lost(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_draw_whose_answer_is_lost_is_made_again_and_counts_once() {
-    let (_site, proxy, server, store) = lossy().await;
+    let (_site, proxy, server, db) = lossy().await;
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     proxy.lose_answer_to("UPDATE classes");
     let join_code = server.draw(&teacher).await;
-    let class = class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap();
+    let class = class::Entity::find_by_id(OWN_CLASS).only(db.read()).await.unwrap().unwrap();
     assert_eq!((proxy.lost(), class.join_code_draws), (1, 1));
     assert_eq!(class.join_code.unwrap().expose(), join_code);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_draw_that_reaches_the_database_after_it_was_given_up_undoes_no_newer_one() {
-    let (site, proxy, server, store) = lossy().await;
-    let homeroom::store::Location::Postgres(straight) = site.location.clone() else { unreachable!() };
+    let (site, proxy, server, db) = lossy().await;
+    let homeroom::db::DatabaseUrl::Postgres(straight) = site.location.clone() else { unreachable!() };
     let other = site.with("HOMEROOM_DATABASE_URL", &straight).listen("serve").await;
     let row = || async {
-        let class = class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap();
+        let class = class::Entity::find_by_id(OWN_CLASS).only(db.read()).await.unwrap().unwrap();
         (class.join_code.unwrap().expose().to_owned(), class.join_code_draws)
     };
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
@@ -122,7 +122,7 @@ async fn a_draw_that_reaches_the_database_after_it_was_given_up_undoes_no_newer_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_hangs_up_while_a_transaction_begins_leaves_none_open_for_others() {
-    let (site, proxy, server, store) = lossy().await;
+    let (site, proxy, server, db) = lossy().await;
     drop(server);
     let server = Arc::new(site.with("HOMEROOM_DATABASE_CONNECTIONS", "1").listen("serve").await);
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
@@ -136,7 +136,7 @@ async fn who_hangs_up_while_a_transaction_begins_leaves_none_open_for_others() {
         assert!(signing_in.await.unwrap_err().is_cancelled());
         // Whoever asks next has the same connection.
         let join_code = server.draw(&teacher).await;
-        let class = class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap();
+        let class = class::Entity::find_by_id(OWN_CLASS).only(db.read()).await.unwrap().unwrap();
         assert_eq!(class.join_code.unwrap().expose(), join_code, "what was answered is committed");
     }
 }
@@ -157,11 +157,11 @@ async fn a_redemption_whose_answer_is_lost_gives_no_tokens_then_or_later() {
 async fn nobody_notices_that_the_connections_were_cut_while_nothing_was_asked() {
     let site = Site::new(Kind::Postgres).await.with("HOMEROOM_DATABASE_CONNECTIONS", "1");
     let server = site.listen("demo").await;
-    let store = Store::connect(&site.location).await.unwrap();
+    let db = Db::connect(&site.location).await.unwrap();
     let cut = async || {
         let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        store.writer().execute_unprepared(cut).await.unwrap();
+        db.writer().execute_unprepared(cut).await.unwrap();
     };
     cut().await;
     let code = server.code(TEACHER, PASSWORD, false).await;
@@ -181,9 +181,9 @@ both! {
         let site = Site::new(kind).await;
         let server = Arc::new(site.listen("demo").await);
         let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
-        let store = Store::connect(&site.location).await.unwrap();
+        let db = Db::connect(&site.location).await.unwrap();
         // On SQLite nobody else writes meanwhile, on PostgreSQL nobody else to the class.
-        let holder = store.begin().await.unwrap();
+        let holder = db.begin().await.unwrap();
         holder.execute_unprepared("UPDATE classes SET is_active = is_active").await.unwrap();
         let drawing: Vec<_> = (0..4)
             .map(|_| {
@@ -205,8 +205,8 @@ both! {
 }
 
 /// Holds a class, as soon as nobody else does.
-async fn hold(store: &Store, class: Uuid) -> DatabaseTransaction {
-    let holder = store.begin().await.unwrap();
+async fn hold(db: &Db, class: Uuid) -> DatabaseTransaction {
+    let holder = db.begin().await.unwrap();
     let sql = "SELECT id FROM classes WHERE id = $1 FOR UPDATE";
     let held = Statement::from_sql_and_values(DbBackend::Postgres, sql, [class.into()]);
     assert_eq!(holder.query_all_raw(held).await.unwrap().len(), 1);
@@ -214,11 +214,11 @@ async fn hold(store: &Store, class: Uuid) -> DatabaseTransaction {
 }
 
 /// Waits until so many statements wait for somebody else's lock.
-async fn until_waiting(store: &Store, count: i64) {
+async fn until_waiting(db: &Db, count: i64) {
     let sql = "SELECT COUNT(*) FROM pg_stat_activity \
                WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let waiting = async || {
-        let row = store.reader().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
+        let row = db.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
         row.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap()
     };
     let until = async {
@@ -236,30 +236,30 @@ async fn a_draw_that_nobody_waits_for_undoes_no_newer_one_when_it_is_written_aft
     let other = site.listen("serve").await;
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let colleague = server.token(&server.code(COLLEAGUE, PASSWORD, false).await).await;
-    let store = Store::connect(&site.location).await.unwrap();
+    let db = Db::connect(&site.location).await.unwrap();
     let draw = |class: Uuid, token: &str| {
         tokio::spawn(heard(server.post(&format!("/classes/{class}/join-code")).bearer_auth(token)))
     };
     // While the first batch waits for a class, the second one gathers; and then it waits for the same class.
-    let holder = hold(&store, OTHER_CLASS).await;
+    let holder = hold(&db, OTHER_CLASS).await;
     let first = draw(OTHER_CLASS, &colleague);
-    until_waiting(&store, 1).await;
+    until_waiting(&db, 1).await;
     let next = tokio::spawn({
-        let store = store.clone();
-        async move { hold(&store, OTHER_CLASS).await }
+        let db = db.clone();
+        async move { hold(&db, OTHER_CLASS).await }
     });
-    until_waiting(&store, 2).await;
+    until_waiting(&db, 2).await;
     let (held, given_up) = (draw(OTHER_CLASS, &colleague), draw(OWN_CLASS, &teacher));
     tokio::time::sleep(Duration::from_millis(300)).await;
     holder.rollback().await.unwrap();
     assert_eq!(first.await.unwrap().0, 200);
     let holder = next.await.unwrap();
-    until_waiting(&store, 1).await;
+    until_waiting(&db, 1).await;
     given_up.abort();
     assert!(given_up.await.unwrap_err().is_cancelled());
     let join_code = other.draw(&teacher).await;
     assert_eq!(held.await.unwrap().0, 503);
-    let class = class::Entity::find_by_id(OWN_CLASS).only(store.reader()).await.unwrap().unwrap();
+    let class = class::Entity::find_by_id(OWN_CLASS).only(db.read()).await.unwrap().unwrap();
     assert_eq!(class.join_code.unwrap().expose(), join_code);
     holder.rollback().await.unwrap();
 }
@@ -270,8 +270,8 @@ async fn a_class_that_somebody_holds_keeps_no_other_from_its_join_code() {
     let server = Arc::new(site.listen("demo").await);
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let colleague = server.token(&server.code(COLLEAGUE, PASSWORD, false).await).await;
-    let store = Store::connect(&site.location).await.unwrap();
-    let holder = hold(&store, OWN_CLASS).await;
+    let db = Db::connect(&site.location).await.unwrap();
+    let holder = hold(&db, OWN_CLASS).await;
     for round in 0..3 {
         let drawing: Vec<_> = (0..16)
             .map(|number| {
@@ -301,7 +301,7 @@ async fn when_the_file_cannot_grow_writers_are_told_to_come_back_and_nothing_is_
     site.run(&["app", "set", &APP.to_string(), "--policy-version", "1"]).await.success();
     let server = site.listen_within(512, "serve").await;
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
-    let store = Store::connect(&site.location).await.unwrap();
+    let db = Db::connect(&site.location).await.unwrap();
 
     let mut drawn = None;
     let mut refused = 0;
@@ -317,7 +317,7 @@ async fn when_the_file_cannot_grow_writers_are_told_to_come_back_and_nothing_is_
         }
     }
     assert_eq!(refused, 3, "the file could grow");
-    let before = authorization_code::Entity::find().count(store.reader()).await.unwrap();
+    let before = authorization_code::Entity::find().count(db.read()).await.unwrap();
     let mut body = sign_in_body(STUDENT);
     body["acceptPrivacyPolicy"] = true.into();
     for _ in 0..3 {
@@ -329,15 +329,15 @@ async fn when_the_file_cannot_grow_writers_are_told_to_come_back_and_nothing_is_
     let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
     assert_eq!(class.1["data"]["joinCode"].as_str(), drawn.as_deref());
     assert_eq!(heard(server.get("/health/live")).await.0, 200);
-    assert_eq!(authorization_code::Entity::find().count(store.reader()).await.unwrap(), before);
-    assert_eq!(policy_acceptance::Entity::find().count(store.reader()).await.unwrap(), 0);
+    assert_eq!(authorization_code::Entity::find().count(db.read()).await.unwrap(), before);
+    assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 0);
 
     server.lift();
     assert_eq!(server.try_sign_in(STUDENT, PASSWORD, true).await.0, 201);
     let drawn = server.draw(&teacher).await;
     // What is answered again is on disk again, and others may write.
     let server = server.crash(&site).await;
-    assert_eq!(policy_acceptance::Entity::find().count(store.reader()).await.unwrap(), 1);
+    assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 1);
     let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
     assert_eq!(class.1["data"]["joinCode"].as_str(), Some(drawn.as_str()));
 }

@@ -3,12 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use homeroom::{
     clock::Clock,
+    db,
     domain::{class_name::ClassName, join_code::JoinCode},
     entity::{
         Unique,
         class::{self, Replacement},
     },
-    store,
 };
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ async fn draw_60(school: &School, token: &str) {
 }
 
 async fn row(school: &School, id: Uuid) -> class::Model {
-    class::Entity::find_by_id(id).only(school.store.reader()).await.unwrap().unwrap()
+    class::Entity::find_by_id(id).only(school.db.read()).await.unwrap().unwrap()
 }
 
 fn replacement(id: Uuid, owner_id: Uuid, code: &str, now: DateTime<Utc>) -> Replacement {
@@ -170,14 +170,14 @@ both! {
         let ids: Vec<_> = (1..=64).map(Uuid::from_u128).collect();
         for id in &ids {
             let name = ClassName::parse("10B").unwrap();
-            school.app.classroom.add_class(Some(*id), owner, name, now).await.unwrap();
+            school.server.classroom.add_class(Some(*id), owner, name, now).await.unwrap();
         }
         for (round, count) in (1..).zip([1, 2, 3, 5, 33, 64]) {
             let code = |id: &Uuid| format!("{round}{:07}", id.as_u128());
             let draw = |id: &Uuid| Replacement { turn: round, ..replacement(*id, owner, &code(id), now) };
             let rows: Vec<_> = ids[..count].iter().map(draw).collect();
             let replaced =
-                class::Entity::replace_join_codes(school.store.writer(), &rows, 60).await.unwrap();
+                class::Entity::replace_join_codes(school.db.writer(), &rows, 60).await.unwrap();
             assert_eq!(replaced, count as u64);
             for id in &ids[..count] {
                 let class = row(&school, *id).await;
@@ -195,7 +195,7 @@ both! {
         let (teacher, colleague) = (school.account(TEACHER).await.id, school.account(COLLEAGUE).await.id);
         let now = school.clock.now();
         let replace = async |rows: &[Replacement]| {
-            class::Entity::replace_join_codes(school.store.writer(), rows, 5).await
+            class::Entity::replace_join_codes(school.db.writer(), rows, 5).await
         };
         // Two say that they own the same class.
         let rows = [
@@ -219,7 +219,7 @@ both! {
         let clash = clash.map(|(class, owner)| replacement(class, owner, "FFFFFFFF", now));
         let later = now + TimeDelta::minutes(1);
         let clash = clash.map(|row| Replacement { now: later, turn: later.timestamp_millis(), ..row });
-        assert_eq!(store::kind(&replace(&clash).await.unwrap_err()), store::Kind::Taken);
+        assert_eq!(db::kind(&replace(&clash).await.unwrap_err()), db::ErrorKind::UniqueViolation);
         assert_eq!((code(OWN_CLASS).await, code(OTHER_CLASS).await), ("BBBBBBBB".into(), "GGGGGGGG".into()));
     }
 
@@ -228,7 +228,7 @@ both! {
         let (owner, now) = (school.account(TEACHER).await.id, school.clock.now());
         let draw = async |code, turn| {
             let drawn = Replacement { turn, ..replacement(OWN_CLASS, owner, code, now) };
-            let replaced = class::Entity::replace_join_codes(school.store.writer(), &[drawn], 60).await.unwrap();
+            let replaced = class::Entity::replace_join_codes(school.db.writer(), &[drawn], 60).await.unwrap();
             let class = row(&school, OWN_CLASS).await;
             (replaced, class.join_code.unwrap().expose().to_owned(), class.join_code_draws)
         };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use homeroom::{entity::class, store::Store};
+use homeroom::{db::Db, entity::class};
 use reqwest::{
     Client,
     header::{HeaderName, HeaderValue},
@@ -109,8 +109,8 @@ both! {
         let teacher = server.token(&server.code(TEACHER, "VeryStrongPass123!", true).await).await;
 
         // Somebody else is at the class, and the pool's connections wait for it, and other requests for them.
-        let store = Store::connect(&site.location).await.unwrap();
-        let lock = store.begin().await.unwrap();
+        let db = Db::connect(&site.location).await.unwrap();
+        let lock = db.begin().await.unwrap();
         let touch = class::Entity::update_many().col_expr(class::Column::IsActive, Expr::value(true));
         touch.exec(&lock).await.unwrap();
         let drawing: Vec<_> = (0..20)
@@ -164,8 +164,8 @@ both! {
         let refused = statuses.iter().filter(|status| **status == 503).count();
         assert!(refused > 0, "{statuses:?}");
 
-        let store = Store::connect(&site.location).await.unwrap();
-        store.writer().execute_unprepared("ALTER TABLE users RENAME TO gone_users").await.unwrap();
+        let db = Db::connect(&site.location).await.unwrap();
+        db.writer().execute_unprepared("ALTER TABLE users RENAME TO gone_users").await.unwrap();
         assert_eq!(server.try_sign_in(TEACHER, PASSWORD, false).await.0, 500);
 
         server.signal("TERM");

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use homeroom::store::Store;
+use homeroom::db::Db;
 use migration::{Migrator, MigratorTrait, SchemaManager};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
 use tempfile::TempDir;
@@ -126,15 +126,15 @@ async fn texts<const N: usize>(db: &DatabaseTransaction, query: &str, names: [&s
 }
 
 /// A database that is connected to, and where it is kept.
-async fn fresh(kind: Kind) -> (TempDir, Store) {
+async fn fresh(kind: Kind) -> (TempDir, Db) {
     let directory = TempDir::new().unwrap();
-    let store = Store::connect(&kind.location(directory.path()).await).await.unwrap();
-    (directory, store)
+    let db = Db::connect(&kind.location(directory.path()).await).await.unwrap();
+    (directory, db)
 }
 
 /// What a step consisting of this statement breaks.
-async fn broken_by(store: &Store, statement: &str) -> Vec<String> {
-    let db = store.begin().await.unwrap();
+async fn broken_by(db: &Db, statement: &str) -> Vec<String> {
+    let db = db.begin().await.unwrap();
     let before = Schema::of(&db).await;
     db.execute_unprepared(statement).await.unwrap();
     let faults = before.broken_by(&Schema::of(&db).await);
@@ -144,8 +144,8 @@ async fn broken_by(store: &Store, statement: &str) -> Vec<String> {
 
 both! {
     async fn no_step_takes_anything_from_a_node_of_the_version_before(kind: Kind) {
-        let (_directory, store) = fresh(kind).await;
-        let db = store.begin().await.unwrap();
+        let (_directory, db) = fresh(kind).await;
+        let db = db.begin().await.unwrap();
         let mut before = Schema::of(&db).await;
         for (number, step) in Migrator::migrations().into_iter().enumerate() {
             step.up(&SchemaManager::new(&db)).await.unwrap();
@@ -157,8 +157,8 @@ both! {
     }
 
     async fn a_step_that_takes_something_is_refused(kind: Kind) {
-        let (_directory, store) = fresh(kind).await;
-        store.migrate().await.unwrap();
+        let (_directory, db) = fresh(kind).await;
+        db.migrate().await.unwrap();
         let anywhere: &[(&str, &[&str])] = &[
             ("DROP TABLE enrolments", &[
                 "enrolments.class_id is gone", "enrolments.created_at is gone", "enrolments.enrolled_at is gone",
@@ -185,7 +185,7 @@ both! {
         ];
         let of_this_kind = if kind == Kind::Postgres { on_postgres } else { &[] };
         for (statement, faults) in anywhere.iter().chain(of_this_kind) {
-            let mut found = broken_by(&store, statement).await;
+            let mut found = broken_by(&db, statement).await;
             // PostgreSQL keeps a unique constraint and the index below it.
             found.dedup();
             assert_eq!(found, *faults, "{statement}");
@@ -193,8 +193,8 @@ both! {
     }
 
     async fn a_step_that_adds_is_taken(kind: Kind) {
-        let (_directory, store) = fresh(kind).await;
-        store.migrate().await.unwrap();
+        let (_directory, db) = fresh(kind).await;
+        db.migrate().await.unwrap();
         for statement in [
             "CREATE TABLE badges (id integer NOT NULL PRIMARY KEY, holder text NOT NULL UNIQUE)",
             "CREATE INDEX classes_by_name ON classes (name)",
@@ -202,14 +202,14 @@ both! {
             "ALTER TABLE users ADD COLUMN visits integer NOT NULL DEFAULT 0",
             "ALTER TABLE users ADD COLUMN home text REFERENCES app_login_domains (domain)",
         ] {
-            assert_eq!(broken_by(&store, statement).await, Vec::<String>::new(), "{statement}");
+            assert_eq!(broken_by(&db, statement).await, Vec::<String>::new(), "{statement}");
         }
     }
 
     async fn a_node_starts_and_works_on_the_schema_of_a_newer_one(kind: Kind) {
         let site = Site::new(kind).await;
         site.run(&["migrate"]).await.success();
-        let store = Store::connect(&site.location).await.unwrap();
+        let db = Db::connect(&site.location).await.unwrap();
         for statement in [
             "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29991231_000001_newer', 0)",
             "ALTER TABLE users ADD COLUMN visits integer NOT NULL DEFAULT 0",
@@ -217,7 +217,7 @@ both! {
             "ALTER TABLE enrolments ADD COLUMN note text",
             "CREATE TABLE badges (id integer NOT NULL PRIMARY KEY)",
         ] {
-            store.writer().execute_unprepared(statement).await.unwrap();
+            db.writer().execute_unprepared(statement).await.unwrap();
         }
         let server = site.listen("demo").await;
         let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
@@ -229,21 +229,21 @@ both! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
-    let (_directory, store) = fresh(Kind::Postgres).await;
-    store.migrate().await.unwrap();
+    let (_directory, db) = fresh(Kind::Postgres).await;
+    db.migrate().await.unwrap();
     // As the version before the newest step left it.
     for statement in [
         "ALTER TABLE classes DROP COLUMN join_code_turn",
         "DELETE FROM seaql_migrations WHERE version = 'm20261126_000005_join_code_turn'",
     ] {
-        store.writer().execute_unprepared(statement).await.unwrap();
+        db.writer().execute_unprepared(statement).await.unwrap();
     }
-    let dump = store.begin().await.unwrap();
+    let dump = db.begin().await.unwrap();
     dump.execute_unprepared("LOCK TABLE classes IN ACCESS SHARE MODE").await.unwrap();
     let nodes: Vec<_> = (0..3)
         .map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move { store.migrate().await })
+            let db = db.clone();
+            tokio::spawn(async move { db.migrate().await })
         })
         .collect();
     // One of them has its turn until it is done, and lets others at the table between its attempts.
@@ -252,13 +252,13 @@ async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
     let waits = Statement::from_string(DbBackend::Postgres, waits);
     let mut attempts = BTreeSet::new();
     while attempts.len() < 3 {
-        for row in store.reader().query_all_raw(waits.clone()).await.unwrap() {
+        for row in db.read().query_all_raw(waits.clone()).await.unwrap() {
             attempts.insert((
                 row.try_get_by_index::<i32>(0).unwrap(),
                 row.try_get_by_index::<String>(1).unwrap(),
             ));
             // A node of the version before gives up after three seconds.
-            store.writer().execute_unprepared("UPDATE classes SET is_active = is_active").await.unwrap();
+            db.writer().execute_unprepared("UPDATE classes SET is_active = is_active").await.unwrap();
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -270,5 +270,5 @@ async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
         node.await.unwrap().unwrap();
     }
     let there = Statement::from_string(DbBackend::Postgres, "SELECT join_code_turn FROM classes");
-    store.reader().query_all_raw(there).await.unwrap();
+    db.read().query_all_raw(there).await.unwrap();
 }

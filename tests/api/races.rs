@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use homeroom::{
     classroom,
     clock::Clock,
+    db,
     domain::{
         authorization_code::AuthorizationCode, class_name::ClassName, email::Email, join_code::JoinCode,
         redirect_uri::RedirectUri, state::State,
@@ -23,7 +24,6 @@ use homeroom::{
     },
     identity::accounts,
     rate_limit::policies::JoinLimits,
-    store,
 };
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use tokio::{sync::Barrier, task::JoinSet};
@@ -79,11 +79,11 @@ async fn issue(school: &School, code: &str, user: Uuid) {
         redeemed_at: None,
     };
     let issue = authorization_code::Entity::insert(issued.into_active_model());
-    issue.exec_without_returning(school.store.writer()).await.unwrap();
+    issue.exec_without_returning(school.db.writer()).await.unwrap();
 }
 
 async fn user(school: &School, email: &str) -> Uuid {
-    accounts::find(&school.store, Email::parse(email).unwrap()).await.unwrap().unwrap().id
+    accounts::find(&school.db, Email::parse(email).unwrap()).await.unwrap().unwrap().id
 }
 
 /// Draws a join code and answers it as it was told.
@@ -111,7 +111,7 @@ async fn places(school: &School, student: Uuid) -> u64 {
     enrolment::Entity::find()
         .filter(enrolment::Column::ClassId.eq(OWN_CLASS))
         .filter(enrolment::Column::StudentId.eq(student))
-        .count(school.store.reader())
+        .count(school.db.read())
         .await
         .unwrap()
 }
@@ -175,7 +175,7 @@ both! {
         for (number, class) in classes.iter().enumerate() {
             let name = ClassName::parse("10B").unwrap();
             let owner = owners[number % 2];
-            school.app.classroom.add_class(Some(*class), owner, name, school.clock.now()).await.unwrap();
+            school.server.classroom.add_class(Some(*class), owner, name, school.clock.now()).await.unwrap();
         }
         for round in 0..8 {
             // Of eight who ask for a class four own it, one asks for a class that is not there, and three own others.
@@ -192,7 +192,7 @@ both! {
                 assert_eq!(statuses, [200, 200, 200, 200, 403, 403, 403, 404], "{round}, {number}");
                 let told: HashSet<&str> = of_class[..4].iter().map(|(_, code)| code.as_str()).collect();
                 assert_eq!(told.len(), 4, "{round}, {number}: a code was told twice");
-                let class = class::Entity::find_by_id(*class).only(school.store.reader()).await.unwrap().unwrap();
+                let class = class::Entity::find_by_id(*class).only(school.db.read()).await.unwrap().unwrap();
                 assert_eq!(class.join_code_draws, 4 * (round + 1), "each draw counts once");
                 let live = class.join_code.unwrap();
                 assert!(told.contains(live.expose()), "{round}, {number}: the live code was told to nobody");
@@ -231,7 +231,7 @@ both! {
             async move { school.post(&path).bearer(&teacher).send().await }
         };
         // Nothing is written while somebody else holds the class.
-        let holder = school.store.begin().await.unwrap();
+        let holder = school.db.begin().await.unwrap();
         class::Entity::update_many()
             .col_expr(class::Column::IsActive, true.into())
             .exec(&holder)
@@ -272,7 +272,7 @@ both! {
             .await;
             assert_eq!((answers[0].0, answers[1].0), (200, 200), "{round}");
             assert_ne!(answers[0].1, answers[1].1, "{round}");
-            let classes = class::Entity::list(school.store.reader()).await.unwrap();
+            let classes = class::Entity::list(school.db.read()).await.unwrap();
             let live = classes.iter().filter_map(|class| class.join_code.as_ref());
             let live: HashSet<_> = live.map(JoinCode::expose).collect();
             assert_eq!(live, answers.iter().map(|(_, code)| code.as_str()).collect(), "{round}");
@@ -312,7 +312,7 @@ both! {
             for ((student, _), admitted) in students.iter().zip(admitted) {
                 assert_eq!(places(&school, *student).await, u64::from(admitted), "{round}");
             }
-            enrolment::Entity::delete_many().exec(school.store.writer()).await.unwrap();
+            enrolment::Entity::delete_many().exec(school.db.writer()).await.unwrap();
         }
     }
 
@@ -344,8 +344,8 @@ both! {
             assert_eq!(places(&school, *student).await, 1);
             // Not even who writes past the room makes a second one.
             let insert = enrolment::Entity::insert(place(&school, *student).into_active_model());
-            let refused = insert.exec_without_returning(school.store.writer()).await.unwrap_err();
-            assert_eq!(store::kind(&refused), store::Kind::Taken, "{refused}");
+            let refused = insert.exec_without_returning(school.db.writer()).await.unwrap_err();
+            assert_eq!(db::kind(&refused), db::ErrorKind::UniqueViolation, "{refused}");
         }
     }
 
@@ -355,7 +355,7 @@ both! {
         let (old, new) = (school.draw(&teacher).await, school.draw(&teacher).await);
         let student = user(&school, STUDENT).await;
         for (code, admitted) in [(old, false), (new, true)] {
-            let admit = enrolment::Entity::admit(school.store.writer(), &place(&school, student), &code).await;
+            let admit = enrolment::Entity::admit(school.db.writer(), &place(&school, student), &code).await;
             assert_eq!((admit.unwrap(), places(&school, student).await), (admitted, u64::from(admitted)));
         }
     }

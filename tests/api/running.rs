@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use homeroom::store::{Location, Store, kind};
+use homeroom::db::{DatabaseUrl, Db, kind};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use sea_orm::ConnectionTrait;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
@@ -99,8 +99,8 @@ both! {
     async fn new_database_is_announced_once(kind: Kind) {
         let site = Site::new(kind).await;
         let named = match &site.location {
-            Location::Sqlite(path) => path.display().to_string(),
-            Location::Postgres(_) => "PostgreSQL".to_owned(),
+            DatabaseUrl::Sqlite(path) => path.display().to_string(),
+            DatabaseUrl::Postgres(_) => "PostgreSQL".to_owned(),
         };
         let announced = |log: &str| {
             log.lines().any(|line| line.contains("a new, empty database was made") && line.contains(&named))
@@ -273,15 +273,15 @@ async fn files_that_others_own_or_may_write_to_keep_the_server_from_starting() {
 
 #[tokio::test]
 async fn postgresql_database_that_is_not_utf_8_is_refused() {
-    let Location::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
-    let store = Store::connect(&url.parse().unwrap()).await.unwrap();
+    let DatabaseUrl::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
+    let db = Db::connect(&url.parse().unwrap()).await.unwrap();
     let mut named = url::Url::parse(&url).unwrap();
     for encoding in ["LATIN1", "SQL_ASCII"] {
         let name = format!("{}_{}", named.path().trim_start_matches('/'), encoding.to_lowercase());
         let create = format!(
             "CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
         );
-        store.writer().execute_unprepared(&create).await.unwrap();
+        db.writer().execute_unprepared(&create).await.unwrap();
         named.set_path(&name);
         let site = Site::new(Kind::Sqlite).await.with("HOMEROOM_DATABASE_URL", named.as_str());
         for command in [&["migrate"][..], &["serve", "--listen", "127.0.0.1:0"]] {
@@ -295,7 +295,7 @@ async fn postgresql_database_that_is_not_utf_8_is_refused() {
 
 #[tokio::test]
 async fn postgresql_is_reached_by_every_form_of_its_address() {
-    let Location::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
+    let DatabaseUrl::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
     let parsed = url::Url::parse(&url).unwrap();
     let (user, port, name) = (parsed.username(), parsed.port().unwrap(), parsed.path());
     let password = parsed.password().map_or_else(String::new, |password| format!(":{password}"));
@@ -308,17 +308,17 @@ async fn postgresql_is_reached_by_every_form_of_its_address() {
             password.trim_start_matches(':')
         ),
     ] {
-        let store = Store::connect(&form.parse().unwrap()).await.unwrap();
-        store.ping().await.unwrap();
+        let db = Db::connect(&form.parse().unwrap()).await.unwrap();
+        db.ping().await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn message_of_postgresql_comes_without_the_line_of_its_source() {
-    let Location::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
-    let store = Store::connect(&url.parse().unwrap()).await.unwrap();
-    let error = store.writer().execute_unprepared("SELECT * FROM nowhere").await.unwrap_err();
-    assert_eq!(kind(&error), homeroom::store::Kind::Broken);
-    let told = homeroom::store::causes(&error);
+    let DatabaseUrl::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
+    let db = Db::connect(&url.parse().unwrap()).await.unwrap();
+    let error = db.writer().execute_unprepared("SELECT * FROM nowhere").await.unwrap_err();
+    assert_eq!(kind(&error), homeroom::db::ErrorKind::Other);
+    let told = homeroom::db::causes(&error);
     assert!(told.ends_with("relation \"nowhere\" does not exist"), "{told}");
 }

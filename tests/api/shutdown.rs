@@ -154,7 +154,7 @@ async fn sigterm_ends_the_server_in_time_whatever_its_clients_trickle() {
 async fn sigterm_ends_the_server_in_time_while_postgresql_hangs() {
     let site = Site::new(Kind::Postgres).await;
     let proxy = Proxy::to(&site.location).await;
-    let homeroom::store::Location::Postgres(url) = &proxy.location else { unreachable!() };
+    let homeroom::db::DatabaseUrl::Postgres(url) = &proxy.location else { unreachable!() };
     let site = site.with("HOMEROOM_DATABASE_URL", url);
     let server = site.listen("demo").await;
     proxy.keep_back("INSERT INTO \"authorization_codes\"");

@@ -156,12 +156,12 @@ both! {
     async fn code_swept_by_a_node_whose_clock_is_ahead_stays_for_five_minutes(kind: Kind) {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
-        school.app.identity.sweep(school.clock.now() + TimeDelta::minutes(5)).await.unwrap();
+        school.server.identity.sweep(school.clock.now() + TimeDelta::minutes(5)).await.unwrap();
         let _abandoned = school.code(STUDENT).await;
         assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
         let left = async |after: TimeDelta| {
-            school.app.identity.sweep(school.clock.now() + TimeDelta::seconds(60) + after).await.unwrap();
-            authorization_code::Entity::find().count(school.store.reader()).await.unwrap()
+            school.server.identity.sweep(school.clock.now() + TimeDelta::seconds(60) + after).await.unwrap();
+            authorization_code::Entity::find().count(school.db.read()).await.unwrap()
         };
         assert_eq!(left(-TimeDelta::milliseconds(1)).await, 2);
         assert_eq!(left(TimeDelta::zero()).await, 1, "the one that was redeemed is worth nothing to any node");
@@ -174,8 +174,8 @@ both! {
         school.clock.advance(TimeDelta::hours(-1));
         school.code(TEACHER).await;
         let left = async |ahead: TimeDelta| {
-            school.app.sweep(SystemClock.now() + ahead).await.unwrap();
-            authorization_code::Entity::find().count(school.store.reader()).await.unwrap()
+            school.server.sweep(SystemClock.now() + ahead).await.unwrap();
+            authorization_code::Entity::find().count(school.db.read()).await.unwrap()
         };
         assert_eq!(left(TimeDelta::minutes(2)).await, 1);
         assert_eq!(left(TimeDelta::minutes(-2)).await, 1);
@@ -200,7 +200,7 @@ both! {
         // Redeemed codes do not count, and stay to be recognised when they are used again.
         school.code(TEACHER).await;
         assert_eq!(school.ask_tokens(&codes[3], json!({})).await.status, 201);
-        assert_eq!(authorization_code::Entity::find().count(school.store.reader()).await.unwrap(), 102);
+        assert_eq!(authorization_code::Entity::find().count(school.db.read()).await.unwrap(), 102);
     }
 
     async fn who_may_no_longer_sign_in_gets_no_tokens_either(kind: Kind) {

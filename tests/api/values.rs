@@ -128,10 +128,10 @@ both! {
         let school = School::found(kind).await;
         let mut registration = school.registration().await;
         registration.redirect_uris.insert(0, redirect_uri("com.example.app:/callback"));
-        let refused = apps::register(&school.store, &registration).await;
+        let refused = apps::register(&school.db, &registration).await;
         assert!(matches!(&refused, Err(RegisterError::PkceNotRequired(uri)) if uri == "com.example.app:/callback"));
         registration.app.pkce_required = true;
-        apps::register(&school.store, &registration).await.unwrap();
+        apps::register(&school.db, &registration).await.unwrap();
         assert_eq!(school.registration().await, registration);
 
         let asked = json!({ "redirectUri": "com.example.app:/callback" });
@@ -158,7 +158,7 @@ both! {
             assert_eq!(preflight.header("access-control-allow-origin"), None, "{origin}");
         }
         let page = Origin::parse("https://app.example.com").unwrap();
-        assert!(app::Entity::owns_origin(school.store.reader(), None, &page).await.unwrap());
+        assert!(app::Entity::owns_origin(school.db.read(), None, &page).await.unwrap());
     }
 
     async fn loopback_port_that_is_no_port_is_refused(kind: Kind) {
@@ -184,8 +184,8 @@ both! {
         let well = site.run(&doctor).await;
         assert!(well.out.contains("3, each found by its address"), "{well:?}");
         let location = match &site.location {
-            homeroom::store::Location::Sqlite(path) => format!("sqlite:{}", path.display()),
-            homeroom::store::Location::Postgres(url) => url.clone(),
+            homeroom::db::DatabaseUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
+            homeroom::db::DatabaseUrl::Postgres(url) => url.clone(),
         };
         let db = Database::connect(location).await.unwrap();
         for (from, to) in [("user@example.com", "user@münchen.example"), ("other@example.com", "a b@[127.0.0.1]")] {

@@ -118,7 +118,7 @@ async fn browsers_are_held_to_https_if_they_are_to_be() {
         let door = Boundary::new(
             inner(),
             Document::new("/").into(),
-            school.app.identity.clone(),
+            school.server.identity.clone(),
             school.clock.clone(),
             school.chance.clone(),
             hsts,

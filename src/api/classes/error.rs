@@ -8,7 +8,7 @@ use super::schema::Instant;
 use crate::{
     api::{
         constants::{Always, FailureStatus},
-        failure::{Challenge, Envelope, Failure, STORE_RETRY},
+        failure::{Challenge, DATABASE_RETRY, Envelope, Failure},
         operation::Documented,
     },
     classroom::{classes::ReadError, enrolment::JoinError, join_codes::DrawError},
@@ -186,7 +186,7 @@ impl From<DrawError> for Failure<ErrorCode> {
             DrawError::TooOften { retry_after_seconds } => {
                 Self { retry_after: Some(retry_after_seconds), ..Self::documented(TOO_MANY_REQUESTS) }
             }
-            DrawError::Held => Self::unavailable(STORE_RETRY, Some(error.into())),
+            DrawError::Held => Self::unavailable(DATABASE_RETRY, Some(error.into())),
             DrawError::Exhausted => Self::internal(error),
             DrawError::Unwritten(error) => error.into(),
         }
@@ -198,7 +198,7 @@ impl From<ReadError> for Failure<ErrorCode> {
         match error {
             ReadError::NoSuchClass => Self::documented(CLASS_NOT_FOUND),
             ReadError::NotMember => Self::documented(NOT_MEMBER),
-            ReadError::Store(error) => error.into(),
+            ReadError::Database(error) => error.into(),
         }
     }
 }
@@ -213,7 +213,7 @@ impl From<JoinError> for Failure<ErrorCode> {
             }
             JoinError::AlreadyEnrolled => Self::documented(ALREADY_ENROLLED),
             JoinError::NoSuchUser => Self::unauthorized(Challenge::InvalidToken),
-            JoinError::Store(error) => error.into(),
+            JoinError::Database(error) => error.into(),
         }
     }
 }

@@ -138,7 +138,7 @@ impl From<SignInError> for Failure<Code> {
                 "acceptPrivacyPolicy must be true: the app demands its current privacy policy",
             ),
             SignInError::Hash(error) => error.into(),
-            SignInError::Store(error) => error.into(),
+            SignInError::Database(error) => error.into(),
         }
     }
 }
@@ -148,7 +148,7 @@ impl From<ExchangeError> for Failure<Code> {
         match error {
             ExchangeError::Refused => Self::bad_request(CODE_REFUSED),
             ExchangeError::Sign(error) => Self::internal(error),
-            ExchangeError::Store(error) => error.into(),
+            ExchangeError::Database(error) => error.into(),
         }
     }
 }

@@ -26,14 +26,14 @@ use crate::{
         static_body::TAG_EXAMPLE,
         text::{Id, text},
     },
+    db::Db,
     identity::{Identity, signing_keys::PublicKey},
-    store::Store,
 };
 
 /// The handlers, with what they ask.
 pub struct Service {
     identity: Arc<Identity>,
-    store: Store,
+    db: Db,
     document: Arc<Document>,
     landing: Landing,
     /// Whether the server is about to stop.
@@ -42,14 +42,9 @@ pub struct Service {
 
 impl Service {
     /// Opens the service operations.
-    pub fn new(
-        identity: Arc<Identity>,
-        store: Store,
-        document: Arc<Document>,
-        leaving: Arc<AtomicBool>,
-    ) -> Self {
+    pub fn new(identity: Arc<Identity>, db: Db, document: Arc<Document>, leaving: Arc<AtomicBool>) -> Self {
         let landing = Landing::new(document.base());
-        Self { identity, store, document, landing, leaving }
+        Self { identity, db, document, landing, leaving }
     }
 
     /// The examples of the service operations.
@@ -108,7 +103,7 @@ impl Service {
     /// It can when its database answers, and as long as it was not told to stop.
     #[oai(path = "/health/ready", method = "get", operation_id = "getReadiness")]
     async fn ready(&self) -> ReadyResponse {
-        match self.store.ping().await {
+        match self.db.ping().await {
             Ok(()) if !self.leaving.load(Ordering::Relaxed) => {
                 ReadyResponse::Ok(Json(Health { status: HealthStatus::Up }))
             }

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use crate::{
     clock::Clock,
+    db::{self, Db, batch::Statement},
     entity::class::{self, Replacement},
-    store::{self, Store, batch::Statement},
 };
 
 /// How long a draw or a join of somebody else may hold a class.
@@ -24,7 +24,7 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 /// Draws, as they are written.
 pub struct Draws {
-    store: Store,
+    db: Db,
     clock: Arc<dyn Clock>,
     /// How many a class has in a minute; 0 is no limit.
     limit: u32,
@@ -54,8 +54,8 @@ pub enum Outcome {
 }
 
 impl Draws {
-    pub fn new(store: Store, clock: Arc<dyn Clock>, limit: u32) -> Self {
-        Self { store, clock, limit, turn: AtomicI64::new(0), held: Mutex::default() }
+    pub fn new(db: Db, clock: Arc<dyn Clock>, limit: u32) -> Self {
+        Self { db, clock, limit, turn: AtomicI64::new(0), held: Mutex::default() }
     }
 
     /// The turn of what is to be written now: later than all that this node has written before, and than what another has,
@@ -71,7 +71,7 @@ impl Draws {
 
     /// Which of these classes somebody holds now.
     async fn look_for_held(&self, classes: impl IntoIterator<Item = Uuid>) -> Result<HashSet<Uuid>, DbErr> {
-        let held = class::Entity::find_held(self.store.writer(), classes).await?;
+        let held = class::Entity::find_held(self.db.writer(), classes).await?;
         Ok(held.into_iter().collect())
     }
 
@@ -115,7 +115,7 @@ impl Draws {
 
     /// The classes of these ids, as far as there are any.
     async fn look_up(&self, ids: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, class::Model>, DbErr> {
-        let classes = class::Entity::find_by_ids(self.store.reader(), ids).await?;
+        let classes = class::Entity::find_by_ids(self.db.read(), ids).await?;
         Ok(classes.into_iter().map(|class| (class.id, class)).collect())
     }
 
@@ -156,11 +156,11 @@ impl Statement for Draws {
         let classes = batch.iter().map(|draw| draw.id).collect();
         let held = self.still_held(&classes).await?;
         let error = match self.write_but(&held, batch, turn).await {
-            Err(error) if store::may_be_held(&error) => error,
+            Err(error) if db::may_be_held(&error) => error,
             written => return written,
         };
         let held = self.find_held(&classes).await?;
-        if held.is_empty() && !store::is_held(&error) {
+        if held.is_empty() && !db::is_held(&error) {
             // The database is slow, and would be once more.
             return Err(error);
         }
@@ -195,7 +195,7 @@ impl Draws {
         let changed = if rows.is_empty() {
             0
         } else {
-            class::Entity::replace_join_codes(self.store.idempotent(), &rows, self.limit).await?
+            class::Entity::replace_join_codes(self.db.idempotent(), &rows, self.limit).await?
         };
         let all = changed == rows.len() as u64;
         if all && held.is_empty() {

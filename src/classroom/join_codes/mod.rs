@@ -9,10 +9,9 @@ pub(super) use self::draws::Draws;
 use self::draws::Outcome;
 use super::Classroom;
 use crate::{
+    db::{self, batch::BatchError},
     domain::join_code::JoinCode,
     entity::class::Replacement,
-    metric,
-    store::{self, batch::BatchError},
 };
 
 /// How often a code that another class has is drawn again. With 2^40 codes and a million classes, one draw in a
@@ -70,30 +69,30 @@ impl Classroom {
         now: DateTime<Utc>,
     ) -> Result<Drawn, DrawError> {
         let expires_at = (now + self.settings.join_code_life).trunc_subsecs(0);
-        let code = JoinCode::draw(&*self.entropy);
+        let code = JoinCode::draw(&*self.random);
         // It has its turn when it is written.
         let mut draw = Replacement { id: class, owner_id: owner, code, expires_at, now, turn: 0, draws: 1 };
         let mut clashes = 0;
         loop {
             match self.draws.ask(draw.clone()).await {
                 Ok(Outcome::Replaced) => {
-                    metrics::counter!(metric::JOIN_CODES_DRAWN).increment(1);
+                    metrics::counter!(crate::metrics::JOIN_CODES_DRAWN).increment(1);
                     return Ok(Drawn { code: draw.code, expires_at });
                 }
                 Ok(Outcome::Overtaken { by }) => draw.turn = by + 1,
                 Ok(Outcome::NoSuchClass) => return Err(DrawError::NoSuchClass),
                 Ok(Outcome::NotOwner) => return Err(DrawError::NotOwner),
                 Ok(Outcome::TooOften { retry_after_seconds }) => {
-                    metrics::counter!(metric::THROTTLED, "kind" => "draw").increment(1);
+                    metrics::counter!(crate::metrics::THROTTLED, "kind" => "draw").increment(1);
                     return Err(DrawError::TooOften { retry_after_seconds });
                 }
                 Ok(Outcome::Held) => return Err(DrawError::Held),
-                Err(BatchError::Failed(error)) if store::kind(&error) == store::Kind::Taken => {
+                Err(BatchError::Failed(error)) if db::kind(&error) == db::ErrorKind::UniqueViolation => {
                     clashes += 1;
                     if clashes == DRAWS {
                         return Err(DrawError::Exhausted);
                     }
-                    draw.code = JoinCode::draw(&*self.entropy);
+                    draw.code = JoinCode::draw(&*self.random);
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -13,13 +13,13 @@ use crate::{
     cli::{Failure, demo, ownership},
     clock::{Clock, SystemClock},
     config::{Config, Hashing},
-    domain::email::Email,
-    entropy::OsEntropy,
-    identity::password_hashing::PasswordHashing,
-    store::{
-        Location, Steps,
+    db::{
+        DatabaseUrl, MigrationStatus,
         inspect::{Inspection, PostgresFacts, SqliteFacts},
     },
+    domain::email::Email,
+    identity::password_hashing::PasswordHashing,
+    random::OsRandom,
 };
 
 const SUBJECT: &str = "database";
@@ -34,7 +34,7 @@ pub async fn check(config: &Config, report: &mut Report) {
             return report.skipped("schema", "there is no database to look into");
         }
     };
-    if let Location::Sqlite(path) = &location {
+    if let DatabaseUrl::Sqlite(path) = &location {
         let there = match path.try_exists() {
             Ok(there) => there,
             Err(error) => {
@@ -68,11 +68,11 @@ pub async fn check(config: &Config, report: &mut Report) {
         }
     };
     match &location {
-        Location::Sqlite(_) => match database.sqlite().await {
+        DatabaseUrl::Sqlite(_) => match database.sqlite().await {
             Ok(facts) => sqlite(&facts, report),
             Err(error) => broken(&Failure::of(&format!("reading {location}"), &error), report),
         },
-        Location::Postgres(_) => {
+        DatabaseUrl::Postgres(_) => {
             let asked = SystemClock.now();
             match database.postgres().await {
                 Ok(facts) => {
@@ -103,7 +103,7 @@ pub async fn check(config: &Config, report: &mut Report) {
 /// Accounts that everybody can sign in to.
 async fn sample_school(database: &Inspection, hashing: &Hashing, report: &mut Report) {
     const SUBJECT: &str = "accounts";
-    let hashing = match PasswordHashing::start(hashing.settings(), &OsEntropy) {
+    let hashing = match PasswordHashing::start(hashing.settings(), &OsRandom) {
         Ok(hashing) => hashing,
         Err(error) => return report.skipped(SUBJECT, Failure::of("starting the password hash", &error)),
     };
@@ -120,12 +120,14 @@ async fn sample_school(database: &Inspection, hashing: &Hashing, report: &mut Re
     }
 }
 
-fn unreachable(location: &Location) -> &'static str {
+fn unreachable(location: &DatabaseUrl) -> &'static str {
     match location {
-        Location::Sqlite(_) => {
+        DatabaseUrl::Sqlite(_) => {
             "let the server's user read and write it and the directory it is in; if it is damaged, restore a backup"
         }
-        Location::Postgres(_) => "see that it runs, and that host, port, name, user and password are right",
+        DatabaseUrl::Postgres(_) => {
+            "see that it runs, and that host, port, name, user and password are right"
+        }
     }
 }
 
@@ -211,9 +213,9 @@ fn clocks(ahead: TimeDelta, report: &mut Report) {
     }
 }
 
-fn schema(steps: &Steps, report: &mut Report) {
+fn schema(steps: &MigrationStatus, report: &mut Report) {
     const SUBJECT: &str = "schema";
-    let Steps { applied, pending, unknown } = steps;
+    let MigrationStatus { applied, pending, unknown } = steps;
     if !unknown.is_empty() {
         report.warning(
             SUBJECT,

@@ -10,8 +10,8 @@ use crate::{
     cli::Failure,
     config::Hashing,
     domain::password::Password,
-    entropy::{self, OsEntropy},
     identity::password_hashing::PasswordHashing,
+    random::{self, OsRandom},
 };
 
 /// The first year in which there was a Homeroom to run, and the last of which nobody doubts.
@@ -44,7 +44,7 @@ pub async fn password_hash(hashing: &Hashing, report: &mut Report) {
             "see that there is memory for it; else this processor computes wrongly",
         );
     };
-    let workers = match PasswordHashing::start(settings, &OsEntropy) {
+    let workers = match PasswordHashing::start(settings, &OsRandom) {
         Ok(workers) => workers,
         Err(error) => return failed(report, Failure::of("starting", &error)),
     };
@@ -52,7 +52,7 @@ pub async fn password_hash(hashing: &Hashing, report: &mut Report) {
     for _ in 0..3 {
         let begun = Instant::now();
         let hash = match Password::parse("a password of nobody's") {
-            Ok(password) => workers.hash(password, entropy::bytes(&OsEntropy)).await,
+            Ok(password) => workers.hash(password, random::bytes(&OsRandom)).await,
             Err(error) => return failed(report, Failure::of("hashing", &error)),
         };
         if let Err(error) = hash {

@@ -39,7 +39,7 @@ use crate::{
         network::Network,
         password::{Password, PasswordHash},
     },
-    entropy::{self, Entropy},
+    random::{self, RandomSource},
 };
 
 /// How the threads are set up.
@@ -105,12 +105,12 @@ pub struct PasswordHashing {
 
 impl PasswordHashing {
     /// Tests the engine, makes the decoy and starts the threads. Takes the time of a hash or two.
-    pub fn start(settings: Settings, entropy: &dyn Entropy) -> Result<Self, StartError> {
+    pub fn start(settings: Settings, random: &dyn RandomSource) -> Result<Self, StartError> {
         let (engine, hash_time) = self_test::choose(settings.engine, HashEngine::filler)?;
         let decoy = Phc {
             params: phc::PARAMS,
-            salt: entropy::bytes::<16>(entropy).into(),
-            tag: entropy::bytes::<{ phc::TAG_LENGTH }>(entropy).to_vec(),
+            salt: random::bytes::<16>(random).into(),
+            tag: random::bytes::<{ phc::TAG_LENGTH }>(random).to_vec(),
         };
         let queue = Queue::new(settings.queue.map(NonZeroUsize::get), settings.workers, hash_time);
         let workers = Workers::start(settings.workers, settings.idle, queue, move || engine.filler())
@@ -147,7 +147,7 @@ impl PasswordHashing {
         Ok(equal & stored.is_some())
     }
 
-    /// What to store of `password`, with a salt that nothing else was hashed with.
+    /// What to db of `password`, with a salt that nothing else was hashed with.
     pub async fn hash(&self, password: Password, salt: [u8; 16]) -> Result<PasswordHash, HashError> {
         let tag = self.fill(Network::of(None), phc::PARAMS, salt.into(), password).await?;
         Ok(Phc { params: phc::PARAMS, salt: salt.into(), tag: tag.to_vec() }.format()?)

@@ -18,10 +18,7 @@ use argon2::Params;
 use tokio::sync::oneshot;
 
 use super::{HashError, engine::Tag};
-use crate::{
-    domain::{network::Network, password::Password},
-    metric,
-};
+use crate::domain::{network::Network, password::Password};
 
 /// The time in which a full queue is done, unless its length is set. A client that is refused comes back sooner than it would
 /// be answered later.
@@ -141,7 +138,7 @@ impl Queue {
                 None => return Next::Idle,
                 Some(job) if job.answer.is_closed() => {}
                 Some(job) => {
-                    metrics::histogram!(metric::HASH_WAIT).record(job.since.elapsed());
+                    metrics::histogram!(crate::metrics::HASH_WAIT).record(job.since.elapsed());
                     return Next::Job(job);
                 }
             }
@@ -169,7 +166,7 @@ impl Queue {
     }
 
     fn busy(&self, state: &State) -> HashError {
-        metrics::counter!(metric::HASH_REFUSED).increment(1);
+        metrics::counter!(crate::metrics::HASH_REFUSED).increment(1);
         HashError::Busy { retry_after_seconds: state.seconds_to_drain(self.workers) }
     }
 
@@ -242,7 +239,7 @@ impl State {
     }
 
     fn record_depth(&self) {
-        metrics::gauge!(metric::HASH_QUEUE).set(u32::try_from(self.len()).unwrap_or(u32::MAX));
+        metrics::gauge!(crate::metrics::HASH_QUEUE).set(u32::try_from(self.len()).unwrap_or(u32::MAX));
     }
 
     fn seconds_to_drain(&self, workers: NonZeroUsize) -> u64 {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::entropy::OsEntropy;
+use crate::random::OsRandom;
 
 fn hashing(engine: HashEngine) -> PasswordHashing {
-    PasswordHashing::start(Settings { engine, ..Settings::default() }, &OsEntropy).unwrap()
+    PasswordHashing::start(Settings { engine, ..Settings::default() }, &OsRandom).unwrap()
 }
 
 async fn verify(
@@ -65,7 +65,7 @@ async fn without_an_account_a_password_is_wrong_at_the_same_cost_and_even_if_it_
 async fn more_passwords_than_threads_and_places_are_refused_and_the_rest_answered() {
     let settings =
         Settings { workers: NonZeroUsize::MIN, queue: NonZeroUsize::new(2), ..Settings::default() };
-    let hashing = Arc::new(PasswordHashing::start(settings, &OsEntropy).unwrap());
+    let hashing = Arc::new(PasswordHashing::start(settings, &OsRandom).unwrap());
     let asked: Vec<_> = (0..20)
         .map(|_| {
             let hashing = Arc::clone(&hashing);

@@ -14,7 +14,6 @@ use super::{
     engine::Fill,
     queue::{Job, Next, Queue},
 };
-use crate::metric;
 
 /// Threads on one queue. Dropping them waits until each has finished what it does.
 #[derive(Debug)]
@@ -74,7 +73,7 @@ fn work(queue: &Queue, idle: Duration, filler: impl Fn() -> Box<dyn Fill>) {
                     // What failed says nothing of how long the next one takes.
                     if tag.is_ok() {
                         queue.took(time);
-                        metrics::histogram!(metric::HASH_SECONDS).record(time);
+                        metrics::histogram!(crate::metrics::HASH_SECONDS).record(time);
                     }
                     // Who hung up in the meantime needs no answer.
                     let _ = answer.send(tag.map_err(HashError::from));

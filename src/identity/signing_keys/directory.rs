@@ -22,7 +22,7 @@ use super::{
     key::{PEM_TAG, SigningKey},
     key_set::Keys,
 };
-use crate::{domain::id, entropy::Entropy};
+use crate::{domain::id, random::RandomSource};
 
 /// The names of files that were passed over.
 pub(super) type Skipped = BTreeSet<OsString>;
@@ -85,10 +85,14 @@ fn read_key(directory: &Path, name: &OsStr, known: &Keys) -> Result<Arc<SigningK
     SigningKey::from_pem(kid, &text).map(Arc::new).ok_or(Unusable::Content)
 }
 
-/// Makes a key and its file. The id's chance comes from `entropy`; the key's own can only come from the
+/// Makes a key and its file. The id's chance comes from `random`; the key's own can only come from the
 /// random source of the cryptographic library.
-pub(super) fn create(directory: &Path, now: DateTime<Utc>, entropy: &dyn Entropy) -> Result<Uuid, KeyError> {
-    let kid = id::new(now, entropy);
+pub(super) fn create(
+    directory: &Path,
+    now: DateTime<Utc>,
+    random: &dyn RandomSource,
+) -> Result<Uuid, KeyError> {
+    let kid = id::new(now, random);
     let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).map_err(|_| KeyError::Generate)?;
     let pem = Pem::new(PEM_TAG, pair.as_der().map_err(|_| KeyError::Generate)?.as_ref());
     let text = Zeroizing::new(pem::encode_config(&pem, EncodeConfig::new().set_line_ending(LineEnding::LF)));

@@ -39,7 +39,7 @@ pub use self::{
     key_set::LEAD,
     upkeep::{KeyInfo, KeyState, RetireError, inspect, list, retire, rotate},
 };
-use crate::entropy::Entropy;
+use crate::random::RandomSource;
 
 /// How rarely tokens with ids that nobody knows can make the directory be read.
 const UNKNOWN_KID_PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -102,12 +102,12 @@ pub enum KeyError {
 
 impl SigningKeys {
     /// The keys in `directory`, which is made if need be, and so is the first key.
-    pub fn open(directory: &Path, now: DateTime<Utc>, entropy: &dyn Entropy) -> Result<Self, KeyError> {
+    pub fn open(directory: &Path, now: DateTime<Utc>, random: &dyn RandomSource) -> Result<Self, KeyError> {
         directory::make(directory)?;
         let mut reading = Reading::default();
         let mut keys = directory::read(directory, &Keys::new(), &mut reading.skipped)?;
         if keys.is_empty() {
-            let kid = directory::create(directory, now, entropy)?;
+            let kid = directory::create(directory, now, random)?;
             tracing::info!(%kid, "made the first signing key");
             // Another node may have made one at the same time, and then it is in the directory too.
             keys = directory::read(directory, &Keys::new(), &mut reading.skipped)?;

@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::entropy::OsEntropy;
+use crate::random::OsRandom;
 
 /// Ids whose bytes are the same throughout, and one more with each id: those of one millisecond are in the
 /// order in which they were made.
 #[derive(Default)]
 struct Counter(AtomicU8);
 
-impl Entropy for Counter {
+impl RandomSource for Counter {
     fn fill(&self, bytes: &mut [u8]) {
         bytes.fill(self.0.fetch_add(1, Ordering::Relaxed));
     }
@@ -40,7 +40,7 @@ fn seconds(seconds: i64) -> DateTime<Utc> {
 }
 
 fn open(directory: &TempDir) -> SigningKeys {
-    SigningKeys::open(directory.path(), start(), &OsEntropy).unwrap()
+    SigningKeys::open(directory.path(), start(), &OsRandom).unwrap()
 }
 
 fn file(directory: &TempDir, kid: Uuid) -> PathBuf {
@@ -63,7 +63,7 @@ async fn verify(keys: &SigningKeys, token: &str, now: DateTime<Utc>) -> Option<V
 fn the_first_key_is_made_for_its_owner_only_and_signs_at_once() {
     let parent = TempDir::new().unwrap();
     let directory = parent.path().join("data").join("keys");
-    let keys = SigningKeys::open(&directory, start(), &OsEntropy).unwrap();
+    let keys = SigningKeys::open(&directory, start(), &OsRandom).unwrap();
     let signing = keys.signing(start());
     assert_eq!(signing.created_at(), start());
     assert_eq!(kids(&keys), [signing.kid()]);
@@ -88,7 +88,7 @@ async fn a_new_key_is_published_at_once_and_signs_when_it_is_old_enough() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let first = keys.signing(start()).kid();
-    let second = rotate(directory.path(), minutes(60), &OsEntropy).unwrap();
+    let second = rotate(directory.path(), minutes(60), &OsRandom).unwrap();
     keys.reload().await;
     assert_eq!(kids(&keys), [first, second]);
     assert_eq!(keys.signing(minutes(60)).kid(), first);
@@ -104,9 +104,9 @@ async fn a_new_key_is_published_at_once_and_signs_when_it_is_old_enough() {
 #[test]
 fn nodes_that_each_made_a_first_key_agree_on_the_oldest() {
     let directory = TempDir::new().unwrap();
-    let entropy = Counter::default();
-    let first = rotate(directory.path(), start(), &entropy).unwrap();
-    let second = rotate(directory.path(), start(), &entropy).unwrap();
+    let random = Counter::default();
+    let first = rotate(directory.path(), start(), &random).unwrap();
+    let second = rotate(directory.path(), start(), &random).unwrap();
     let (one, other) = (open(&directory), open(&directory));
     assert_eq!(kids(&one), [first, second]);
     assert_eq!(kids(&other), [first, second]);
@@ -120,10 +120,10 @@ fn nodes_that_each_made_a_first_key_agree_on_the_oldest() {
 async fn a_key_of_another_node_is_found_by_its_id_but_not_looked_for_all_the_time() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
-    let second = rotate(directory.path(), seconds(1), &OsEntropy).unwrap().to_string();
+    let second = rotate(directory.path(), seconds(1), &OsRandom).unwrap().to_string();
     assert!(keys.verifying(&second, seconds(1)).await.is_some());
 
-    let third = rotate(directory.path(), seconds(2), &OsEntropy).unwrap().to_string();
+    let third = rotate(directory.path(), seconds(2), &OsRandom).unwrap().to_string();
     assert!(keys.verifying(&third, seconds(10)).await.is_none());
     assert!(keys.verifying(&third, seconds(11)).await.is_some());
     assert!(keys.verifying("no id at all", seconds(60)).await.is_none());
@@ -134,7 +134,7 @@ async fn a_retired_key_is_forgotten_at_the_next_reading() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let first = keys.signing(start()).kid();
-    rotate(directory.path(), minutes(1), &OsEntropy).unwrap();
+    rotate(directory.path(), minutes(1), &OsRandom).unwrap();
     retire(directory.path(), first, minutes(11)).unwrap();
     keys.reload().await;
     assert!(keys.verifying(&first.to_string(), minutes(11)).await.is_none());
@@ -183,7 +183,7 @@ async fn a_directory_that_stands_still_holds_up_nobody_but_who_needs_it_and_not_
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let known = keys.signing(start()).kid().to_string();
-    let ids = [0; 2].map(|_| crate::domain::id::new(start(), &OsEntropy));
+    let ids = [0; 2].map(|_| crate::domain::id::new(start(), &OsRandom));
     let (unknown, stuck) = (ids[0].to_string(), file(&directory, ids[1]));
     mknodat(CWD, &stuck, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 
@@ -202,7 +202,7 @@ async fn a_directory_that_stands_still_holds_up_nobody_but_who_needs_it_and_not_
     // It answers at last.
     fs::write(&stuck, "not a key").unwrap();
     fs::remove_file(&stuck).unwrap();
-    let new = rotate(directory.path(), seconds(1), &OsEntropy).unwrap();
+    let new = rotate(directory.path(), seconds(1), &OsRandom).unwrap();
     keys.reload().await;
     assert!(keys.verifying(&new.to_string(), seconds(1)).await.is_some());
 }
@@ -227,10 +227,10 @@ fn a_directory_that_cannot_be_used_is_an_error_that_names_it() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    let error = SigningKeys::open(&file, start(), &OsEntropy).unwrap_err();
+    let error = SigningKeys::open(&file, start(), &OsRandom).unwrap_err();
     assert!(error.to_string().contains(&file.display().to_string()), "{error}");
     let missing = directory.path().join("missing");
-    assert!(matches!(rotate(&missing, start(), &OsEntropy), Err(KeyError::Write { .. })));
+    assert!(matches!(rotate(&missing, start(), &OsRandom), Err(KeyError::Write { .. })));
     assert!(matches!(list(&missing, start()), Err(KeyError::Read { .. })));
 }
 
@@ -277,8 +277,8 @@ async fn a_token_of_one_node_verifies_at_another_and_with_the_published_key_alon
 #[test]
 fn a_token_is_accepted_from_its_key_and_unchanged_only() {
     let directory = TempDir::new().unwrap();
-    rotate(directory.path(), start(), &OsEntropy).unwrap();
-    rotate(directory.path(), minutes(1), &OsEntropy).unwrap();
+    rotate(directory.path(), start(), &OsRandom).unwrap();
+    rotate(directory.path(), minutes(1), &OsRandom).unwrap();
     let keys = open(&directory);
     let (old, new) = (keys.signing(start()), keys.signing(minutes(60)));
     let token = old.sign("JWT", &json!({ "sub": "somebody" })).unwrap();

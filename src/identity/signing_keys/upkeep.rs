@@ -11,7 +11,7 @@ use super::{
     directory::{self, Skipped},
     key_set::{KeySet, Keys, signs_at},
 };
-use crate::entropy::Entropy;
+use crate::random::RandomSource;
 
 /// A key as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub enum RetireError {
 }
 
 /// Makes one more key, which signs once it is [`LEAD`](super::LEAD) old, and answers its id.
-pub fn rotate(directory: &Path, now: DateTime<Utc>, entropy: &dyn Entropy) -> Result<Uuid, KeyError> {
-    directory::create(directory, now, entropy)
+pub fn rotate(directory: &Path, now: DateTime<Utc>, random: &dyn RandomSource) -> Result<Uuid, KeyError> {
+    directory::create(directory, now, random)
 }
 
 /// Deletes a key for good: what it has signed is no longer accepted.

@@ -47,14 +47,14 @@ type Outcome = Result<Reservation, u64>;
 impl School {
     /// Begins an attempt that is held against these counts.
     async fn begin(&self, secret: Secret, counts: Vec<Count>) -> Outcome {
-        let limiter = Limiter::new(self.store.clone());
+        let limiter = Limiter::new(self.db.clone());
         let reserved = match limiter.check(secret, counts, self.clock.now()).await {
             Ok(attempt) => limiter.reserve(attempt).await,
             Err(refusal) => Err(refusal),
         };
         reserved.map_err(|refusal| match refusal {
             Refusal::RateLimited { retry_after_seconds } => retry_after_seconds,
-            Refusal::Store(error) => panic!("{error}"),
+            Refusal::Database(error) => panic!("{error}"),
         })
     }
 
@@ -86,7 +86,7 @@ impl School {
     /// Sends the right password, as far as it is counted.
     async fn succeed(&self, limits: PasswordLimits, account: &str, from: IpAddr) {
         let reservation = self.attempt(limits, account, from).await.unwrap();
-        let writer = self.store.writer();
+        let writer = self.db.writer();
         for statement in reservation.succeeding(writer.get_database_backend()) {
             writer.execute_raw(statement).await.unwrap();
         }
@@ -95,7 +95,7 @@ impl School {
 
     /// Every count.
     async fn counts(&self) -> Vec<rate_limit::Model> {
-        rate_limit::Entity::find().all(self.store.reader()).await.unwrap()
+        rate_limit::Entity::find().all(self.db.read()).await.unwrap()
     }
 
     /// How many counts remember a failure.
@@ -135,7 +135,7 @@ impl School {
             ..teacher
         };
         user::Entity::insert(copy.into_active_model())
-            .exec_without_returning(self.store.writer())
+            .exec_without_returning(self.db.writer())
             .await
             .unwrap();
     }

@@ -25,11 +25,11 @@ const DRAIN: TimeDelta = TimeDelta::minutes(15);
 
 impl School {
     async fn unlock(&self, account: &str) {
-        Limiter::new(self.store.clone()).forget_account(&email(account)).await.unwrap();
+        Limiter::new(self.db.clone()).forget_account(&email(account)).await.unwrap();
     }
 
     async fn sweep(&self, after: TimeDelta) {
-        self.app.identity.sweep(self.clock.now() + after + SWEPT_AFTER).await.unwrap();
+        self.server.identity.sweep(self.clock.now() + after + SWEPT_AFTER).await.unwrap();
     }
 }
 
@@ -175,10 +175,10 @@ both! {
         school.fail_from_everywhere(limits, newcomer, 100).await;
         school.add_account(newcomer).await;
         school.fail_from_everywhere(limits, newcomer, 100).await;
-        let account = accounts::find(&school.store, email(newcomer)).await.unwrap().unwrap();
-        accounts::change(&school.store, &account, None, Some(true)).await.unwrap();
+        let account = accounts::find(&school.db, email(newcomer)).await.unwrap().unwrap();
+        accounts::change(&school.db, &account, None, Some(true)).await.unwrap();
         assert!(school.fail(limits, newcomer, ip(ELSEWHERE)).await.is_err());
-        accounts::change(&school.store, &account, Some(account.password_hash.clone()), None).await.unwrap();
+        accounts::change(&school.db, &account, Some(account.password_hash.clone()), None).await.unwrap();
         school.fail(limits, newcomer, ip(ELSEWHERE)).await.unwrap();
     }
 
@@ -408,7 +408,7 @@ both! {
             let mut statuses = Vec::new();
             for number in 0..6 {
                 let request = as_of(school, from, &format!("198.51.100.{number}"));
-                statuses.push(poem::Endpoint::get_response(&school.app.endpoint(), request).await.status().as_u16());
+                statuses.push(poem::Endpoint::get_response(&school.server.endpoint(), request).await.status().as_u16());
             }
             statuses
         };

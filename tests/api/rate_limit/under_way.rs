@@ -195,13 +195,13 @@ both! {
 async fn client_that_hangs_up_while_its_code_is_stored_has_not_failed() {
     let school = School::found(Kind::Postgres).await;
     for _ in 0..6 {
-        let holder = school.store.begin().await.unwrap();
+        let holder = school.db.begin().await.unwrap();
         holder.execute_unprepared("LOCK TABLE authorization_codes IN EXCLUSIVE MODE").await.unwrap();
         let waits = async {
             let sql = "SELECT 1 FROM pg_stat_activity \
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
             let waiting = Statement::from_string(DbBackend::Postgres, sql);
-            while school.store.reader().query_one_raw(waiting.clone()).await.unwrap().is_none() {}
+            while school.db.read().query_one_raw(waiting.clone()).await.unwrap().is_none() {}
         };
         tokio::select! {
             answer = school.ask_code(json!({})) => panic!("{answer:?}"),

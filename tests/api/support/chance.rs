@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Mutex};
 
-use homeroom::entropy::Entropy;
+use homeroom::random::RandomSource;
 
 /// Bytes in a fixed order.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl Chance {
     }
 }
 
-impl Entropy for Chance {
+impl RandomSource for Chance {
     fn fill(&self, bytes: &mut [u8]) {
         let mut dealt = self.0.lock().unwrap();
         if let Some(place) = dealt.next.iter().position(|next| next.len() == bytes.len()) {

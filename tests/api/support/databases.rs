@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use homeroom::store::{Location, Store};
+use homeroom::db::{DatabaseUrl, Db};
 use sea_orm::ConnectionTrait;
 use url::Url;
 use uuid::Uuid;
@@ -17,15 +17,15 @@ pub enum Kind {
 impl Kind {
     /// A fresh database of this kind: a file in `directory`, or a database of the server at
     /// `HOMEROOM_TEST_POSTGRES_URL`, which `scripts/postgres` provides.
-    pub async fn location(self, directory: &Path) -> Location {
+    pub async fn location(self, directory: &Path) -> DatabaseUrl {
         match self {
-            Self::Sqlite => Location::in_directory(directory),
+            Self::Sqlite => DatabaseUrl::in_directory(directory),
             Self::Postgres => {
                 let url = std::env::var("HOMEROOM_TEST_POSTGRES_URL").expect(
                     "no PostgreSQL: run `scripts/postgres cargo test`, or `scripts/test` for everything",
                 );
                 let name = format!("homeroom_{}", Uuid::from_bytes(random()).simple());
-                let server = Store::connect_with(&url.parse().unwrap(), 1).await.unwrap();
+                let server = Db::connect_with(&url.parse().unwrap(), 1).await.unwrap();
                 server.writer().execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
                 server.close().await.unwrap();
                 let mut url = Url::parse(&url).unwrap();
@@ -37,7 +37,7 @@ impl Kind {
 }
 
 fn random() -> [u8; 16] {
-    homeroom::entropy::bytes(&homeroom::entropy::OsEntropy)
+    homeroom::random::bytes(&homeroom::random::OsRandom)
 }
 
 /// Makes of each `async fn name(kind: Kind)` two tests, `name::sqlite` and `name::postgres`.

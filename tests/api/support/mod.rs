@@ -17,24 +17,24 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use homeroom::{
-    app::{App, Parts},
     classroom,
     clock::{Clock, SystemClock},
     config,
+    db::Db,
     domain::{
         class_name::ClassName, email::Email, join_code::JoinCode, label::Label, password::Password,
         redirect_uri::RedirectUri,
     },
     entity::app,
-    entropy::OsEntropy,
     identity::{
         self, accounts,
         apps::{self, Registration},
         password_hashing::{self, PasswordHashing},
         signing_keys::SigningKeys,
     },
+    random::OsRandom,
     rate_limit::policies::{JoinLimits, PasswordLimits},
-    store::Store,
+    server::{Parts, Server},
 };
 use poem::{Endpoint, Response};
 use serde_json::{Value, json};
@@ -84,8 +84,8 @@ type Door = Box<dyn poem::endpoint::DynEndpoint<Output = Response>>;
 pub struct School {
     pub clock: Arc<StoppedClock>,
     pub chance: Arc<Chance>,
-    pub store: Store,
-    pub app: App,
+    pub db: Db,
+    pub server: Server,
     door: Door,
     // Dropped last: everything else may still have files open in it.
     directory: TempDir,
@@ -126,17 +126,17 @@ impl School {
     /// Founds a school whose passwords are hashed so.
     pub async fn found_with(kind: Kind, hashing: password_hashing::Settings) -> Self {
         let directory = TempDir::new().unwrap();
-        let store = Store::connect(&kind.location(directory.path()).await).await.unwrap();
-        store.migrate().await.unwrap();
+        let db = Db::connect(&kind.location(directory.path()).await).await.unwrap();
+        db.migrate().await.unwrap();
         let now = DateTime::from_timestamp_millis(1_777_887_720_250).unwrap();
         let clock = Arc::new(StoppedClock(Mutex::new(now)));
         let chance = Arc::new(Chance::default());
-        let hashing = PasswordHashing::start(hashing, &OsEntropy).unwrap();
-        populate(&store, &hashing, &chance, now).await;
+        let hashing = PasswordHashing::start(hashing, &OsRandom).unwrap();
+        populate(&db, &hashing, &chance, now).await;
         keys_in(directory.path());
-        let app = App::new(parts(&store, &clock, &chance, hashing, directory.path()));
-        let door: Door = Box::new(poem::endpoint::ToDynEndpoint(app.endpoint()));
-        Self { clock, chance, store, app, door, directory }
+        let server = Server::new(parts(&db, &clock, &chance, hashing, directory.path()));
+        let door: Door = Box::new(poem::endpoint::ToDynEndpoint(server.endpoint()));
+        Self { clock, chance, db, server, door, directory }
     }
 
     /// The directory of the signing keys.
@@ -151,11 +151,11 @@ impl School {
             queue: NonZeroUsize::new(1024),
             ..Default::default()
         };
-        let hashing = PasswordHashing::start(hashing, &OsEntropy).unwrap();
-        let mut parts = parts(&self.store, &self.clock, &self.chance, hashing, self.directory.path());
+        let hashing = PasswordHashing::start(hashing, &OsRandom).unwrap();
+        let mut parts = parts(&self.db, &self.clock, &self.chance, hashing, self.directory.path());
         change(&mut parts);
-        self.app = App::new(parts);
-        self.door = Box::new(poem::endpoint::ToDynEndpoint(self.app.endpoint()));
+        self.server = Server::new(parts);
+        self.door = Box::new(poem::endpoint::ToDynEndpoint(self.server.endpoint()));
     }
 
     /// A request, to be sent with [`Call::send`].
@@ -211,14 +211,14 @@ impl School {
 
     /// What is registered for the sample app.
     pub async fn registration(&self) -> Registration {
-        apps::find(&self.store, APP).await.unwrap().unwrap()
+        apps::find(&self.db, APP).await.unwrap().unwrap()
     }
 
     /// Changes the sample app.
     pub async fn register(&self, change: impl FnOnce(&mut Registration)) {
         let mut registration = self.registration().await;
         change(&mut registration);
-        apps::register(&self.store, &registration).await.unwrap();
+        apps::register(&self.db, &registration).await.unwrap();
     }
 
     /// Makes an account with the sample password.
@@ -229,10 +229,10 @@ impl School {
                 queue: NonZeroUsize::new(1024),
                 ..Default::default()
             },
-            &OsEntropy,
+            &OsRandom,
         )
         .unwrap();
-        account(&self.store, &hashing, &self.chance, email, self.clock.now()).await
+        account(&self.db, &hashing, &self.chance, email, self.clock.now()).await
     }
 }
 
@@ -265,7 +265,7 @@ pub fn code_in(url: &Url) -> String {
     url.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
 }
 
-async fn populate(store: &Store, hashing: &PasswordHashing, chance: &Chance, now: DateTime<Utc>) {
+async fn populate(db: &Db, hashing: &PasswordHashing, chance: &Chance, now: DateTime<Utc>) {
     let registration = Registration {
         app: app::Model {
             id: APP,
@@ -280,35 +280,35 @@ async fn populate(store: &Store, hashing: &PasswordHashing, chance: &Chance, now
         redirect_uris: vec![RedirectUri::register(REDIRECT_URI).unwrap()],
         login_domains: Vec::new(),
     };
-    apps::register(store, &registration).await.unwrap();
+    apps::register(db, &registration).await.unwrap();
     let classroom = classroom::Classroom::new(
-        store.clone(),
+        db.clone(),
         Arc::new(SystemClock),
-        Arc::new(OsEntropy),
+        Arc::new(OsRandom),
         classroom::Settings::default(),
     );
-    let teacher = account(store, hashing, chance, TEACHER, now).await;
-    let colleague = account(store, hashing, chance, COLLEAGUE, now).await;
-    account(store, hashing, chance, STUDENT, now).await;
+    let teacher = account(db, hashing, chance, TEACHER, now).await;
+    let colleague = account(db, hashing, chance, COLLEAGUE, now).await;
+    account(db, hashing, chance, STUDENT, now).await;
     for (id, owner, name) in [(OWN_CLASS, teacher, "10A1"), (OTHER_CLASS, colleague, "10A2")] {
         classroom.add_class(Some(id), owner, ClassName::parse(name).unwrap(), now).await.unwrap();
     }
 }
 
 async fn account(
-    store: &Store,
+    db: &Db,
     hashing: &PasswordHashing,
     chance: &Chance,
     email: &str,
     now: DateTime<Utc>,
 ) -> Uuid {
     let (email, password) = (Email::parse(email).unwrap(), Password::parse(PASSWORD).unwrap());
-    accounts::add(store, hashing, chance, email, password, now).await.unwrap()
+    accounts::add(db, hashing, chance, email, password, now).await.unwrap()
 }
 
 /// What the server of a school is made of. Its keys are in `directory`.
 fn parts(
-    store: &Store,
+    db: &Db,
     clock: &Arc<StoppedClock>,
     chance: &Arc<Chance>,
     hashing: PasswordHashing,
@@ -316,11 +316,11 @@ fn parts(
 ) -> Parts {
     let public_url = Url::parse(PUBLIC_URL).unwrap();
     Parts {
-        store: store.clone(),
+        db: db.clone(),
         clock: clock.clone(),
-        entropy: chance.clone(),
+        random: chance.clone(),
         hashing,
-        keys: SigningKeys::open(&directory.join("keys"), clock.now(), &OsEntropy).unwrap(),
+        keys: SigningKeys::open(&directory.join("keys"), clock.now(), &OsRandom).unwrap(),
         identity: identity::Settings {
             issuer: config::audience(&public_url),
             audience: config::audience(&public_url),
@@ -339,7 +339,7 @@ fn keys_in(directory: &Path) -> std::path::PathBuf {
     static KEY: OnceLock<(std::ffi::OsString, Vec<u8>)> = OnceLock::new();
     let (name, pem) = KEY.get_or_init(|| {
         let directory = TempDir::new().unwrap();
-        SigningKeys::open(directory.path(), DateTime::UNIX_EPOCH, &OsEntropy).unwrap();
+        SigningKeys::open(directory.path(), DateTime::UNIX_EPOCH, &OsRandom).unwrap();
         let file = std::fs::read_dir(directory.path()).unwrap().next().unwrap().unwrap();
         (file.file_name(), std::fs::read(file.path()).unwrap())
     });

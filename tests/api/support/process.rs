@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use homeroom::store::Location;
+use homeroom::db::DatabaseUrl;
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A place to run the program in: a data directory and a database of its own.
 pub struct Site {
-    pub location: Location,
+    pub location: DatabaseUrl,
     data: PathBuf,
     environment: Vec<(String, String)>,
     programs: Cell<u32>,
@@ -59,7 +59,7 @@ impl Site {
         fs::create_dir(&site.data).unwrap();
         super::keys_in(&site.data);
         site.location = kind.location(&site.data).await;
-        if let Location::Postgres(url) = site.location.clone() {
+        if let DatabaseUrl::Postgres(url) = site.location.clone() {
             site = site.with("HOMEROOM_DATABASE_URL", &url);
         }
         site
@@ -70,7 +70,7 @@ impl Site {
         let directory = TempDir::new().unwrap();
         let data = directory.path().join("data");
         let environment = vec![("HOMEROOM_DATA_DIR".to_owned(), data.to_str().unwrap().to_owned())];
-        let location = Location::in_directory(&data);
+        let location = DatabaseUrl::in_directory(&data);
         Self { location, data, environment, programs: Cell::new(0), directory }
     }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use homeroom::store::Location;
+use homeroom::db::DatabaseUrl;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -18,7 +18,7 @@ use url::Url;
 /// takes its time with one.
 pub struct Proxy {
     /// PostgreSQL, by this way.
-    pub location: Location,
+    pub location: DatabaseUrl,
     marks: Arc<Mutex<Marks>>,
     late: watch::Sender<Late>,
 }
@@ -50,8 +50,8 @@ enum Late {
 
 impl Proxy {
     /// Opens a way to a database.
-    pub async fn to(location: &Location) -> Self {
-        let Location::Postgres(url) = location else { panic!("{location} is no server") };
+    pub async fn to(location: &DatabaseUrl) -> Self {
+        let DatabaseUrl::Postgres(url) = location else { panic!("{location} is no server") };
         let mut url = Url::parse(url).unwrap();
         let server = (url.host_str().unwrap().to_owned(), url.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -34,14 +34,14 @@ impl School {
 
     /// The account of an address.
     pub async fn account(&self, email: &str) -> user::Model {
-        accounts::find(&self.store, Email::parse(email).unwrap()).await.unwrap().unwrap()
+        accounts::find(&self.db, Email::parse(email).unwrap()).await.unwrap().unwrap()
     }
 
     /// Changes the account of an address.
     pub async fn change_account(&self, email: &str, change: impl FnOnce(&mut user::Model)) {
         let mut account = self.account(email).await;
         change(&mut account);
-        account.into_active_model().reset_all().update(self.store.writer()).await.unwrap();
+        account.into_active_model().reset_all().update(self.db.writer()).await.unwrap();
     }
 
     /// Registers a second app, which shares nothing with the sample app.
@@ -53,7 +53,7 @@ impl School {
             redirect_uris: vec![redirect_uri("https://other.example.net/callback")],
             login_domains: vec![login_domain("login.example.net")],
         };
-        apps::register(&self.store, &registration).await.unwrap();
+        apps::register(&self.db, &registration).await.unwrap();
     }
 }
 
