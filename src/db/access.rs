@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A way to the database. For what it is, and what it does when nobody knows whether a change was made, see where it is
-/// [had](super::Db::reader).
+/// [had](super::Db::read).
 #[derive(Clone)]
 pub struct Access {
     retrying: Retrying,

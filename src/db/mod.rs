@@ -1,6 +1,6 @@
 //! Where rows are kept: one SQLite file with a writer and readers, or PostgreSQL with a pool.
 //!
-//! Rooms take [`Db::reader`] for what they look up, and [`Db::writer`], [`Db::repeatable`] or
+//! Rooms take [`Db::read`] for what they look up, and [`Db::writer`], [`Db::repeatable`] or
 //! [`Db::idempotent`] for what they change. On SQLite one connection makes all changes of the rooms, so that they queue for it
 //! and share commits instead of failing with "database is locked", and readers see every commit that was answered; what an
 //! operator changes goes over another one, often from another process, and waits its turn at SQLite's own lock. On PostgreSQL

@@ -1,4 +1,4 @@
-//! Who may import whom: the house's plan, held against the text of `src/` and `migration/`.
+//! The allowed imports between modules, checked against the text of `src/` and `migration/`.
 
 use std::{
     collections::BTreeSet,
@@ -8,26 +8,26 @@ use std::{
 
 use crate::support::source::{Tokens, code};
 
-const ROOMS: &[&str] = &["identity", "classroom"];
-const GROUND: &[&str] = &["rate_limit", "entity", "db", "domain", "clock", "random", "metrics"];
+const SERVICES: &[&str] = &["identity", "classroom"];
+const INFRASTRUCTURE: &[&str] = &["rate_limit", "entity", "db", "domain", "clock", "random", "metrics"];
 const NOTHING: &[&str] = &[];
 
-/// Each part of the house, and the others that it may import. `poem` stands for HTTP: poem, hyper and their types.
-const PLAN: &[(&str, &[&[&str]])] = &[
+/// Each top-level module, and the others that it may import. `poem` stands for HTTP: poem, hyper and their types.
+const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("main", &[&["cli"]]),
     ("lib", &[NOTHING]),
-    // Doors. None knows another.
-    ("cli", &[&["server", "config", "listener", "migration"], ROOMS, GROUND]),
-    ("api", &[ROOMS, GROUND, &["poem"]]),
-    ("ops", &[ROOMS, GROUND, &["poem"]]),
-    // What puts the house together, and what it stands behind.
-    ("server", &[&["api", "ops", "poem"], ROOMS, GROUND]),
-    ("config", &[ROOMS, &["db", "rate_limit"]]),
+    // Adapters. They do not import each other.
+    ("cli", &[&["server", "config", "listener", "migration"], SERVICES, INFRASTRUCTURE]),
+    ("api", &[SERVICES, INFRASTRUCTURE, &["poem"]]),
+    ("ops", &[SERVICES, INFRASTRUCTURE, &["poem"]]),
+    // The composition root, its settings, and the listener in front of it.
+    ("server", &[&["api", "ops", "poem"], SERVICES, INFRASTRUCTURE]),
+    ("config", &[SERVICES, &["db", "rate_limit"]]),
     ("listener", &[&["domain", "metrics", "poem"]]),
-    // Rooms. Neither knows the other, and none knows HTTP.
-    ("identity", &[GROUND]),
-    ("classroom", &[GROUND]),
-    // The ground. It knows no room.
+    // Services. They import neither each other nor HTTP.
+    ("identity", &[INFRASTRUCTURE]),
+    ("classroom", &[INFRASTRUCTURE]),
+    // Infrastructure. It imports no service.
     ("rate_limit", &[&["entity", "db", "domain", "metrics"]]),
     ("entity", &[&["domain"]]),
     ("db", &[&["migration", "metrics"]]),
@@ -38,13 +38,13 @@ const PLAN: &[(&str, &[&[&str]])] = &[
     ("migration", &[NOTHING]),
 ];
 
-/// A module that may do what its part may not: `homeroom openapi` prints what the other door serves.
+/// Single modules with one import more than their part: `homeroom openapi` prints the document of `api`.
 const EXCEPTIONS: &[(&str, &str)] = &[("cli::openapi", "api::openapi")];
 
-/// The most lines of a file, its tests not counted.
+/// The maximum number of lines in a file without its tests.
 const LINES: usize = 400;
 
-/// A file of ours.
+/// A source file.
 struct Source {
     path: PathBuf,
     /// `["api", "classes", "error"]` for `src/api/classes/error.rs`.
@@ -62,7 +62,7 @@ fn sources() -> Vec<Source> {
             &mut sources,
         );
     }
-    assert!(sources.len() > 60, "most of the sources were not found");
+    assert!(sources.len() > 60, "the sources were not found");
     sources
 }
 
@@ -75,7 +75,7 @@ fn collect(directory: &Path, module: &[String], sources: &mut Vec<Source>) {
             inner.push(name);
             collect(&path, &inner, sources);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            // `mod.rs` is its directory's module, and so is the `lib.rs` of a crate that is a part by itself.
+            // `mod.rs` stands for its directory, and so does the `lib.rs` of the crate `migration`.
             if name != "mod" && (name != "lib" || module.is_empty()) {
                 inner.push(name);
             }
@@ -85,11 +85,11 @@ fn collect(directory: &Path, module: &[String], sources: &mut Vec<Source>) {
     }
 }
 
-/// What breaks the plan in a module of this text, as `from -> to`.
+/// The forbidden imports of a module with this text, as `from -> to`.
 fn violations(module: &[&str], text: &str) -> Vec<String> {
     let part = module[0];
-    let Some((_, allowed)) = PLAN.iter().find(|(name, _)| *name == part) else {
-        return vec![format!("{part} has no place in the plan")];
+    let Some((_, allowed)) = ALLOWED.iter().find(|(name, _)| *name == part) else {
+        return vec![format!("{part} is not in the table")];
     };
     let own = module.join("::");
     let forbidden = Tokens::of(text).imports(module).into_iter().filter(|import| {
@@ -101,7 +101,7 @@ fn violations(module: &[&str], text: &str) -> Vec<String> {
 }
 
 #[test]
-fn nobody_imports_whom_the_plan_does_not_let_them() {
+fn module_imports_only_what_the_table_allows() {
     let mut found = Vec::new();
     for Source { module, text, .. } in sources() {
         let module: Vec<&str> = module.iter().map(String::as_str).collect();
@@ -111,23 +111,23 @@ fn nobody_imports_whom_the_plan_does_not_let_them() {
 }
 
 #[test]
-fn every_part_of_the_house_is_in_the_plan() {
+fn module_of_the_tree_is_in_the_table() {
     for Source { module, path, .. } in sources() {
-        assert!(PLAN.iter().any(|(part, _)| *part == module[0]), "{}", path.display());
+        assert!(ALLOWED.iter().any(|(part, _)| *part == module[0]), "{}", path.display());
     }
 }
 
 #[test]
-fn rooms_and_the_ground_know_no_status_code() {
+fn service_names_no_status_code() {
     for Source { module, path, text } in sources() {
-        if ROOMS.contains(&module[0].as_str()) || GROUND.contains(&module[0].as_str()) {
+        if SERVICES.contains(&module[0].as_str()) || INFRASTRUCTURE.contains(&module[0].as_str()) {
             assert!(!Tokens::of(&text).names("StatusCode"), "{}", path.display());
         }
     }
 }
 
 #[test]
-fn every_file_says_first_what_it_is() {
+fn file_begins_with_its_purpose() {
     for Source { path, text, .. } in sources() {
         let first = text.lines().next().unwrap_or_default();
         assert!(first.starts_with("//! ") && first.len() > 6, "{}", path.display());
@@ -135,7 +135,7 @@ fn every_file_says_first_what_it_is() {
 }
 
 #[test]
-fn no_file_outgrows_its_reader() {
+fn file_stays_below_the_line_limit() {
     for Source { module, path, text } in sources() {
         if module.last().is_some_and(|name| name == "tests") {
             continue;
@@ -146,7 +146,7 @@ fn no_file_outgrows_its_reader() {
 }
 
 #[test]
-fn a_planted_violation_is_found() {
+fn forbidden_import_is_found() {
     let planted: &[(&[&str], &str, &[&str])] = &[
         (&["main"], "fn main() { homeroom::server::run() }", &["main -> server::run"]),
         (&["classroom", "a"], "use crate::identity::Identity;", &["classroom::a -> identity::Identity"]),
@@ -161,7 +161,7 @@ fn a_planted_violation_is_found() {
         (&["entity", "a"], "use super::super::db;", &["entity::a -> db"]),
         (&["entity", "a"], "mod tests { use super::super::super::clock; }", &["entity::a -> clock"]),
         (&["db"], "use super::entity;", &["db -> entity"]),
-        (&["domain", "a"], "use crate::{self as house, clock::Clock as C};", &["domain::a -> clock::Clock"]),
+        (&["domain", "a"], "use crate::{self as root, clock::Clock as C};", &["domain::a -> clock::Clock"]),
         (&["domain", "a"], "m!(crate::entity::x);", &["domain::a -> entity::x"]),
         (&["domain", "a"], "pub(in crate::api) fn f() {}", &["domain::a -> api"]),
         (
@@ -173,7 +173,7 @@ fn a_planted_violation_is_found() {
         (&["cli", "user"], "use crate::api::openapi;", &["cli::user -> api::openapi"]),
         (&["cli", "openapi"], "use crate::api::json;", &["cli::openapi -> api::json"]),
         (&["clock"], "use crate::*;", &["clock -> *"]),
-        (&["attic", "a"], "", &["attic has no place in the plan"]),
+        (&["attic", "a"], "", &["attic is not in the table"]),
     ];
     for (module, text, expected) in planted {
         assert_eq!(violations(module, text), *expected, "{text}");
@@ -181,7 +181,7 @@ fn a_planted_violation_is_found() {
 }
 
 #[test]
-fn what_only_looks_like_an_import_is_none() {
+fn text_that_resembles_an_import_is_ignored() {
     let harmless: &[(&[&str], &str)] = &[
         (&["domain", "a"], "/// See [`X`](crate::db::X).\n// crate::db\n/* /* crate::a */ crate::db */"),
         (&["domain", "a"], r##"const A: &str = "crate::db"; const B: &str = r#"" crate::db"#;"##),
