@@ -53,10 +53,10 @@ fn links_of_readme_and_docs_name_files_that_exist() {
 #[test]
 fn programs_of_scripts_clients_are_linked_from_readme_and_docs() {
     for program in [
-        "tests/clients/typescript/story.ts",
-        "tests/clients/python/story.py",
-        "tests/clients/rust/src/main.rs",
-        "tests/clients/sdk/story.js",
+        "tests/contract/clients/typescript/example.ts",
+        "tests/contract/clients/python/example.py",
+        "tests/contract/clients/rust/src/main.rs",
+        "tests/contract/clients/sdk/example.js",
     ] {
         assert!(read("README.md").contains(&format!("({program})")), "{program} is not in README.md");
         assert!(
@@ -71,12 +71,12 @@ fn versions_in_docs_clients_are_the_pinned_ones() {
     let page = read("docs/clients.md");
     for (file, pins) in [
         (
-            "tests/clients/typescript/package.json",
+            "tests/contract/clients/typescript/package.json",
             ["openapi-typescript", "openapi-fetch", "typescript", "jose"].as_slice(),
         ),
-        ("tests/clients/sdk/package.json", &["@userdocks/web-client-sdk"]),
-        ("tests/clients/python/requirements.txt", &["openapi-python-client", "httpx", "mypy"]),
-        ("tests/clients/rust/Cargo.toml", &["progenitor", "reqwest"]),
+        ("tests/contract/clients/sdk/package.json", &["@userdocks/web-client-sdk"]),
+        ("tests/contract/clients/python/requirements.txt", &["openapi-python-client", "httpx", "mypy"]),
+        ("tests/contract/clients/rust/Cargo.toml", &["progenitor", "reqwest"]),
     ] {
         let text = read(file);
         for package in pins {

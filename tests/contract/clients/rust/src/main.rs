@@ -7,7 +7,7 @@ use types::{
 
 /// The client, as progenitor writes it from the contract.
 mod homeroom {
-    progenitor::generate_api!(spec = "../../../openapi.yaml", interface = Builder);
+    progenitor::generate_api!(spec = "../../../../openapi.yaml", interface = Builder);
 }
 
 const APP: &str = "11111111-1111-1111-1111-111111111111";

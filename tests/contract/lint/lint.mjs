@@ -10,7 +10,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const document = resolve(here, "../../openapi.yaml");
+const document = resolve(here, "../../../openapi.yaml");
 const text = readFileSync(document, "utf8");
 
 // What Spectral is made of, as its program finds it.

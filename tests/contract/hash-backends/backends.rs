@@ -1,7 +1,7 @@
-//! Every filling of Argon2's memory that this CPU has, held to the known answers and to the reference.
+//! Tests every Argon2 backend that this CPU supports against known answers and against the reference implementation.
 //!
-//! The server never names one: `argon2-rust` takes the fastest for the machine at hand, and the server tests that one
-//! when it starts. Here the others are named too, as the machine at hand in production is another.
+//! The server never selects a backend: `argon2-rust` selects the fastest one for the CPU, and the server tests only that
+//! one when it starts. A production machine may select another, so this test runs all of them.
 
 use std::io::Write as _;
 
@@ -16,7 +16,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-/// What goes into a tag of Argon2id, version 0x13.
+/// The inputs of one Argon2id computation, version 0x13 (RFC 9106).
 #[derive(Debug)]
 struct Input<'a> {
     memory: u32,
@@ -28,14 +28,14 @@ struct Input<'a> {
     data: &'a [u8],
 }
 
-/// Inputs, and their tags in hexadecimal.
+/// Inputs and their expected tags in hexadecimal.
 const ANSWERS: [(Input<'static>, &str); 5] = [
-    // The parameters in production: an answer of the server's own self-test
+    // The production parameters, with the known answer from the self-test of the server
     (
         plain(19456, 2, 1, b"0123456789abcdef"),
         "d2ab07b39ef7f8b806227cd86fbb11aa5393066a98e17eacacd126eb26e9276d",
     ),
-    // Made by the command line tool of the Password Hashing Competition
+    // Computed by the reference command line tool of the Password Hashing Competition
     (plain(65536, 2, 1, b"somesalt"), "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"),
     (plain(256, 2, 1, b"somesalt"), "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe"),
     (plain(256, 2, 2, b"somesalt"), "6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037"),
@@ -54,17 +54,17 @@ const ANSWERS: [(Input<'static>, &str); 5] = [
     ),
 ];
 
-/// Of the password "password", with nothing secret and no data.
+/// The password "password", without a secret and without associated data.
 const fn plain(memory: u32, passes: u32, lanes: u32, salt: &'static [u8]) -> Input<'static> {
     Input { memory, passes, lanes, password: b"password", salt, secret: b"", data: b"" }
 }
 
-/// The backends that this CPU can run, says `argon2-rust`.
+/// The backends that this CPU supports, according to `argon2-rust`.
 fn available() -> impl Iterator<Item = Backend> {
     Backend::ALL.iter().copied().filter(|backend| backend.is_available())
 }
 
-/// The backends that this CPU must have run, says the standard library.
+/// The backends that this CPU supports, according to the standard library.
 fn expected() -> Vec<Backend> {
     #[cfg(target_arch = "x86_64")]
     let vector = [
@@ -76,11 +76,11 @@ fn expected() -> Vec<Backend> {
     let vector = [(Backend::Neon, std::arch::is_aarch64_feature_detected!("neon"))];
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let vector: [(Backend, bool); 0] = [];
-    let vector = vector.into_iter().filter_map(|(backend, had)| had.then_some(backend));
+    let vector = vector.into_iter().filter_map(|(backend, supported)| supported.then_some(backend));
     std::iter::once(Backend::Scalar).chain(vector).collect()
 }
 
-/// What `backend` makes of `input`: a tag as long as `tag`.
+/// Computes the tag of `input` with `backend`. The length of `tag` is the requested tag length.
 fn fill(backend: Backend, input: &Input<'_>, tag: &mut [u8]) -> Result<(), Error> {
     let params = Params::builder()
         .memory(Memory::kib(input.memory.into()))
@@ -88,9 +88,9 @@ fn fill(backend: Backend, input: &Input<'_>, tag: &mut [u8]) -> Result<(), Error
         .lanes(input.lanes)
         .tag_len(TagLen::bytes(tag.len() as u64))
         .build()?;
-    assert!(backend.is_available(), "this CPU cannot run {backend}");
-    #[expect(unsafe_code, reason = "a backend can be named in no other way")]
-    // SAFETY: the CPU can run `backend`, as asserted above, and nothing else is asked of the caller.
+    assert!(backend.is_available(), "this CPU does not support {backend}");
+    #[expect(unsafe_code, reason = "a backend can be selected in no other way")]
+    // SAFETY: the CPU supports `backend`, as asserted above. The function has no other precondition.
     unsafe {
         hash_with_backend(
             backend,
@@ -106,7 +106,7 @@ fn fill(backend: Backend, input: &Input<'_>, tag: &mut [u8]) -> Result<(), Error
     }
 }
 
-/// What the reference makes of `input`, which has neither secret nor data.
+/// Computes the tag of `input` with the reference implementation. `input` has no secret and no associated data.
 fn fill_reference(input: &Input<'_>, tag: &mut [u8]) -> Result<(), argon2::Error> {
     let params = argon2::Params::new(input.memory, input.passes, input.lanes, Some(tag.len()))?;
     argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params).hash_password_into(
@@ -117,7 +117,7 @@ fn fill_reference(input: &Input<'_>, tag: &mut [u8]) -> Result<(), argon2::Error
 }
 
 #[test]
-fn every_backend_of_this_cpu_knows_the_answers() {
+fn each_supported_backend_known_input_gives_known_answer() {
     let mut ran = Vec::new();
     for backend in available() {
         for (input, answer) in &ANSWERS {
@@ -127,14 +127,14 @@ fn every_backend_of_this_cpu_knows_the_answers() {
         }
         ran.push(backend);
     }
-    // Past the capture of `println!`, so that the log of a run that passed says what it was of.
-    writeln!(std::io::stderr(), "backends that know the answers: {ran:?}").unwrap();
+    // Not `println!`, which the test harness captures: the log of a passing run shall name the backends.
+    writeln!(std::io::stderr(), "backends tested: {ran:?}").unwrap();
     let expected = expected();
-    assert!(expected.iter().all(|backend| ran.contains(backend)), "this CPU has {expected:?}");
+    assert!(expected.iter().all(|backend| ran.contains(backend)), "this CPU supports {expected:?}");
 }
 
 #[test]
-fn every_backend_of_this_cpu_equals_the_reference() {
+fn each_supported_backend_random_input_equals_reference() {
     let costs =
         (1u32..=4, 1u32..=4).prop_flat_map(|(lanes, passes)| (8 * lanes..=512, Just(passes), Just(lanes)));
     let input = (costs, vec(any::<u8>(), 0..=300), vec(any::<u8>(), 8..=64), 4usize..=128);

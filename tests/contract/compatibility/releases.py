@@ -1,6 +1,6 @@
 """The released contracts, and which version a changed one must have.
 
-tests/released holds the document of every released version, and SHA256SUMS their sums in the format of
+tests/contract/released holds the document of every released version, and SHA256SUMS their sums in the format of
 sha256sum. A released file is never edited: those who hold a copy would hold another contract.
 """
 
