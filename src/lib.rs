@@ -2,7 +2,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | adapters | [`cli`]: one file per command. [`api`]: the contract, typed handlers from which `openapi.yaml` is generated. [`ops`]: the metrics endpoint |
+//! | adapters | [`cli`]: one file per command. [`api`]: the contract, typed handlers from which `openapi.yaml` is generated. [`http`]: the HTTP kit, which knows no operation |
 //! | composition | [`server`] builds services and endpoint. [`config`]: flags. [`listener`]: connections and TLS |
 //! | services | [`identity`]: sign-in, tokens, accounts, apps. [`classroom`]: classes, join codes, enrollments |
 //! | infrastructure | [`rate_limit`], [`entity`]: tables and their queries, [`db`], [`domain`]: value types, [`clock`], [`random`], [`metrics`] |
@@ -18,10 +18,10 @@ pub mod config;
 pub mod db;
 pub mod domain;
 pub mod entity;
+pub mod http;
 pub mod identity;
 pub mod listener;
 pub mod metrics;
-pub mod ops;
 pub mod random;
 pub mod rate_limit;
 pub mod server;

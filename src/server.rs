@@ -14,18 +14,20 @@ use url::Url;
 
 use crate::{
     api::{
-        address::TrustedProxies,
-        boundary::Boundary,
         classes::operations::Classes,
-        identity::operations::SignInOperations,
         openapi::{self, Document},
         service::operations::Service,
+        sign_in::operations::SignInOperations,
     },
     classroom::{self, Classroom},
     clock::Clock,
     db::Db,
+    http::{
+        client_address::TrustedProxies,
+        metrics_endpoint::{MetricsEndpoint, MetricsError},
+        middleware::Middleware,
+    },
     identity::{self, Identity, password_hashing::PasswordHashing, signing_keys::SigningKeys},
-    ops::{Metrics, MetricsError},
     random::RandomSource,
 };
 
@@ -119,8 +121,8 @@ impl Server {
 
     /// Begins to measure, and gives what was measured. Once in a process, and before the door is made, which keeps to
     /// the recorder that it finds.
-    pub fn metrics(&self) -> Result<Metrics, MetricsError> {
-        Metrics::record(self.db.clone())
+    pub fn metrics(&self) -> Result<MetricsEndpoint, MetricsError> {
+        MetricsEndpoint::record(self.db.clone())
     }
 
     /// The HTTP door.
@@ -134,7 +136,7 @@ impl Server {
         );
         let service = OpenApiService::new(operations, "Homeroom", openapi::VERSION).into_endpoint();
         let service = service.data(self.trusted_proxies.clone());
-        Boundary::new(
+        Middleware::new(
             service,
             document,
             self.identity.clone(),

@@ -27,4 +27,5 @@ pub mod password;
 pub mod pkce;
 pub mod rate_limit_key;
 pub mod redirect_uri;
+pub mod retry_after;
 pub mod state;

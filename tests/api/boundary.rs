@@ -258,7 +258,7 @@ both! {
     async fn a_panic_is_a_500_like_any_other(kind: Kind) {
         let school = School::found(kind).await;
         let panicking = make_sync(|_| -> poem::Response { panic!("the password is VeryStrongPass123!") });
-        let door = homeroom::api::boundary::Boundary::new(
+        let door = homeroom::http::middleware::Middleware::new(
             panicking,
             Document::new("/").into(),
             school.server.identity.clone(),

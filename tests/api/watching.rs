@@ -1,6 +1,6 @@
 //! What whoever looks after the server sees of it: requests by their ids, and metrics.
 
-use homeroom::api::{boundary::Boundary, openapi::Document};
+use homeroom::{api::openapi::Document, http::middleware::Middleware};
 use poem::{Endpoint, endpoint::make_sync};
 use uuid::Uuid;
 
@@ -115,7 +115,7 @@ async fn browsers_are_held_to_https_if_they_are_to_be() {
     for (hsts, header) in
         [(None, None), (Some(63_072_000), Some("max-age=63072000")), (Some(0), Some("max-age=0"))]
     {
-        let door = Boundary::new(
+        let door = Middleware::new(
             inner(),
             Document::new("/").into(),
             school.server.identity.clone(),

@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
 
-use super::schema::Instant;
+use super::types::Instant;
 use crate::{
-    api::{
-        constants::{Always, FailureStatus},
-        failure::{Challenge, DATABASE_RETRY, Envelope, Failure},
-        operation::Documented,
-    },
     classroom::{classes::ReadError, enrolment::JoinError, join_codes::DrawError},
+    http::{
+        api_error::{ApiError, Challenge, DATABASE_RETRY, Envelope},
+        constants::{Always, ErrorStatus},
+        operation::ErrorSpec,
+    },
     identity::tokens::InvalidToken,
 };
 
@@ -56,7 +56,7 @@ pub struct ErrorBody {
     /// Always `false`.
     success: Always<false>,
     /// The HTTP status.
-    code: FailureStatus,
+    code: ErrorStatus,
     /// What went wrong, for a program to read.
     error_code: ErrorCode,
     /// What went wrong, for a person to read.
@@ -85,10 +85,10 @@ impl Envelope for ErrorCode {
         }
     }
 
-    fn body(failure: &Failure<Self>, at: DateTime<Utc>) -> ErrorBody {
+    fn body(failure: &ApiError<Self>, at: DateTime<Utc>) -> ErrorBody {
         ErrorBody {
             success: Always,
-            code: FailureStatus(failure.status.as_u16()),
+            code: ErrorStatus(failure.status.as_u16()),
             error_code: failure.code,
             message: failure.messages.join("; "),
             timestamp: Instant(at),
@@ -97,7 +97,7 @@ impl Envelope for ErrorCode {
 }
 
 /// No token, or none that is accepted.
-pub const UNAUTHORIZED: Documented<ErrorCode> = Documented {
+pub const UNAUTHORIZED: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 401,
     description: "Unauthorized - Invalid or missing authentication token",
     code: ErrorCode::Unauthorized,
@@ -105,7 +105,7 @@ pub const UNAUTHORIZED: Documented<ErrorCode> = Documented {
 };
 
 /// There is no class of this id.
-pub const CLASS_NOT_FOUND: Documented<ErrorCode> = Documented {
+pub const CLASS_NOT_FOUND: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 404,
     description: "Class not found",
     code: ErrorCode::ClassNotFound,
@@ -113,7 +113,7 @@ pub const CLASS_NOT_FOUND: Documented<ErrorCode> = Documented {
 };
 
 /// Too many of these requests.
-pub const TOO_MANY_REQUESTS: Documented<ErrorCode> = Documented {
+pub const TOO_MANY_REQUESTS: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 429,
     description: "Too Many Requests - Retry-After says when the next one is welcome",
     code: ErrorCode::TooManyRequests,
@@ -121,7 +121,7 @@ pub const TOO_MANY_REQUESTS: Documented<ErrorCode> = Documented {
 };
 
 /// A fault of the server. No request can cause it: the tests cause it by damage to the database.
-pub const INTERNAL_SERVER_ERROR: Documented<ErrorCode> = Documented {
+pub const INTERNAL_SERVER_ERROR: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 500,
     description: "Internal Server Error",
     code: ErrorCode::InternalServerError,
@@ -129,7 +129,7 @@ pub const INTERNAL_SERVER_ERROR: Documented<ErrorCode> = Documented {
 };
 
 /// Something we depend on is busy or away.
-pub const SERVICE_UNAVAILABLE: Documented<ErrorCode> = Documented {
+pub const SERVICE_UNAVAILABLE: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 503,
     description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
     code: ErrorCode::ServiceUnavailable,
@@ -137,7 +137,7 @@ pub const SERVICE_UNAVAILABLE: Documented<ErrorCode> = Documented {
 };
 
 /// The class is somebody else's.
-pub const NOT_OWNER: Documented<ErrorCode> = Documented {
+pub const NOT_OWNER: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 403,
     description: "Forbidden - Only class owner can generate join code",
     code: ErrorCode::Forbidden,
@@ -145,7 +145,7 @@ pub const NOT_OWNER: Documented<ErrorCode> = Documented {
 };
 
 /// No class has this join code.
-pub const INVALID_JOIN_CODE: Documented<ErrorCode> = Documented {
+pub const INVALID_JOIN_CODE: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 400,
     description: "Bad Request - The join code is invalid or has expired, or the class is the bearer's own",
     code: ErrorCode::InvalidJoinCode,
@@ -153,7 +153,7 @@ pub const INVALID_JOIN_CODE: Documented<ErrorCode> = Documented {
 };
 
 /// The student has a place in the class.
-pub const ALREADY_ENROLLED: Documented<ErrorCode> = Documented {
+pub const ALREADY_ENROLLED: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 409,
     description: "Conflict - Already enrolled in this class",
     code: ErrorCode::AlreadyEnrolled,
@@ -161,20 +161,20 @@ pub const ALREADY_ENROLLED: Documented<ErrorCode> = Documented {
 };
 
 /// The reader neither owns the class nor is enrolled in it.
-pub const NOT_MEMBER: Documented<ErrorCode> = Documented {
+pub const NOT_MEMBER: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 403,
     description: "Forbidden - Only the owner and enrolled students can read the class",
     code: ErrorCode::Forbidden,
     message: "Only the owner and enrolled students can read the class",
 };
 
-impl From<InvalidToken> for Failure<ErrorCode> {
+impl From<InvalidToken> for ApiError<ErrorCode> {
     fn from(_: InvalidToken) -> Self {
         Self::unauthorized(Challenge::InvalidToken)
     }
 }
 
-impl From<DrawError> for Failure<ErrorCode> {
+impl From<DrawError> for ApiError<ErrorCode> {
     fn from(error: DrawError) -> Self {
         match error {
             DrawError::NoSuchClass => Self::documented(CLASS_NOT_FOUND),
@@ -193,7 +193,7 @@ impl From<DrawError> for Failure<ErrorCode> {
     }
 }
 
-impl From<ReadError> for Failure<ErrorCode> {
+impl From<ReadError> for ApiError<ErrorCode> {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NoSuchClass => Self::documented(CLASS_NOT_FOUND),
@@ -203,7 +203,7 @@ impl From<ReadError> for Failure<ErrorCode> {
     }
 }
 
-impl From<JoinError> for Failure<ErrorCode> {
+impl From<JoinError> for ApiError<ErrorCode> {
     fn from(error: JoinError) -> Self {
         match error {
             JoinError::NoSuchCode => Self::documented(INVALID_JOIN_CODE),

@@ -8,17 +8,17 @@ use uuid::Uuid;
 
 use super::{
     error::{self, ErrorCode},
-    schema::{Class, Enrollment, JoinCode, Success},
+    types::{Class, Enrollment, JoinCode, Success},
 };
 use crate::{
-    api::{
-        address::ClientAddress,
-        boundary::ReceivedAt,
-        failure::Failure,
-        openapi::{AccessToken, Tag},
-        operation::{Answer, Documented, Examples, Operation, Refused},
-    },
+    api::openapi::{AccessToken, Tag},
     classroom::Classroom,
+    http::{
+        api_error::ApiError,
+        client_address::ClientAddress,
+        middleware::ReceivedAt,
+        operation::{ErrorSpec, Examples, Operation, OperationError, OperationResponse},
+    },
     identity::{Identity, tokens::Bearer},
 };
 
@@ -34,7 +34,7 @@ impl Classes {
         Self { classroom, identity }
     }
 
-    async fn bearer(&self, token: &AccessToken, at: ReceivedAt) -> Result<Bearer, Failure<ErrorCode>> {
+    async fn bearer(&self, token: &AccessToken, at: ReceivedAt) -> Result<Bearer, ApiError<ErrorCode>> {
         Ok(self.identity.bearer(&token.0.token, at.0).await?)
     }
 
@@ -65,11 +65,11 @@ impl Classes {
         #[oai(name = "classId", example = "example_class")]
         class_id: Path<String>,
         at: ReceivedAt,
-    ) -> Result<Answer<GenerateJoinCode>, Refused<GenerateJoinCode>> {
+    ) -> Result<OperationResponse<GenerateJoinCode>, OperationError<GenerateJoinCode>> {
         let bearer = self.bearer(&token, at).await?;
         let class = class(&class_id)?;
-        let drawn = self.classroom.draw_join_code(class, bearer.user, at.0).await.map_err(Failure::from)?;
-        Ok(Answer(Success::new(GenerateJoinCode::SUCCESS, drawn)))
+        let drawn = self.classroom.draw_join_code(class, bearer.user, at.0).await.map_err(ApiError::from)?;
+        Ok(OperationResponse(Success::new(GenerateJoinCode::SUCCESS, drawn)))
     }
 
     /// Join a class by its join code
@@ -85,11 +85,11 @@ impl Classes {
         join_code: Path<String>,
         address: ClientAddress,
         at: ReceivedAt,
-    ) -> Result<Answer<JoinClassByCode>, Refused<JoinClassByCode>> {
+    ) -> Result<OperationResponse<JoinClassByCode>, OperationError<JoinClassByCode>> {
         let bearer = self.bearer(&token, at).await?;
         let joined = self.classroom.join(&join_code, bearer.user, address.0, at.0).await;
-        let enrolment = joined.map_err(Failure::from)?;
-        Ok(Answer(Success::new(JoinClassByCode::SUCCESS, enrolment)))
+        let enrolment = joined.map_err(ApiError::from)?;
+        Ok(OperationResponse(Success::new(JoinClassByCode::SUCCESS, enrolment)))
     }
 
     /// Read a class
@@ -103,18 +103,21 @@ impl Classes {
         #[oai(name = "classId", example = "example_class")]
         class_id: Path<String>,
         at: ReceivedAt,
-    ) -> Result<Answer<GetClassById>, Refused<GetClassById>> {
+    ) -> Result<OperationResponse<GetClassById>, OperationError<GetClassById>> {
         let bearer = self.bearer(&token, at).await?;
         let class = class(&class_id)?;
-        let class = self.classroom.read_class(class, bearer.user, at.0).await.map_err(Failure::from)?;
-        Ok(Answer(Success::new(GetClassById::SUCCESS, class)))
+        let class = self.classroom.read_class(class, bearer.user, at.0).await.map_err(ApiError::from)?;
+        Ok(OperationResponse(Success::new(GetClassById::SUCCESS, class)))
     }
 }
 
 /// What is no UUID, written the one way in which ids are told, is a class that nobody knows.
-fn class(id: &str) -> Result<Uuid, Failure<ErrorCode>> {
+fn class(id: &str) -> Result<Uuid, ApiError<ErrorCode>> {
     let hyphenated = id.len() == uuid::fmt::Hyphenated::LENGTH;
-    Uuid::try_parse(id).ok().filter(|_| hyphenated).ok_or_else(|| Failure::documented(error::CLASS_NOT_FOUND))
+    Uuid::try_parse(id)
+        .ok()
+        .filter(|_| hyphenated)
+        .ok_or_else(|| ApiError::documented(error::CLASS_NOT_FOUND))
 }
 
 fn example_class() -> String {
@@ -133,7 +136,7 @@ impl Operation for GenerateJoinCode {
     type Code = ErrorCode;
     const ID: &'static str = "generateJoinCode";
     const SUCCESS: (u16, &'static str) = (200, "Join code generated successfully");
-    const FAILURES: &'static [Documented<ErrorCode>] = &[
+    const FAILURES: &'static [ErrorSpec<ErrorCode>] = &[
         error::UNAUTHORIZED,
         error::NOT_OWNER,
         error::CLASS_NOT_FOUND,
@@ -160,7 +163,7 @@ impl Operation for JoinClassByCode {
     type Code = ErrorCode;
     const ID: &'static str = "joinClassByCode";
     const SUCCESS: (u16, &'static str) = (201, "Joined the class successfully");
-    const FAILURES: &'static [Documented<ErrorCode>] = &[
+    const FAILURES: &'static [ErrorSpec<ErrorCode>] = &[
         error::INVALID_JOIN_CODE,
         error::UNAUTHORIZED,
         error::ALREADY_ENROLLED,
@@ -195,7 +198,7 @@ impl Operation for GetClassById {
     type Code = ErrorCode;
     const ID: &'static str = "getClassById";
     const SUCCESS: (u16, &'static str) = (200, "Class found");
-    const FAILURES: &'static [Documented<ErrorCode>] = &[
+    const FAILURES: &'static [ErrorSpec<ErrorCode>] = &[
         error::UNAUTHORIZED,
         error::NOT_MEMBER,
         error::CLASS_NOT_FOUND,

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api::{
-        classes::operations::Classes, identity::operations::SignInOperations, operation::Examples,
-        service::operations::Service, trace,
+        classes::operations::Classes, service::operations::Service, sign_in::operations::SignInOperations,
     },
     domain::{join_code::JoinCode, redirect_uri::RedirectUri},
+    http::{operation::Examples, request_id},
 };
 
 /// Finishes a generated document.
@@ -169,7 +169,7 @@ fn identify(operation: &mut Value) {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": 64,
-                "pattern": trace::REQUEST_ID_PATTERN,
+                "pattern": request_id::REQUEST_ID_PATTERN,
                 "example": "019e3a3b-5f40-7c1e-9d2a-6b8f0c4e7a15",
             },
         });

@@ -3,7 +3,6 @@
 
 mod finish;
 mod page;
-mod paths;
 
 use std::{
     collections::HashMap,
@@ -20,11 +19,11 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{
-    classes::operations::Classes, identity::operations::SignInOperations, service::operations::Service,
-    static_body::StaticBody,
+    classes::operations::Classes, service::operations::Service, sign_in::operations::SignInOperations,
 };
+use crate::http::{routes, routes::Route, static_body::StaticBody};
 
-pub use self::{page::html_page, paths::PathItem};
+pub use self::page::html_page;
 
 /// The contract's own version, by the rules of semantic versioning.
 pub const VERSION: &str = "1.0.0";
@@ -58,7 +57,7 @@ pub struct Document {
     json: StaticBody,
     yaml: StaticBody,
     page: OnceLock<StaticBody>,
-    paths: Vec<PathItem>,
+    paths: Vec<Route>,
 }
 
 impl Document {
@@ -76,7 +75,7 @@ impl Document {
             json: StaticBody::new("application/json", json),
             yaml: StaticBody::new("application/yaml", yaml),
             page: OnceLock::new(),
-            paths: paths::path_items(&value),
+            paths: routes::routes(&value),
         }
     }
 
@@ -107,11 +106,11 @@ impl Document {
 
     /// The id of every operation.
     pub fn operations(&self) -> impl Iterator<Item = &str> {
-        self.paths.iter().flat_map(PathItem::operations)
+        self.paths.iter().flat_map(Route::operations)
     }
 
     /// The documented path that a request's path is.
-    pub fn path(&self, path: &str) -> Option<&PathItem> {
+    pub fn path(&self, path: &str) -> Option<&Route> {
         self.paths.iter().find(|item| item.matches(path))
     }
 

@@ -4,7 +4,7 @@ use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::http::HeaderValue;
 
-use crate::api::static_body::StaticBody;
+use crate::http::static_body::StaticBody;
 
 /// The `Content-Type` of a page.
 pub const HTML: &str = "text/html; charset=utf-8";

@@ -8,12 +8,10 @@ use poem_openapi::{
     types::{ToJSON, Type},
 };
 
-use super::{operations::html, static_response::Content};
-use crate::api::{
-    json::Json,
-    negotiation,
-    openapi::{self, html_page},
-    static_body::StaticBody,
+use super::operations::html;
+use crate::{
+    api::openapi::{self, html_page},
+    http::{json::Json, negotiation, static_body::StaticBody, static_response::Content},
 };
 
 /// What this server is, and where its documents are.

@@ -2,4 +2,3 @@
 
 pub mod landing;
 pub mod operations;
-pub mod static_response;

@@ -14,19 +14,17 @@ use poem_openapi::{
 };
 use serde_json::json;
 
-use super::{
-    landing::{Landing, ServiceInfo},
-    static_response::{Content, StaticResponse},
-};
+use super::landing::{Landing, ServiceInfo};
 use crate::{
-    api::{
+    api::openapi::{self, Document},
+    db::Db,
+    http::{
         json::Json,
-        openapi::{self, Document},
         operation::Examples,
         static_body::TAG_EXAMPLE,
+        static_response::{Content, StaticResponse},
         text::{Id, text},
     },
-    db::Db,
     identity::{Identity, signing_keys::PublicKey},
 };
 

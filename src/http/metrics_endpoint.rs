@@ -1,5 +1,6 @@
-//! DOOR: what whoever looks after the server is told. Metrics in Prometheus' text format, and nothing else, on a
-//! listener of their own, so that who may call the server is not thereby let in here.
+//! The metrics endpoint: `GET /metrics` in the text format of Prometheus.
+//!
+//! It has a listener of its own, so that clients of the API cannot read the metrics.
 
 use std::sync::Arc;
 
@@ -32,13 +33,13 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What was measured so far.
 #[derive(Clone)]
-pub struct Metrics {
+pub struct MetricsEndpoint {
     recorded: PrometheusHandle,
     process: Arc<Collector>,
     db: Db,
 }
 
-impl Metrics {
+impl MetricsEndpoint {
     /// Begins to measure: what was counted before this is lost. Once in a process.
     pub fn record(db: Db) -> Result<Self, MetricsError> {
         let mut builder = PrometheusBuilder::new();

@@ -9,18 +9,18 @@ use url::Url;
 
 use super::{
     error::{CODE_REFUSED, CREDENTIALS_REFUSED, Code as ErrorCode},
-    schema::{Code, CreateCode, CreateToken, Items, Token},
+    types::{Code, CreateCode, CreateToken, Items, Token},
 };
 use crate::{
-    api::{
-        address::ClientAddress,
-        boundary::ReceivedAt,
-        failure::Failure,
-        json::Json,
-        openapi::Tag,
-        operation::{Answer, Documented, Examples, Operation, Refused},
-    },
+    api::openapi::Tag,
     domain::origin::Origin,
+    http::{
+        api_error::ApiError,
+        client_address::ClientAddress,
+        json::Json,
+        middleware::ReceivedAt,
+        operation::{ErrorSpec, Examples, Operation, OperationError, OperationResponse},
+    },
     identity::{Identity, apps::Page, sign_in::SignIn, tokens::Exchange},
 };
 
@@ -85,7 +85,7 @@ impl SignInOperations {
         request: &Request,
         address: ClientAddress,
         at: ReceivedAt,
-    ) -> Result<Answer<CreateCodeOperation>, Refused<CreateCodeOperation>> {
+    ) -> Result<OperationResponse<CreateCodeOperation>, OperationError<CreateCodeOperation>> {
         let CreateCode {
             app_uuid,
             email,
@@ -107,8 +107,8 @@ impl SignInOperations {
             accept_privacy_policy,
             address: address.0,
         };
-        let url = self.identity.sign_in(sign_in, at.0).await.map_err(Failure::from)?;
-        Ok(Answer(Items::one(Code::at(url))))
+        let url = self.identity.sign_in(sign_in, at.0).await.map_err(ApiError::from)?;
+        Ok(OperationResponse(Items::one(Code::at(url))))
     }
 
     /// Swap an authorization code for tokens
@@ -120,7 +120,7 @@ impl SignInOperations {
         &self,
         body: Json<CreateToken>,
         at: ReceivedAt,
-    ) -> Result<Answer<CreateTokenOperation>, Refused<CreateTokenOperation>> {
+    ) -> Result<OperationResponse<CreateTokenOperation>, OperationError<CreateTokenOperation>> {
         let CreateToken {
             client_id,
             service: _,
@@ -143,8 +143,8 @@ impl SignInOperations {
             nonce: nonce.map(|nonce| nonce.0),
             scope: scope.map(|scope| scope.0),
         };
-        let tokens = self.identity.exchange(exchange, at.0).await.map_err(Failure::from)?;
-        Ok(Answer(Items::one(tokens)))
+        let tokens = self.identity.exchange(exchange, at.0).await.map_err(ApiError::from)?;
+        Ok(OperationResponse(Items::one(tokens)))
     }
 }
 
@@ -161,7 +161,7 @@ impl Operation for CreateCodeOperation {
     type Code = ErrorCode;
     const ID: &'static str = "createCode";
     const SUCCESS: (u16, &'static str) = (201, "The code, inside the URL to send the user to");
-    const FAILURES: &'static [Documented<ErrorCode>] =
+    const FAILURES: &'static [ErrorSpec<ErrorCode>] =
         &[bad_request(CREDENTIALS_REFUSED), TOO_MANY_REQUESTS, INTERNAL_SERVER_ERROR, SERVICE_UNAVAILABLE];
 
     fn request() -> Option<Value> {
@@ -204,7 +204,7 @@ impl Operation for CreateTokenOperation {
     type Code = ErrorCode;
     const ID: &'static str = "createToken";
     const SUCCESS: (u16, &'static str) = (201, "The tokens");
-    const FAILURES: &'static [Documented<ErrorCode>] =
+    const FAILURES: &'static [ErrorSpec<ErrorCode>] =
         &[bad_request(CODE_REFUSED), INTERNAL_SERVER_ERROR, SERVICE_UNAVAILABLE];
 
     fn request() -> Option<Value> {
@@ -254,8 +254,8 @@ const EXAMPLE_ID_TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsImtpZCI6IjAx
     4NzcxNH0.c2lnbmF0dXJl";
 
 /// A refused request. Both operations differ in the words of a refusal alone.
-const fn bad_request(message: &'static str) -> Documented<ErrorCode> {
-    Documented {
+const fn bad_request(message: &'static str) -> ErrorSpec<ErrorCode> {
+    ErrorSpec {
         status: 400,
         description: "Bad Request / validation error",
         code: ErrorCode::BadRequest,
@@ -263,7 +263,7 @@ const fn bad_request(message: &'static str) -> Documented<ErrorCode> {
     }
 }
 
-const TOO_MANY_REQUESTS: Documented<ErrorCode> = Documented {
+const TOO_MANY_REQUESTS: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 429,
     description: "Too Many Requests - Retry-After says when the next one is welcome",
     code: ErrorCode::TooManyRequests,
@@ -271,14 +271,14 @@ const TOO_MANY_REQUESTS: Documented<ErrorCode> = Documented {
 };
 
 /// A fault of the server. No request can cause it: the tests cause it by damage to the database.
-const INTERNAL_SERVER_ERROR: Documented<ErrorCode> = Documented {
+const INTERNAL_SERVER_ERROR: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 500,
     description: "Internal Server Error",
     code: ErrorCode::InternalServerError,
     message: "Internal Server Error",
 };
 
-const SERVICE_UNAVAILABLE: Documented<ErrorCode> = Documented {
+const SERVICE_UNAVAILABLE: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 503,
     description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
     code: ErrorCode::ServiceUnavailable,

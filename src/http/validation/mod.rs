@@ -9,7 +9,8 @@ use poem_openapi::{registry::MetaSchemaRef, types::Type};
 use serde_json::{Map, Value};
 
 use self::rule::Rule;
-use super::{boundary::BadBody, openapi};
+use super::middleware::BadBody;
+use crate::api::openapi;
 
 /// Said of a body that its schema admits and its type does not: the two have come apart.
 pub const UNREADABLE: &str = "the body cannot be read";

@@ -16,8 +16,8 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{
-    boundary::BadBody,
-    form::{self, Form},
+    middleware::BadBody,
+    validation::{self, Form},
 };
 
 /// The largest body that is read, in bytes: one in which every property is as long as it may be, and every character that is
@@ -120,13 +120,13 @@ impl<T: ParseFromJSON + Form> Json<T> {
         }
         let mut value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| BadBody::Syntax { line: error.line(), column: error.column() })?;
-        form::check::<T>(&value)?;
+        validation::check::<T>(&value)?;
         // A `null` that the schema allows means that the property is absent.
         if let Some(object) = value.as_object_mut() {
             object.retain(|_, value| !value.is_null());
         }
-        let parsed =
-            T::parse_from_json(Some(value)).map_err(|_| BadBody::Form(vec![form::UNREADABLE.into()]))?;
+        let parsed = T::parse_from_json(Some(value))
+            .map_err(|_| BadBody::Form(vec![validation::UNREADABLE.into()]))?;
         Ok(Self(parsed))
     }
 }

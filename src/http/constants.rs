@@ -14,7 +14,7 @@ pub struct Always<const VALUE: bool>;
 
 /// The HTTP status of a failure. The documented page gives it no format.
 #[derive(Debug, Clone, Copy)]
-pub struct FailureStatus(pub u16);
+pub struct ErrorStatus(pub u16);
 
 /// What kind of item a list is of.
 pub trait Item {
@@ -82,8 +82,8 @@ constant!(
 );
 
 constant!(
-    [] FailureStatus,
-    "FailureStatus",
+    [] ErrorStatus,
+    "ErrorStatus",
     MetaSchema { minimum: Some(400.0), maximum: Some(599.0), ..MetaSchema::new("integer") },
     |value| value.as_u64().and_then(|status| status.try_into().ok()).map(Self),
     |status| status.0.into()

@@ -18,11 +18,11 @@ const ALWAYS: [(HeaderName, &str); 4] = [
 const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// The headers that protect an answer from what browsers do.
-pub struct Protection {
+pub struct SecurityHeaders {
     transport: Option<HeaderValue>,
 }
 
-impl Protection {
+impl SecurityHeaders {
     /// Protects answers. With `hsts`, browsers use nothing but HTTPS for as many seconds (RFC 6797 section 6.1).
     pub fn new(hsts: Option<u32>) -> Self {
         let transport = hsts.and_then(|seconds| HeaderValue::from_str(&format!("max-age={seconds}")).ok());

@@ -13,13 +13,13 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{
-    failure::{Challenge, Envelope, Failure},
+    api_error::{ApiError, Challenge, Envelope},
     json::Json,
 };
 
 /// A failing status: what the document says of it, and the words of one such failure, as its example.
 #[derive(Debug, Clone, Copy)]
-pub struct Documented<C> {
+pub struct ErrorSpec<C> {
     /// The HTTP status.
     pub status: u16,
     /// When it is answered.
@@ -41,7 +41,7 @@ pub trait Operation: Send + Sync + 'static {
     /// The status of its success, with what the document says of it.
     const SUCCESS: (u16, &'static str);
     /// Its failures, all of them.
-    const FAILURES: &'static [Documented<Self::Code>];
+    const FAILURES: &'static [ErrorSpec<Self::Code>];
 
     /// A request body that succeeds on the sample school, if the operation takes one.
     fn request() -> Option<Value> {
@@ -68,7 +68,7 @@ impl Examples {
         let at = DateTime::from_timestamp_millis(EXAMPLE_INSTANT).unwrap_or_default();
         let failures = O::FAILURES.iter().map(|documented| {
             let status = StatusCode::from_u16(documented.status).unwrap_or_default();
-            let failure = Failure::new(status, documented.code, documented.message);
+            let failure = ApiError::new(status, documented.code, documented.message);
             (documented.status, O::Code::body(&failure, at).to_json().unwrap_or_default())
         });
         let success = (O::SUCCESS.0, O::success());
@@ -84,13 +84,13 @@ impl Examples {
 const EXAMPLE_INSTANT: i64 = 1_777_887_720_000;
 
 /// The success of an operation.
-pub struct Answer<O: Operation>(pub O::Body);
+pub struct OperationResponse<O: Operation>(pub O::Body);
 
 /// A failure of an operation.
-pub struct Refused<O: Operation>(Failure<O::Code>, PhantomData<O>);
+pub struct OperationError<O: Operation>(ApiError<O::Code>, PhantomData<O>);
 
-impl<O: Operation> From<Failure<O::Code>> for Refused<O> {
-    fn from(failure: Failure<O::Code>) -> Self {
+impl<O: Operation> From<ApiError<O::Code>> for OperationError<O> {
+    fn from(failure: ApiError<O::Code>) -> Self {
         debug_assert!(
             O::FAILURES.iter().any(|documented| documented.status == failure.status.as_u16()),
             "{failure} is not documented for this operation"
@@ -99,13 +99,13 @@ impl<O: Operation> From<Failure<O::Code>> for Refused<O> {
     }
 }
 
-impl<O: Operation> From<Refused<O>> for poem::Error {
-    fn from(refused: Refused<O>) -> Self {
+impl<O: Operation> From<OperationError<O>> for poem::Error {
+    fn from(refused: OperationError<O>) -> Self {
         refused.0.into()
     }
 }
 
-impl<O: Operation> IntoResponse for Answer<O> {
+impl<O: Operation> IntoResponse for OperationResponse<O> {
     fn into_response(self) -> Response {
         let mut response = Json(self.0).into_response();
         response.set_status(StatusCode::from_u16(O::SUCCESS.0).unwrap_or_default());
@@ -113,7 +113,7 @@ impl<O: Operation> IntoResponse for Answer<O> {
     }
 }
 
-impl<O: Operation> ApiResponse for Answer<O> {
+impl<O: Operation> ApiResponse for OperationResponse<O> {
     fn meta() -> MetaResponses {
         let (status, description) = O::SUCCESS;
         MetaResponses { responses: vec![documented::<O::Body>(status, description)] }
@@ -124,10 +124,10 @@ impl<O: Operation> ApiResponse for Answer<O> {
     }
 }
 
-impl<O: Operation> ApiResponse for Refused<O> {
+impl<O: Operation> ApiResponse for OperationError<O> {
     fn meta() -> MetaResponses {
         let failures = O::FAILURES.iter();
-        let response = |failure: &Documented<O::Code>| {
+        let response = |failure: &ErrorSpec<O::Code>| {
             documented::<<O::Code as Envelope>::Body>(failure.status, failure.description)
         };
         MetaResponses { responses: failures.map(response).collect() }

@@ -8,7 +8,7 @@ use poem_openapi::{
     registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
 };
 
-use crate::api::{operation::header, static_body::TAG_EXAMPLE};
+use super::{operation::header, static_body::TAG_EXAMPLE};
 
 /// What the document says of a static body.
 pub trait Content: Send + Sync + 'static {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// A documented path.
 #[derive(Debug)]
-pub struct PathItem {
+pub struct Route {
     template: String,
     segments: Vec<Segment>,
     methods: Vec<String>,
@@ -23,7 +23,7 @@ enum Segment {
     Text(String),
 }
 
-impl PathItem {
+impl Route {
     /// The path as the document has it, its parameters in braces.
     pub fn template(&self) -> &str {
         &self.template
@@ -56,11 +56,12 @@ impl PathItem {
     }
 
     /// The ids of its operations.
-    pub(super) fn operations(&self) -> impl Iterator<Item = &str> {
+    pub fn operations(&self) -> impl Iterator<Item = &str> {
         self.operations.iter().map(String::as_str)
     }
 
-    pub(super) fn matches(&self, path: &str) -> bool {
+    /// Whether `path` is an instance of this template.
+    pub fn matches(&self, path: &str) -> bool {
         let mut asked = path.split('/').skip(1);
         let fits = self.segments.iter().all(|segment| {
             asked.next().is_some_and(|asked| match segment {
@@ -73,9 +74,9 @@ impl PathItem {
 }
 
 /// The documented paths, those with a text where others have a parameter first.
-pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
+pub fn routes(document: &Value) -> Vec<Route> {
     let paths = document["paths"].as_object().into_iter().flatten();
-    let mut items: Vec<PathItem> = paths
+    let mut items: Vec<Route> = paths
         .map(|(path, operations)| {
             let operations = || operations.as_object().into_iter().flatten();
             let (mut methods, mut ids): (Vec<String>, Vec<String>) = operations()
@@ -94,7 +95,7 @@ pub(super) fn path_items(document: &Value) -> Vec<PathItem> {
             let segments = path.split('/').skip(1).map(|segment| {
                 if segment.starts_with('{') { Segment::Parameter } else { Segment::Text(segment.to_owned()) }
             });
-            PathItem {
+            Route {
                 template: path.clone(),
                 segments: segments.collect(),
                 methods,

@@ -15,7 +15,7 @@ use poem_openapi::{
 
 use sea_orm::DbErr;
 
-use super::{boundary::BadBody, json::Json, operation::Documented};
+use super::{json::Json, middleware::BadBody, operation::ErrorSpec};
 use crate::db::{self, batch::BatchError};
 
 /// The codes of a family, and the body in which they are told.
@@ -27,12 +27,12 @@ pub trait Envelope: fmt::Debug + Copy + Send + Sync + 'static {
     fn standard(status: StatusCode) -> (Self, &'static str);
 
     /// The body of a failure that happened in the request received `at`.
-    fn body(failure: &Failure<Self>, at: DateTime<Utc>) -> Self::Body;
+    fn body(failure: &ApiError<Self>, at: DateTime<Utc>) -> Self::Body;
 }
 
 /// A failure of one request, in the words of a family.
 #[derive(Debug)]
-pub struct Failure<C> {
+pub struct ApiError<C> {
     /// The HTTP status.
     pub status: StatusCode,
     /// The family's code.
@@ -68,7 +68,7 @@ impl Challenge {
     }
 }
 
-impl<C: Envelope> Failure<C> {
+impl<C: Envelope> ApiError<C> {
     /// The family's standard failure of a status.
     pub fn standard(status: StatusCode) -> Self {
         let (code, message) = C::standard(status);
@@ -89,7 +89,7 @@ impl<C: Envelope> Failure<C> {
     }
 
     /// A failure as the document describes it.
-    pub fn documented(documented: Documented<C>) -> Self {
+    pub fn documented(documented: ErrorSpec<C>) -> Self {
         let status = StatusCode::from_u16(documented.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::new(status, documented.code, documented.message)
     }
@@ -187,7 +187,7 @@ pub struct Cause(pub String);
 /// How long a client should wait for a database that is busy or away, in seconds.
 pub const DATABASE_RETRY: u64 = 2;
 
-impl<C: Envelope> From<DbErr> for Failure<C> {
+impl<C: Envelope> From<DbErr> for ApiError<C> {
     fn from(error: DbErr) -> Self {
         match db::kind(&error) {
             db::ErrorKind::Unavailable => Self::unavailable(DATABASE_RETRY, Some(error.into())),
@@ -198,7 +198,7 @@ impl<C: Envelope> From<DbErr> for Failure<C> {
     }
 }
 
-impl<C: Envelope> From<BatchError> for Failure<C> {
+impl<C: Envelope> From<BatchError> for ApiError<C> {
     fn from(error: BatchError) -> Self {
         match error {
             BatchError::Busy { retry_after_seconds } => {
@@ -210,15 +210,15 @@ impl<C: Envelope> From<BatchError> for Failure<C> {
     }
 }
 
-impl<C: fmt::Debug> fmt::Display for Failure<C> {
+impl<C: fmt::Debug> fmt::Display for ApiError<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?}", self.status.as_u16(), self.code)
     }
 }
 
-impl<C: fmt::Debug> StdError for Failure<C> {}
+impl<C: fmt::Debug> StdError for ApiError<C> {}
 
-impl<C: fmt::Debug> ResponseError for Failure<C> {
+impl<C: fmt::Debug> ResponseError for ApiError<C> {
     fn status(&self) -> StatusCode {
         self.status
     }

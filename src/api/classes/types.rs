@@ -10,13 +10,13 @@ use poem_openapi::{
 use serde_json::Value;
 
 use crate::{
-    api::{
-        constants::Always,
-        text::{Id, text},
-    },
     classroom::join_codes::Drawn,
     domain::{self, class_name::ClassName},
     entity::{class, enrolment},
+    http::{
+        constants::Always,
+        text::{Id, text},
+    },
 };
 
 /// A success of the classroom family.

@@ -8,11 +8,6 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    api::{
-        constants::{Item, KindOf},
-        form::Form,
-        text::{Id, text},
-    },
     domain::{
         authorization_code::AuthorizationCode,
         email::Email,
@@ -20,6 +15,11 @@ use crate::{
         pkce::{CodeChallenge, CodeVerifier},
         redirect_uri::RedirectUri,
         state::State,
+    },
+    http::{
+        constants::{Item, KindOf},
+        text::{Id, text},
+        validation::Form,
     },
     identity::tokens::Tokens,
 };

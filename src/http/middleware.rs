@@ -21,16 +21,15 @@ use poem::{
 use tracing::Instrument;
 
 use super::{
-    classes::error::ErrorCode,
-    cors,
-    failure::Failure,
-    identity::error::Code,
-    json::MAX_BODY,
-    observation::Observer,
-    openapi::{Document, PathItem},
-    protection::Protection,
+    api_error::ApiError, cors, json::MAX_BODY, routes::Route, security_headers::SecurityHeaders,
+    telemetry::Telemetry,
 };
-use crate::{clock::Clock, identity::Identity, random::RandomSource};
+use crate::{
+    api::{classes::error::ErrorCode, openapi::Document, sign_in::error::Code},
+    clock::Clock,
+    identity::Identity,
+    random::RandomSource,
+};
 
 /// The one instant of a request: everything in it is judged, stored and told by this time. It is the time at which its
 /// body was in, so that nothing that expired while the body arrived is accepted. A handler extracts it after the body.
@@ -132,28 +131,28 @@ impl Family {
 }
 
 /// What a failure of a request is written down with.
-struct Asked {
+struct RequestContext {
     family: Family,
     clock: RequestClock,
     /// Whether an access token came with it, be it readable or not.
     with_token: bool,
 }
 
-impl Asked {
+impl RequestContext {
     fn refuse(&self, error: poem::Error) -> Response {
-        sealed(match self.family {
-            Family::SignIn => Failure::<Code>::of(error, self.with_token).into_response(self.clock.at()),
+        no_store(match self.family {
+            Family::SignIn => ApiError::<Code>::of(error, self.with_token).into_response(self.clock.at()),
             Family::Classroom => {
-                Failure::<ErrorCode>::of(error, self.with_token).into_response(self.clock.at())
+                ApiError::<ErrorCode>::of(error, self.with_token).into_response(self.clock.at())
             }
         })
     }
 
     fn refuse_method(&self, allow: String) -> Response {
-        sealed(match self.family {
-            Family::SignIn => Failure::<Code>::method_not_allowed(allow).into_response(self.clock.at()),
+        no_store(match self.family {
+            Family::SignIn => ApiError::<Code>::method_not_allowed(allow).into_response(self.clock.at()),
             Family::Classroom => {
-                Failure::<ErrorCode>::method_not_allowed(allow).into_response(self.clock.at())
+                ApiError::<ErrorCode>::method_not_allowed(allow).into_response(self.clock.at())
             }
         })
     }
@@ -161,10 +160,10 @@ impl Asked {
     fn give_up(&self) -> Response {
         let seconds = TIME_LIMIT.as_secs();
         let cause = || Some(format!("no answer within {seconds} s").into());
-        sealed(match self.family {
-            Family::SignIn => Failure::<Code>::unavailable(seconds, cause()).into_response(self.clock.at()),
+        no_store(match self.family {
+            Family::SignIn => ApiError::<Code>::unavailable(seconds, cause()).into_response(self.clock.at()),
             Family::Classroom => {
-                Failure::<ErrorCode>::unavailable(seconds, cause()).into_response(self.clock.at())
+                ApiError::<ErrorCode>::unavailable(seconds, cause()).into_response(self.clock.at())
             }
         })
     }
@@ -174,16 +173,16 @@ impl Asked {
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// The outermost endpoint.
-pub struct Boundary<E> {
+pub struct Middleware<E> {
     inner: E,
     document: Arc<Document>,
     identity: Arc<Identity>,
     clock: Arc<dyn Clock>,
-    observer: Observer,
-    protection: Protection,
+    observer: Telemetry,
+    protection: SecurityHeaders,
 }
 
-impl<E: Endpoint> Boundary<E> {
+impl<E: Endpoint> Middleware<E> {
     /// Stands before `inner`. With `hsts`, browsers are told to use nothing but HTTPS for as many seconds.
     pub fn new(
         inner: E,
@@ -193,34 +192,39 @@ impl<E: Endpoint> Boundary<E> {
         random: Arc<dyn RandomSource>,
         hsts: Option<u32>,
     ) -> Self {
-        let (observer, protection) = (Observer::new(random, &document), Protection::new(hsts));
+        let (observer, protection) = (Telemetry::new(random, &document), SecurityHeaders::new(hsts));
         Self { inner, document, identity, clock, observer, protection }
     }
 
     /// The answer to a request for `path`, if the document has it.
-    async fn answer(&self, path: Option<&PathItem>, asked: &Asked, request: Box<Request>) -> Response {
+    async fn answer(
+        &self,
+        path: Option<&Route>,
+        context: &RequestContext,
+        request: Box<Request>,
+    ) -> Response {
         if !names_its_host(&request) {
-            return asked.refuse(poem::Error::from_status(StatusCode::BAD_REQUEST));
+            return context.refuse(poem::Error::from_status(StatusCode::BAD_REQUEST));
         }
         if !has_plain_transfer_coding(&request) {
-            return asked.refuse(poem::Error::from_status(StatusCode::NOT_IMPLEMENTED));
+            return context.refuse(poem::Error::from_status(StatusCode::NOT_IMPLEMENTED));
         }
         let readers = cors::readers(&self.identity, path, &request).await;
         let mut response = match (path, &readers) {
-            (None, _) => asked.refuse(NotFoundError.into()),
+            (None, _) => context.refuse(NotFoundError.into()),
             (Some(path), Some(_)) if cors::is_preflight(&request) => cors::preflight(path),
-            (Some(path), _) => self.operate(path, asked, request).await,
+            (Some(path), _) => self.operate(path, context, request).await,
         };
         if let Some(readers) = readers {
             cors::expose(response.headers_mut(), readers);
         }
-        if path.is_some_and(PathItem::is_service) { response } else { sealed(response) }
+        if path.is_some_and(Route::is_service) { response } else { no_store(response) }
     }
 
     /// The answer of the operation of `path`.
-    async fn operate(&self, path: &PathItem, asked: &Asked, mut request: Box<Request>) -> Response {
+    async fn operate(&self, path: &Route, context: &RequestContext, mut request: Box<Request>) -> Response {
         if !path.answers(request.method()) {
-            return asked.refuse_method(path.methods().join(", "));
+            return context.refuse_method(path.methods().join(", "));
         }
         // Which of two credentials counts is nowhere defined, so that neither does (RFC 9110 section 5.3).
         if request.headers().get_all(header::AUTHORIZATION).iter().count() > 1 {
@@ -232,12 +236,12 @@ impl<E: Endpoint> Boundary<E> {
         }
         match self.inner.call(*request).await {
             Ok(response) => response.into_response(),
-            Err(error) => asked.refuse(error),
+            Err(error) => context.refuse(error),
         }
     }
 }
 
-impl<E: Endpoint> Endpoint for Boundary<E> {
+impl<E: Endpoint> Endpoint for Middleware<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
@@ -247,19 +251,22 @@ impl<E: Endpoint> Endpoint for Boundary<E> {
         normalize(&mut request, &self.document);
         let clock = RequestClock::new(self.clock.clone());
         request.extensions_mut().insert(clock.clone());
-        let asked =
-            Asked { family: Family::of(request.uri().path()), clock, with_token: bears_token(&request) };
+        let context = RequestContext {
+            family: Family::of(request.uri().path()),
+            clock,
+            with_token: bears_token(&request),
+        };
         let path = self.document.path(request.uri().path());
         let observation = self.observer.begin(&request, path, at);
         let answered = async {
-            let answer = AssertUnwindSafe(self.answer(path, &asked, request)).catch_unwind();
+            let answer = AssertUnwindSafe(self.answer(path, &context, request)).catch_unwind();
             match tokio::time::timeout(TIME_LIMIT, answer).await {
                 Ok(Ok(answer)) => answer,
                 // What a panic said may hold anything, and stays out of the log.
                 Ok(Err(_)) => {
-                    asked.refuse(poem::Error::from_string("a panic", StatusCode::INTERNAL_SERVER_ERROR))
+                    context.refuse(poem::Error::from_string("a panic", StatusCode::INTERNAL_SERVER_ERROR))
                 }
-                Err(_) => asked.give_up(),
+                Err(_) => context.give_up(),
             }
         };
         let mut answer = answered.instrument(observation.span()).await;
@@ -349,7 +356,7 @@ fn normalize(request: &mut Request, document: &Document) {
 }
 
 /// What both families say with every answer: it is for its asker alone, and another origin may get another.
-fn sealed(mut response: Response) -> Response {
+fn no_store(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
     response

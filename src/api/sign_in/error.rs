@@ -5,7 +5,7 @@ use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
 
 use crate::{
-    api::failure::{Envelope, Failure},
+    http::api_error::{ApiError, Envelope},
     identity::{password_hashing::HashError, sign_in::SignInError, tokens::ExchangeError},
 };
 
@@ -89,7 +89,7 @@ impl Envelope for Code {
         }
     }
 
-    fn body(failure: &Failure<Self>, _: DateTime<Utc>) -> Errors {
+    fn body(failure: &ApiError<Self>, _: DateTime<Utc>) -> Errors {
         let entry = |message: &std::borrow::Cow<'_, str>| ErrorEntry {
             validation: Validation::Error,
             code: failure.code,
@@ -105,13 +105,13 @@ pub const CREDENTIALS_REFUSED: &str = "The e-mail address or the password is wro
 pub const CODE_REFUSED: &str =
     "The code is invalid, has expired or was redeemed, or was issued for something else";
 
-impl Failure<Code> {
+impl ApiError<Code> {
     fn bad_request(message: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
     }
 }
 
-impl From<HashError> for Failure<Code> {
+impl From<HashError> for ApiError<Code> {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Busy { retry_after_seconds } => Self::unavailable(retry_after_seconds, None),
@@ -120,7 +120,7 @@ impl From<HashError> for Failure<Code> {
     }
 }
 
-impl From<SignInError> for Failure<Code> {
+impl From<SignInError> for ApiError<Code> {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::AppUnsaid => {
@@ -143,7 +143,7 @@ impl From<SignInError> for Failure<Code> {
     }
 }
 
-impl From<ExchangeError> for Failure<Code> {
+impl From<ExchangeError> for ApiError<Code> {
     fn from(error: ExchangeError) -> Self {
         match error {
             ExchangeError::Refused => Self::bad_request(CODE_REFUSED),

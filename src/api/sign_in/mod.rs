@@ -2,4 +2,4 @@
 
 pub mod error;
 pub mod operations;
-pub mod schema;
+pub mod types;

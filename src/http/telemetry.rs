@@ -16,17 +16,17 @@ use poem::{
 use tracing::{Span, field};
 
 use super::{
-    failure::Cause,
-    openapi::{Document, PathItem},
-    trace::{REQUEST_ID, RequestId, trace_id},
+    api_error::Cause,
+    request_id::{REQUEST_ID, RequestId, trace_id},
+    routes::Route,
 };
-use crate::random::RandomSource;
+use crate::{api::openapi::Document, random::RandomSource};
 
 /// The name of what is no operation: an unknown path, a method that the path has not, a preflight.
 const NONE: &str = "none";
 
 /// Sees every request.
-pub struct Observer {
+pub struct Telemetry {
     random: Arc<dyn RandomSource>,
     in_flight: Gauge,
     operations: HashMap<String, Meter>,
@@ -62,7 +62,7 @@ impl Meter {
     }
 }
 
-impl Observer {
+impl Telemetry {
     /// An observer of the operations of `document`. It measures with the recorder that is installed by now.
     pub fn new(random: Arc<dyn RandomSource>, document: &Document) -> Self {
         let operations = document.operations().chain([NONE]);
@@ -74,7 +74,7 @@ impl Observer {
     }
 
     /// Sees a request for `path`, received `at`.
-    pub fn begin(&self, request: &Request, path: Option<&PathItem>, at: DateTime<Utc>) -> Observation<'_> {
+    pub fn begin(&self, request: &Request, path: Option<&Route>, at: DateTime<Utc>) -> RequestTelemetry<'_> {
         let begun = Instant::now();
         let id = RequestId::of(request.headers(), at, &*self.random);
         let operation = path.and_then(|path| path.operation(request.method()));
@@ -84,14 +84,14 @@ impl Observer {
             request_id = id.as_str(),
             trace_id = trace_id(request.headers()),
             method = method(request.method()),
-            route = path.map_or(NONE, PathItem::template),
+            route = path.map_or(NONE, Route::template),
             status = field::Empty,
         );
         self.in_flight.increment(1);
         let meter = operation.and_then(|operation| self.operations.get(operation));
         let meter = meter.or_else(|| self.operations.get(NONE));
-        let of_service = path.is_some_and(PathItem::is_service);
-        Observation {
+        let of_service = path.is_some_and(Route::is_service);
+        RequestTelemetry {
             id,
             span,
             begun,
@@ -120,7 +120,7 @@ fn method(method: &Method) -> &'static str {
 
 /// A request that is being answered. What is seen of it is told when this is dropped: a caller that hangs up is seen
 /// as well.
-pub struct Observation<'a> {
+pub struct RequestTelemetry<'a> {
     id: RequestId,
     span: Span,
     begun: Instant,
@@ -132,7 +132,7 @@ pub struct Observation<'a> {
     in_flight: &'a Gauge,
 }
 
-impl Observation<'_> {
+impl RequestTelemetry<'_> {
     /// The span of whatever is done for the request.
     pub fn span(&self) -> Span {
         self.span.clone()
@@ -146,7 +146,7 @@ impl Observation<'_> {
     }
 }
 
-impl Drop for Observation<'_> {
+impl Drop for RequestTelemetry<'_> {
     fn drop(&mut self) {
         let latency = self.begun.elapsed();
         self.in_flight.decrement(1);

@@ -55,7 +55,7 @@ macro_rules! text {
         }
     };
 }
-pub(super) use text;
+pub(crate) use text;
 
 /// A UUID in its usual form. The document gives it a pattern and no `format: uuid`: libraries for that format refuse
 /// UUIDs of no version (RFC 9562 section 4), such as the one in the documented example.

@@ -6,7 +6,7 @@ use poem::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 
-use super::openapi::PathItem;
+use super::routes::Route;
 use crate::{domain::origin::Origin, identity::Identity};
 
 /// How long a browser may remember a preflight, in seconds.
@@ -21,7 +21,7 @@ const ALLOWED_HEADERS: &str = "Content-Type, Authorization, traceparent, tracest
 const PUBLIC: [&str; 3] = ["/.well-known/jwks.json", "/openapi.yaml", "/openapi.json"];
 
 /// Which pages may read the answer to a request for `path`, as the value of `Access-Control-Allow-Origin`.
-pub async fn readers(identity: &Identity, path: Option<&PathItem>, request: &Request) -> Option<HeaderValue> {
+pub async fn readers(identity: &Identity, path: Option<&Route>, request: &Request) -> Option<HeaderValue> {
     match path {
         Some(path) if PUBLIC.contains(&path.template()) => Some(HeaderValue::from_static("*")),
         Some(path) if path.is_service() => None,
@@ -44,7 +44,7 @@ pub fn is_preflight(request: &Request) -> bool {
 }
 
 /// The answer to a preflight from one of the `readers`.
-pub fn preflight(path: &PathItem) -> Response {
+pub fn preflight(path: &Route) -> Response {
     let mut response = Response::builder().status(StatusCode::NO_CONTENT).finish();
     let headers = response.headers_mut();
     if let Ok(methods) = HeaderValue::from_str(&path.methods().join(", ")) {
