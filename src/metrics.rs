@@ -37,7 +37,7 @@ pub const CODES_EXPIRED: &str = "homeroom_codes_expired_total";
 /// Join codes that were drawn.
 pub const JOIN_CODES_DRAWN: &str = "homeroom_join_codes_drawn_total";
 /// Students who were enrolled.
-pub const ENROLMENTS: &str = "homeroom_enrolments_total";
+pub const ENROLLMENTS: &str = "homeroom_enrollments_total";
 /// The program, by `version`: always 1.
 pub const BUILD: &str = "homeroom_build_info";
 
@@ -94,7 +94,7 @@ pub const ALL: [Metric; 18] = [
     metric(CODES_REDEEMED, Kind::Counter, "Authorization codes redeemed."),
     metric(CODES_EXPIRED, Kind::Counter, "Authorization codes swept away after their time, redeemed or not."),
     metric(JOIN_CODES_DRAWN, Kind::Counter, "Join codes drawn."),
-    metric(ENROLMENTS, Kind::Counter, "Students enrolled."),
+    metric(ENROLLMENTS, Kind::Counter, "Students enrolled."),
     metric(BUILD, Kind::Gauge, "The program's version; always 1."),
 ];
 

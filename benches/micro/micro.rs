@@ -21,7 +21,8 @@ use homeroom::{
     config::Config,
     db::{DatabaseUrl, Db},
     domain::{
-        authorization_code::AuthorizationCode, join_code::JoinCode, redirect_uri::RedirectUri, state::State,
+        authorization_code::AuthorizationCode, id::AppId, join_code::JoinCode, redirect_uri::RedirectUri,
+        state::State,
     },
     identity::{
         Identity,
@@ -151,7 +152,7 @@ fn small(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
     let uri = RedirectUri::register("https://app.example.com/callback")?;
     let (code, state) = (AuthorizationCode::draw(&OsRandom), State::parse("state-from-client")?);
     criterion.bench_function("redirect URL", |bencher| {
-        bencher.iter(|| uri.url_with(black_box(&code), black_box(&state), Uuid::from_u128(1)));
+        bencher.iter(|| uri.url_with(black_box(&code), black_box(&state), AppId::from_u128(1)));
     });
     Ok(())
 }

@@ -39,23 +39,23 @@ impl MigrationTrait for Migration {
         manager
             .create_table(
                 Table::create()
-                    .table(Enrolment::Table)
-                    .col(ColumnDef::new(Enrolment::Id).uuid().not_null().primary_key())
-                    .col(ColumnDef::new(Enrolment::ClassId).uuid().not_null())
-                    .col(ColumnDef::new(Enrolment::StudentId).uuid().not_null())
-                    .col(ColumnDef::new(Enrolment::EnrolledAt).date().not_null())
-                    .col(ColumnDef::new(Enrolment::Status).text().not_null())
-                    .col(ColumnDef::new(Enrolment::CreatedAt).timestamp_with_time_zone().not_null())
-                    .col(ColumnDef::new(Enrolment::UpdatedAt).timestamp_with_time_zone().not_null())
+                    .table(Enrollment::Table)
+                    .col(ColumnDef::new(Enrollment::Id).uuid().not_null().primary_key())
+                    .col(ColumnDef::new(Enrollment::ClassId).uuid().not_null())
+                    .col(ColumnDef::new(Enrollment::StudentId).uuid().not_null())
+                    .col(ColumnDef::new(Enrollment::EnrolledAt).date().not_null())
+                    .col(ColumnDef::new(Enrollment::Status).text().not_null())
+                    .col(ColumnDef::new(Enrollment::CreatedAt).timestamp_with_time_zone().not_null())
+                    .col(ColumnDef::new(Enrollment::UpdatedAt).timestamp_with_time_zone().not_null())
                     .foreign_key(
                         ForeignKey::create()
-                            .from(Enrolment::Table, Enrolment::ClassId)
+                            .from(Enrollment::Table, Enrollment::ClassId)
                             .to(Class::Table, Class::Id)
                             .on_delete(ForeignKeyAction::Cascade),
                     )
                     .foreign_key(
                         ForeignKey::create()
-                            .from(Enrolment::Table, Enrolment::StudentId)
+                            .from(Enrollment::Table, Enrollment::StudentId)
                             .to(User::Table, User::Id)
                             .on_delete(ForeignKeyAction::Cascade),
                     )
@@ -65,10 +65,10 @@ impl MigrationTrait for Migration {
         manager
             .create_index(
                 Index::create()
-                    .name("enrolments_once_per_class_and_student")
-                    .table(Enrolment::Table)
-                    .col(Enrolment::ClassId)
-                    .col(Enrolment::StudentId)
+                    .name("enrollments_once_per_class_and_student")
+                    .table(Enrollment::Table)
+                    .col(Enrollment::ClassId)
+                    .col(Enrollment::StudentId)
                     .unique()
                     .take(),
             )
@@ -76,9 +76,9 @@ impl MigrationTrait for Migration {
         manager
             .create_index(
                 Index::create()
-                    .name("enrolments_by_student")
-                    .table(Enrolment::Table)
-                    .col(Enrolment::StudentId)
+                    .name("enrollments_by_student")
+                    .table(Enrollment::Table)
+                    .col(Enrollment::StudentId)
                     .take(),
             )
             .await
@@ -109,8 +109,8 @@ enum Class {
 }
 
 #[derive(DeriveIden)]
-enum Enrolment {
-    #[sea_orm(iden = "enrolments")]
+enum Enrollment {
+    #[sea_orm(iden = "enrollments")]
     Table,
     Id,
     ClassId,

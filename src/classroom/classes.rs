@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, EntityTrait, IntoActiveModel};
-use uuid::Uuid;
 
 use super::Classroom;
 use crate::{
-    domain::{class_name::ClassName, id},
-    entity::{Unique, class, enrolment},
+    domain::{
+        class_name::ClassName,
+        id::{ClassId, UserId},
+    },
+    entity::{Unique, class, enrollment},
 };
 
 /// Why a class cannot be read.
@@ -28,13 +30,13 @@ impl Classroom {
     /// Makes a class. Its owner must have an account.
     pub async fn add_class(
         &self,
-        id: Option<Uuid>,
-        owner: Uuid,
+        id: Option<ClassId>,
+        owner: UserId,
         name: ClassName,
         now: DateTime<Utc>,
     ) -> Result<class::Model, DbErr> {
         let class = class::Model {
-            id: id.unwrap_or_else(|| id::new(now, &*self.random)),
+            id: id.unwrap_or_else(|| ClassId::new(now, &*self.random)),
             owner_id: owner,
             name,
             description: None,
@@ -57,14 +59,14 @@ impl Classroom {
     /// A class as `reader` may see it `now`: its owner sees the join code while it admits, an enrolled student never.
     pub async fn read_class(
         &self,
-        id: Uuid,
-        reader: Uuid,
+        id: ClassId,
+        reader: UserId,
         now: DateTime<Utc>,
     ) -> Result<class::Model, ReadError> {
         let db = self.db.read();
         let mut class = class::Entity::find_by_id(id).only(db).await?.ok_or(ReadError::NoSuchClass)?;
         let owns = class.owner_id == reader;
-        if !owns && !enrolment::Entity::exists(db, id, reader).await? {
+        if !owns && !enrollment::Entity::exists(db, id, reader).await? {
             return Err(ReadError::NotMember);
         }
         class.join_code = class.live_join_code(now).filter(|_| owns).cloned();
@@ -72,7 +74,7 @@ impl Classroom {
     }
 
     /// The class of an id, for an operator.
-    pub async fn class(&self, id: Uuid) -> Result<Option<class::Model>, DbErr> {
+    pub async fn class(&self, id: ClassId) -> Result<Option<class::Model>, DbErr> {
         class::Entity::find_by_id(id).only(self.db.read()).await
     }
 

@@ -1,7 +1,7 @@
 //! ROOM: classes, the join codes that open them, and who has joined. One file per use case.
 
 pub mod classes;
-pub mod enrolment;
+pub mod enrollments;
 pub mod join_codes;
 
 use std::sync::Arc;

@@ -3,14 +3,13 @@
 use std::io::Write;
 
 use clap::{Args, Subcommand};
-use uuid::Uuid;
 
 use super::{Failure, say, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
     db::Db,
-    domain::{id, label::Label, origin::LoginDomain, redirect_uri::RedirectUri},
+    domain::{id::AppId, label::Label, origin::LoginDomain, redirect_uri::RedirectUri},
     entity::app,
     identity::apps::{self, RegisterError, Registration},
     random::OsRandom,
@@ -31,7 +30,7 @@ enum Command {
     Add {
         /// The client id [default: a new one]
         #[arg(long, value_name = "UUID")]
-        id: Option<Uuid>,
+        id: Option<AppId>,
         /// What people call it
         #[arg(long, value_name = "NAME", value_parser = |text: &str| Label::parse(text))]
         name: Label,
@@ -44,7 +43,7 @@ enum Command {
     Set {
         /// The client id
         #[arg(value_name = "UUID")]
-        id: Uuid,
+        id: AppId,
         /// What people call it
         #[arg(long, value_name = "NAME", value_parser = |text: &str| Label::parse(text))]
         name: Option<Label>,
@@ -148,7 +147,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Add { id, name, details, data } => {
             with_database(&data, async |db| {
-                let id = id.unwrap_or_else(|| id::new(now, &OsRandom));
+                let id = id.unwrap_or_else(|| AppId::new(now, &OsRandom));
                 if find(db, id).await?.is_some() {
                     return Err(Failure::Usage(format!(
                         "there is an app {id} already; change it with `app set`"
@@ -186,7 +185,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// An app of which nothing is said yet but its name.
-pub fn new(id: Uuid, name: Label, now: chrono::DateTime<chrono::Utc>) -> Registration {
+pub fn new(id: AppId, name: Label, now: chrono::DateTime<chrono::Utc>) -> Registration {
     Registration {
         app: app::Model {
             id,
@@ -203,7 +202,7 @@ pub fn new(id: Uuid, name: Label, now: chrono::DateTime<chrono::Utc>) -> Registr
     }
 }
 
-async fn find(db: &Db, id: Uuid) -> Result<Option<Registration>, Failure> {
+async fn find(db: &Db, id: AppId) -> Result<Option<Registration>, Failure> {
     apps::find(db, id).await.map_err(|error| Failure::of("looking up the app", &error))
 }
 

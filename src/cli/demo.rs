@@ -3,7 +3,6 @@
 use std::{error::Error as StdError, sync::Arc};
 
 use sea_orm::{ConnectionTrait, DbErr};
-use uuid::Uuid;
 
 use super::{
     Failure, app, closing, connect, location, migrate, say,
@@ -15,7 +14,12 @@ use crate::{
     config::{Config, Data},
     db::{DatabaseUrl, Db},
     domain::{
-        class_name::ClassName, email::Email, label::Label, network::Network, password::Password,
+        class_name::ClassName,
+        email::Email,
+        id::{AppId, ClassId},
+        label::Label,
+        network::Network,
+        password::Password,
         redirect_uri::RedirectUri,
     },
     entity::user,
@@ -24,11 +28,11 @@ use crate::{
 };
 
 /// The app of the documented request.
-const APP: Uuid = Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
+const APP: AppId = AppId::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
 /// The class of the teacher who signs in with the documented request.
-const OWN_CLASS: Uuid = Uuid::from_u128(0x2222_2222_2222_2222_2222_2222_2222_2222);
+const OWN_CLASS: ClassId = ClassId::from_u128(0x2222_2222_2222_2222_2222_2222_2222_2222);
 /// A class of somebody else's.
-const OTHER_CLASS: Uuid = Uuid::from_u128(0x3333_3333_3333_3333_3333_3333_3333_3333);
+const OTHER_CLASS: ClassId = ClassId::from_u128(0x3333_3333_3333_3333_3333_3333_3333_3333);
 const REDIRECT_URI: &str = "https://app.example.com/callback";
 const TEACHER: &str = "user@example.com";
 const STUDENT: &str = "student@example.com";

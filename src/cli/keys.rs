@@ -1,12 +1,12 @@
 //! `homeroom keys`
 
 use clap::{Args, Subcommand};
-use uuid::Uuid;
 
 use super::{Failure, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
+    domain::id::KeyId,
     identity::signing_keys::{self, KeyState, RetireError, SigningKeys},
     random::OsRandom,
 };
@@ -24,7 +24,7 @@ enum Command {
     /// Delete a key that no longer signs: within a minute a running server refuses the tokens that it signed
     Retire {
         /// The key's id, as `keys list` prints it
-        kid: Uuid,
+        kid: KeyId,
         #[command(flatten)]
         data: Data,
     },

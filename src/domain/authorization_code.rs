@@ -16,7 +16,7 @@ pub struct AuthorizationCode(Zeroizing<String>);
 #[derive(Clone, PartialEq, Eq, DeriveValueType)]
 pub struct CodeDigest(Vec<u8>);
 
-super::never_numbered!(CodeDigest);
+super::not_auto_increment!(CodeDigest);
 
 impl AuthorizationCode {
     /// Draws a code.

@@ -8,7 +8,7 @@ use super::characters;
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
 pub struct Label(String);
 
-super::never_numbered!(Label);
+super::not_auto_increment!(Label);
 
 /// The text cannot be a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -2,8 +2,8 @@
 //!
 //! No HTTP, no statement, no clock in here; chance comes in through [`RandomSource`](crate::random::RandomSource).
 
-/// sea-orm asks of every primary key whether the database can number it. These it cannot.
-macro_rules! never_numbered {
+/// sea-orm requires this of the type of every primary key. The database generates none of these.
+macro_rules! not_auto_increment {
     ($value:ident) => {
         impl sea_orm::TryFromU64 for $value {
             fn try_from_u64(_: u64) -> Result<Self, sea_orm::DbErr> {
@@ -12,7 +12,7 @@ macro_rules! never_numbered {
         }
     };
 }
-use never_numbered;
+use not_auto_increment;
 
 pub mod authorization_code;
 mod characters;

@@ -53,7 +53,7 @@ impl Origin {
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
 pub struct LoginDomain(String);
 
-super::never_numbered!(LoginDomain);
+super::not_auto_increment!(LoginDomain);
 
 /// The text is no domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,15 +5,14 @@ use std::{fmt, ops::RangeInclusive};
 
 use aws_lc_rs::digest;
 use sea_orm::DeriveValueType;
-use uuid::Uuid;
 
-use super::{email::Email, network::Network};
+use super::{email::Email, id::UserId, network::Network};
 
 /// The key of a count: two halves of 16 bytes. The counts of one account share the first half.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
 pub struct RateLimitKey(Vec<u8>);
 
-super::never_numbered!(RateLimitKey);
+super::not_auto_increment!(RateLimitKey);
 
 impl RateLimitKey {
     /// An account, whether it exists or not.
@@ -47,7 +46,7 @@ impl RateLimitKey {
     }
 
     /// A user who joins classes.
-    pub fn joiner(user: Uuid) -> Self {
+    pub fn joiner(user: UserId) -> Self {
         Self::new(half("joiner", &user), [0; 16])
     }
 
@@ -103,7 +102,7 @@ mod tests {
             RateLimitKey::joins_from(there),
             RateLimitKey::sign_ins(0),
             RateLimitKey::sign_ins(1),
-            RateLimitKey::joiner(Uuid::nil()),
+            RateLimitKey::joiner(UserId::from_u128(0)),
         ];
         // Their addresses are the same, their lengths differ.
         keys.extend(wide.enclosing().into_iter().map(RateLimitKey::sign_ins_from));

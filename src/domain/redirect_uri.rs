@@ -5,10 +5,10 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sea_orm::DeriveValueType;
 use url::Url;
-use uuid::Uuid;
 
 use super::{
     authorization_code::AuthorizationCode,
+    id::AppId,
     origin::{self, Origin},
     state::State,
 };
@@ -17,7 +17,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
 pub struct RedirectUri(String);
 
-super::never_numbered!(RedirectUri);
+super::not_auto_increment!(RedirectUri);
 
 /// Why a redirect URI cannot be registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -181,7 +181,7 @@ impl RedirectUri {
     }
 
     /// The URL that takes the user back to the app with a code. What the URI already holds is kept.
-    pub fn url_with(&self, code: &AuthorizationCode, state: &State, app: Uuid) -> String {
+    pub fn url_with(&self, code: &AuthorizationCode, state: &State, app: AppId) -> String {
         let client_id = format!("app_{app}");
         let values = [code.expose(), state.as_str(), &client_id, &self.0, "email", "authorization_code"];
         let mut url = self.0.clone();
@@ -224,7 +224,7 @@ mod tests {
 
     use super::*;
 
-    const APP: Uuid = Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
+    const APP: AppId = AppId::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
 
     #[test]
     fn uri_that_is_not_safe_to_send_a_code_to_is_refused_with_the_reason() {

@@ -8,6 +8,7 @@ use sea_orm::{
 
 use super::{app_login_domain, app_redirect_uri};
 use crate::domain::{
+    id::AppId,
     label::Label,
     origin::{LoginDomain, Origin},
 };
@@ -18,7 +19,7 @@ use crate::domain::{
 pub struct Model {
     /// The client id, as a bare UUID.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: AppId,
     /// What people call it.
     pub name: Label,
     /// Whether anybody may sign in to it.
@@ -67,7 +68,7 @@ impl Entity {
     /// The enabled app of this client id.
     pub async fn find_enabled(
         db: &impl ConnectionTrait,
-        id: Uuid,
+        id: AppId,
     ) -> Result<Option<WithRedirectUris>, DbErr> {
         Self::find_enabled_where(db, Column::Id.eq(id)).await
     }
@@ -94,7 +95,7 @@ impl Entity {
     /// Whether pages of this origin belong to any enabled app, or to the app `id` if one is named.
     pub async fn owns_origin(
         db: &impl ConnectionTrait,
-        id: Option<Uuid>,
+        id: Option<AppId>,
         origin: &Origin,
     ) -> Result<bool, DbErr> {
         let redirecting = app_redirect_uri::Entity::find()

@@ -2,7 +2,7 @@
 
 use sea_orm::{QueryOrder, Set, entity::prelude::*};
 
-use crate::domain::origin::LoginDomain;
+use crate::domain::{id::AppId, origin::LoginDomain};
 
 /// A login domain, owned by one app.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -12,7 +12,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub domain: LoginDomain,
     /// The app that owns it.
-    pub app_id: Uuid,
+    pub app_id: AppId,
 }
 
 /// What a login domain belongs to.
@@ -33,13 +33,17 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
     /// Every domain of an app, in the order of its text.
-    pub async fn of_app(db: &impl ConnectionTrait, app: Uuid) -> Result<Vec<LoginDomain>, DbErr> {
+    pub async fn of_app(db: &impl ConnectionTrait, app: AppId) -> Result<Vec<LoginDomain>, DbErr> {
         let rows = Self::find().filter(Column::AppId.eq(app)).order_by_asc(Column::Domain).all(db).await?;
         Ok(rows.into_iter().map(|row| row.domain).collect())
     }
 
     /// Gives an app exactly these domains.
-    pub async fn replace(db: &impl ConnectionTrait, app: Uuid, domains: &[LoginDomain]) -> Result<(), DbErr> {
+    pub async fn replace(
+        db: &impl ConnectionTrait,
+        app: AppId,
+        domains: &[LoginDomain],
+    ) -> Result<(), DbErr> {
         Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?;
         let rows: Vec<ActiveModel> = domains
             .iter()

@@ -2,7 +2,7 @@
 
 use sea_orm::{QueryOrder, Set, entity::prelude::*};
 
-use crate::domain::{origin::Origin, redirect_uri::RedirectUri};
+use crate::domain::{id::AppId, origin::Origin, redirect_uri::RedirectUri};
 
 /// A registered redirect URI.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -10,7 +10,7 @@ use crate::domain::{origin::Origin, redirect_uri::RedirectUri};
 pub struct Model {
     /// The app.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub app_id: Uuid,
+    pub app_id: AppId,
     /// The URI, to the letter.
     #[sea_orm(primary_key, auto_increment = false)]
     pub uri: RedirectUri,
@@ -36,13 +36,13 @@ impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
     /// Everything that is registered for an app, in the order of its text.
-    pub async fn of_app(db: &impl ConnectionTrait, app: Uuid) -> Result<Vec<RedirectUri>, DbErr> {
+    pub async fn of_app(db: &impl ConnectionTrait, app: AppId) -> Result<Vec<RedirectUri>, DbErr> {
         let rows = Self::find().filter(Column::AppId.eq(app)).order_by_asc(Column::Uri).all(db).await?;
         Ok(rows.into_iter().map(|row| row.uri).collect())
     }
 
     /// Registers exactly `uris` for an app.
-    pub async fn replace(db: &impl ConnectionTrait, app: Uuid, uris: &[RedirectUri]) -> Result<(), DbErr> {
+    pub async fn replace(db: &impl ConnectionTrait, app: AppId, uris: &[RedirectUri]) -> Result<(), DbErr> {
         Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?;
         let rows: Vec<ActiveModel> = uris
             .iter()

@@ -7,7 +7,11 @@ use sea_orm::{
 
 use super::{app, user};
 use crate::domain::{
-    authorization_code::CodeDigest, pkce::CodeChallenge, redirect_uri::RedirectUri, state::State,
+    authorization_code::CodeDigest,
+    id::{AppId, UserId},
+    pkce::CodeChallenge,
+    redirect_uri::RedirectUri,
+    state::State,
 };
 
 /// An issued code.
@@ -18,9 +22,9 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: CodeDigest,
     /// The app it was issued to.
-    pub app_id: Uuid,
+    pub app_id: AppId,
     /// The user who signed in.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// The URI it was sent to.
     pub redirect_uri: RedirectUri,
     /// The state it was sent with.
@@ -70,7 +74,7 @@ impl Entity {
     }
 
     /// Deletes the codes of a user that nobody has redeemed, but for the youngest `kept` of them.
-    pub fn bounding(backend: DbBackend, user: Uuid, kept: u64) -> Statement {
+    pub fn bounding(backend: DbBackend, user: UserId, kept: u64) -> Statement {
         // More than this many are not there, unless the bound was raised. SQLite takes no offset without a limit.
         const MANY: u64 = 1000;
         let surplus = Self::find()

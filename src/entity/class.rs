@@ -8,7 +8,11 @@ use sea_orm::{
 };
 
 use super::Unique;
-use crate::domain::{class_name::ClassName, join_code::JoinCode};
+use crate::domain::{
+    class_name::ClassName,
+    id::{ClassId, UserId},
+    join_code::JoinCode,
+};
 
 /// How long draws are counted together, from the first of them on.
 const WINDOW: TimeDelta = TimeDelta::minutes(1);
@@ -22,9 +26,9 @@ const SKEW: TimeDelta = TimeDelta::seconds(30);
 pub struct Model {
     /// Its id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: ClassId,
     /// The teacher who owns it.
-    pub owner_id: Uuid,
+    pub owner_id: UserId,
     /// What it is called.
     pub name: ClassName,
     /// What it is about.
@@ -86,9 +90,9 @@ impl Model {
 #[derive(Debug, Clone)]
 pub struct Replacement {
     /// The class.
-    pub id: Uuid,
+    pub id: ClassId,
     /// Who says they own it.
-    pub owner_id: Uuid,
+    pub owner_id: UserId,
     /// The code.
     pub code: JoinCode,
     /// The instant from which it admits nobody.
@@ -141,8 +145,8 @@ impl Entity {
     /// no rows.
     pub async fn find_held(
         db: &impl ConnectionTrait,
-        ids: impl IntoIterator<Item = Uuid>,
-    ) -> Result<Vec<Uuid>, DbErr> {
+        ids: impl IntoIterator<Item = ClassId>,
+    ) -> Result<Vec<ClassId>, DbErr> {
         let asked = Self::find().select_only().column(Column::Id).filter(Column::Id.is_in(ids));
         let mut free = asked.clone().into_query();
         free.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
@@ -152,7 +156,7 @@ impl Entity {
     /// The classes of these ids, as far as there are any.
     pub async fn find_by_ids(
         db: &impl ConnectionTrait,
-        ids: impl IntoIterator<Item = Uuid>,
+        ids: impl IntoIterator<Item = ClassId>,
     ) -> Result<Vec<Model>, DbErr> {
         Self::find().filter(Column::Id.is_in(ids)).all(db).await
     }
@@ -187,8 +191,8 @@ fn unnested(replacements: &[Replacement]) -> (String, Vec<Value>) {
         of.iter().map(value).collect::<Vec<_>>().into()
     }
     let columns = vec![
-        column(replacements, |row| row.id),
-        column(replacements, |row| row.owner_id),
+        column(replacements, |row| Uuid::from(row.id)),
+        column(replacements, |row| Uuid::from(row.owner_id)),
         column(replacements, |row| row.code.expose().to_owned()),
         column(replacements, |row| row.expires_at),
         column(replacements, |row| row.now.timestamp_millis()),

@@ -5,7 +5,7 @@ pub mod app_login_domain;
 pub mod app_redirect_uri;
 pub mod authorization_code;
 pub mod class;
-pub mod enrolment;
+pub mod enrollment;
 pub mod policy_acceptance;
 pub mod rate_limit;
 pub mod user;

@@ -3,7 +3,10 @@
 use sea_orm::{DbBackend, QueryTrait, Statement, entity::prelude::*, sea_query::OnConflict};
 
 use super::Unique;
-use crate::domain::label::Label;
+use crate::domain::{
+    id::{AppId, UserId},
+    label::Label,
+};
 
 /// One acceptance. The first of a version stands.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -11,10 +14,10 @@ use crate::domain::label::Label;
 pub struct Model {
     /// The user who accepted.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// The app whose policy it was.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub app_id: Uuid,
+    pub app_id: AppId,
     /// The version that was in force.
     #[sea_orm(primary_key, auto_increment = false)]
     pub policy_version: Label,
@@ -34,8 +37,8 @@ impl Entity {
     /// Whether a user has accepted this version.
     pub async fn exists(
         db: &impl ConnectionTrait,
-        user: Uuid,
-        app: Uuid,
+        user: UserId,
+        app: AppId,
         version: &Label,
     ) -> Result<bool, DbErr> {
         Ok(Self::find_by_id((user, app, version.clone())).only(db).await?.is_some())

@@ -3,7 +3,7 @@
 use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
 
 use super::Unique;
-use crate::domain::{email::Email, password::PasswordHash};
+use crate::domain::{email::Email, id::UserId, password::PasswordHash};
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -11,7 +11,7 @@ use crate::domain::{email::Email, password::PasswordHash};
 pub struct Model {
     /// The subject of its tokens (`sub`).
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: UserId,
     /// Its address, one account each.
     #[sea_orm(unique)]
     pub email: Email,

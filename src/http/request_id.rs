@@ -21,7 +21,7 @@ impl RequestId {
     /// The id of the request with these headers.
     pub fn of(headers: &HeaderMap, now: DateTime<Utc>, random: &dyn RandomSource) -> Self {
         let said = only(headers, &REQUEST_ID).filter(|value| is_plain(value.as_bytes()));
-        Self(said.cloned().unwrap_or_else(|| drawn(id::new(now, random))))
+        Self(said.cloned().unwrap_or_else(|| drawn(id::uuid_v7(now, random))))
     }
 
     /// As text.

@@ -2,7 +2,8 @@
 
 use poem_openapi::types::ToJSON;
 use serde_json::Value;
-use uuid::Uuid;
+
+use crate::domain::id::{AppId, ClassId, EnrollmentId, KeyId, UserId};
 
 /// Gives a value of the domain its schema and its reading: the bounds that are documented are the domain's own.
 macro_rules! text {
@@ -57,22 +58,21 @@ macro_rules! text {
 }
 pub(crate) use text;
 
-/// A UUID in its usual form. The document gives it a pattern and no `format: uuid`: libraries for that format refuse
-/// UUIDs of no version (RFC 9562 section 4), such as the one in the documented example.
-#[derive(Debug, Clone, Copy)]
-pub struct Id(pub Uuid);
+/// Ids have a pattern in the document and no `format: uuid`: libraries for that format reject UUIDs without a version (RFC 9562
+/// section 4), such as the one in the documented example.
+macro_rules! id {
+    ($($id:ident),*) => {$(
+        text!($id, "Id", str::parse::<$id>, {
+            max_length: uuid::fmt::Hyphenated::LENGTH,
+            pattern: "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$".into(),
+        });
 
-impl Id {
-    const LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+        impl ToJSON for $id {
+            fn to_json(&self) -> Option<Value> {
+                Some(Value::String(self.to_string()))
+            }
+        }
+    )*};
 }
 
-text!(Id, "Id", |text: &str| Uuid::try_parse(text).map(Self), {
-    max_length: Id::LENGTH,
-    pattern: "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$".into(),
-});
-
-impl ToJSON for Id {
-    fn to_json(&self) -> Option<Value> {
-        Some(Value::String(self.0.to_string()))
-    }
-}
+id!(AppId, ClassId, EnrollmentId, KeyId, UserId);

@@ -5,14 +5,13 @@ use sea_orm::{
     ActiveValue::{Set, Unchanged},
     DbErr, EntityTrait, IntoActiveModel,
 };
-use uuid::Uuid;
 
 use super::password_hashing::{HashError, PasswordHashing};
 use crate::{
     db::{self, Db},
     domain::{
         email::Email,
-        id,
+        id::UserId,
         password::{Password, PasswordHash},
     },
     entity::user,
@@ -43,8 +42,8 @@ pub async fn add(
     email: Email,
     password: Password,
     now: DateTime<Utc>,
-) -> Result<Uuid, AccountError> {
-    let id = id::new(now, random);
+) -> Result<UserId, AccountError> {
+    let id = UserId::new(now, random);
     let password_hash = hashing.hash(password, random::bytes(random)).await?;
     let account = user::Model {
         id,

@@ -1,12 +1,12 @@
 //! Apps: registering them, and telling which of them a browser's page belongs to.
 
 use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, IntoActiveModel};
-use uuid::Uuid;
 
 use super::{Identity, sign_in::SignInError};
 use crate::{
     db::{self, Db},
     domain::{
+        id::AppId,
         origin::{LoginDomain, Origin},
         redirect_uri::RedirectUri,
     },
@@ -89,7 +89,7 @@ pub async fn register(db: &Db, registration: &Registration) -> Result<(), Regist
 }
 
 /// The app of a client id, enabled or not, with all that is registered for it.
-pub async fn find(db: &Db, id: Uuid) -> Result<Option<Registration>, DbErr> {
+pub async fn find(db: &Db, id: AppId) -> Result<Option<Registration>, DbErr> {
     match app::Entity::find_by_id(id).only(db.read()).await? {
         Some(app) => Ok(Some(registration_of(db, app).await?)),
         None => Ok(None),
@@ -121,7 +121,7 @@ impl Identity {
     /// that owns the page's domain. A page that is neither that app's nor ours is refused.
     pub(super) async fn resolve_app(
         &self,
-        said: Option<Uuid>,
+        said: Option<AppId>,
         page: &Page,
     ) -> Result<app::WithRedirectUris, SignInError> {
         let db = self.db.read();

@@ -4,13 +4,12 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
-use uuid::Uuid;
 
 use super::{Identity, apps::Page, consent::Acceptance, password_hashing::HashError};
 use crate::{
     db,
     domain::{
-        authorization_code::AuthorizationCode, email::Email, network::Network, password::Password,
+        authorization_code::AuthorizationCode, email::Email, id::AppId, network::Network, password::Password,
         pkce::CodeChallenge, redirect_uri::RedirectUri, state::State,
     },
     entity::{app, authorization_code, user},
@@ -21,7 +20,7 @@ use crate::{
 #[derive(Debug)]
 pub struct SignIn {
     /// The app's client id, if it was said.
-    pub app: Option<Uuid>,
+    pub app: Option<AppId>,
     /// The page that the request was sent from.
     pub page: Page,
     /// Who signs in.

@@ -12,8 +12,12 @@ use super::{
 };
 use crate::{
     domain::{
-        authorization_code::AuthorizationCode, email::Email, id, pkce::CodeVerifier,
-        redirect_uri::RedirectUri, state::State,
+        authorization_code::AuthorizationCode,
+        email::Email,
+        id::{self, AppId, UserId},
+        pkce::CodeVerifier,
+        redirect_uri::RedirectUri,
+        state::State,
     },
     entity::{app, authorization_code, user},
 };
@@ -27,7 +31,7 @@ const ID_TOKEN: &str = "JWT";
 #[derive(Debug)]
 pub struct Exchange {
     /// The app.
-    pub app: Uuid,
+    pub app: AppId,
     /// The client id as the client wrote it: `aud` of the id token, which the client compares with it.
     pub client_id: String,
     /// The code.
@@ -75,7 +79,7 @@ pub enum ExchangeError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bearer {
     /// The user it was issued to.
-    pub user: Uuid,
+    pub user: UserId,
 }
 
 /// The token is none of ours, or no longer.
@@ -88,8 +92,8 @@ pub struct InvalidToken;
 struct AccessClaims {
     iss: String,
     aud: String,
-    sub: Uuid,
-    client_id: Uuid,
+    sub: UserId,
+    client_id: AppId,
     iat: i64,
     exp: i64,
     jti: Uuid,
@@ -103,7 +107,7 @@ struct AccessClaims {
 struct IdClaims<'a> {
     iss: &'a str,
     aud: &'a str,
-    sub: Uuid,
+    sub: UserId,
     iat: i64,
     exp: i64,
     auth_time: i64,
@@ -186,7 +190,7 @@ impl Identity {
                 client_id: app.id,
                 iat,
                 exp,
-                jti: id::new(now, &*self.random),
+                jti: id::uuid_v7(now, &*self.random),
                 auth_time,
                 scope: (!granted.is_empty()).then(|| granted.join(" ")),
             },

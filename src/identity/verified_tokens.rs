@@ -2,7 +2,8 @@
 
 use aws_lc_rs::digest::{self, digest};
 use quick_cache::sync::Cache;
-use uuid::Uuid;
+
+use crate::domain::id::{KeyId, UserId};
 
 /// SHA-512/256 of a token, as it was sent: on a processor without instructions for SHA-256 it takes half as long as that. The
 /// token itself is not kept.
@@ -21,11 +22,11 @@ impl TokenDigest {
 #[derive(Clone, Copy)]
 pub(super) struct Verified {
     /// The key that signed it.
-    pub(super) kid: Uuid,
+    pub(super) kid: KeyId,
     /// The second from which it is worth nothing.
     pub(super) exp: i64,
     /// The user it was issued to.
-    pub(super) user: Uuid,
+    pub(super) user: UserId,
 }
 
 /// The tokens that were used of late. When it is full, those that are used least make room.

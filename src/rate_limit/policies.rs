@@ -1,9 +1,8 @@
 //! The table of all limits on guessing.
 
 use chrono::TimeDelta;
-use uuid::Uuid;
 
-use crate::domain::{email::Email, network::Network, rate_limit_key::RateLimitKey};
+use crate::domain::{email::Email, id::UserId, network::Network, rate_limit_key::RateLimitKey};
 
 /// How long a failure of an account is remembered: so much later another one may follow, however full its counts are.
 const ACCOUNT_DRAIN: TimeDelta = TimeDelta::minutes(15);
@@ -172,7 +171,7 @@ impl JoinLimits {
     /// |---|---|---|---|---|
     /// | a user | 10 | all in 5 min | 10 | every attempt |
     /// | a network (IPv6: /64, /56, /48) | 300 | all in 5 min | | the repeated |
-    pub fn counts(self, user: Uuid, network: Network) -> Vec<Count> {
+    pub fn counts(self, user: UserId, network: Network) -> Vec<Count> {
         if self == Self::NONE {
             return Vec::new();
         }

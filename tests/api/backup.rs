@@ -99,7 +99,7 @@ async fn everything_acknowledged_before_a_backup_began_is_in_it_while_the_server
             assert_eq!(status, 201, "a code is lost: {body} {}", restored.program.err());
         }
         let class = restored.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&student);
-        assert_eq!(heard(class).await.0, 200, "an enrolment is lost, or the key that signed the token");
+        assert_eq!(heard(class).await.0, 200, "an enrollment is lost, or the key that signed the token");
     }
 }
 

@@ -40,7 +40,7 @@ both! {
 
             assert_eq!(server.join(&token, &join_code).await, 201);
             server = server.crash(&site).await;
-            assert_eq!(server.join(&token, &join_code).await, 409, "an enrolment is lost");
+            assert_eq!(server.join(&token, &join_code).await, 409, "an enrollment is lost");
         }
     }
 

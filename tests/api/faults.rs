@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use homeroom::{
     db::Db,
-    entity::{Unique, authorization_code, class, enrolment, policy_acceptance},
+    domain::id::ClassId,
+    entity::{Unique, authorization_code, class, enrollment, policy_acceptance},
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, PaginatorTrait, Statement};
@@ -16,7 +17,6 @@ use tokio::{
     net::TcpStream,
     task::JoinHandle,
 };
-use uuid::Uuid;
 
 use crate::support::{
     APP, COLLEAGUE, Kind, OTHER_CLASS, OWN_CLASS, PASSWORD, STUDENT, TEACHER, both, exchange_body,
@@ -58,9 +58,9 @@ async fn a_change_whose_answer_is_lost_is_told_as_it_was_made() {
     assert_eq!(authorization_code::Entity::find().count(db.read()).await.unwrap(), 2);
 
     let join_code = server.draw(&teacher).await;
-    proxy.lose_answer_to("INSERT INTO \"enrolments\"");
+    proxy.lose_answer_to("INSERT INTO \"enrollments\"");
     assert_eq!(server.join(&student, &join_code).await, 201, "it is the student's own place");
-    assert_eq!(enrolment::Entity::find().count(db.read()).await.unwrap(), 1);
+    assert_eq!(enrollment::Entity::find().count(db.read()).await.unwrap(), 1);
     assert_eq!(server.join(&student, &join_code).await, 409);
     assert_eq!(proxy.lost(), 3);
 }
@@ -205,7 +205,7 @@ both! {
 }
 
 /// Holds a class, as soon as nobody else does.
-async fn hold(db: &Db, class: Uuid) -> DatabaseTransaction {
+async fn hold(db: &Db, class: ClassId) -> DatabaseTransaction {
     let holder = db.begin().await.unwrap();
     let sql = "SELECT id FROM classes WHERE id = $1 FOR UPDATE";
     let held = Statement::from_sql_and_values(DbBackend::Postgres, sql, [class.into()]);
@@ -237,7 +237,7 @@ async fn a_draw_that_nobody_waits_for_undoes_no_newer_one_when_it_is_written_aft
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let colleague = server.token(&server.code(COLLEAGUE, PASSWORD, false).await).await;
     let db = Db::connect(&site.location).await.unwrap();
-    let draw = |class: Uuid, token: &str| {
+    let draw = |class: ClassId, token: &str| {
         tokio::spawn(heard(server.post(&format!("/classes/{class}/join-code")).bearer_auth(token)))
     };
     // While the first batch waits for a class, the second one gathers; and then it waits for the same class.

@@ -4,7 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use homeroom::{
     clock::Clock,
     db,
-    domain::{class_name::ClassName, join_code::JoinCode},
+    domain::{
+        class_name::ClassName,
+        id::{ClassId, UserId},
+        join_code::JoinCode,
+    },
     entity::{
         Unique,
         class::{self, Replacement},
@@ -12,7 +16,6 @@ use homeroom::{
 };
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both};
 
@@ -28,11 +31,11 @@ async fn draw_60(school: &School, token: &str) {
     }
 }
 
-async fn row(school: &School, id: Uuid) -> class::Model {
+async fn row(school: &School, id: ClassId) -> class::Model {
     class::Entity::find_by_id(id).only(school.db.read()).await.unwrap().unwrap()
 }
 
-fn replacement(id: Uuid, owner_id: Uuid, code: &str, now: DateTime<Utc>) -> Replacement {
+fn replacement(id: ClassId, owner_id: UserId, code: &str, now: DateTime<Utc>) -> Replacement {
     let code = JoinCode::parse(code).unwrap();
     let turn = now.timestamp_millis();
     Replacement { id, owner_id, code, expires_at: now + TimeDelta::hours(1), now, turn, draws: 1 }
@@ -167,14 +170,14 @@ both! {
     async fn codes_that_are_drawn_together_are_replaced_in_one_statement(kind: Kind) {
         let school = School::found(kind).await;
         let (owner, now) = (school.account(TEACHER).await.id, school.clock.now());
-        let ids: Vec<_> = (1..=64).map(Uuid::from_u128).collect();
+        let ids: Vec<_> = (1..=64).map(ClassId::from_u128).collect();
         for id in &ids {
             let name = ClassName::parse("10B").unwrap();
             school.server.classroom.add_class(Some(*id), owner, name, now).await.unwrap();
         }
         for (round, count) in (1..).zip([1, 2, 3, 5, 33, 64]) {
-            let code = |id: &Uuid| format!("{round}{:07}", id.as_u128());
-            let draw = |id: &Uuid| Replacement { turn: round, ..replacement(*id, owner, &code(id), now) };
+            let code = |id: &ClassId| format!("{round}{:07}", uuid::Uuid::from(*id).as_u128());
+            let draw = |id: &ClassId| Replacement { turn: round, ..replacement(*id, owner, &code(id), now) };
             let rows: Vec<_> = ids[..count].iter().map(draw).collect();
             let replaced =
                 class::Entity::replace_join_codes(school.db.writer(), &rows, 60).await.unwrap();

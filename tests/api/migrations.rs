@@ -160,10 +160,10 @@ both! {
         let (_directory, db) = fresh(kind).await;
         db.migrate().await.unwrap();
         let anywhere: &[(&str, &[&str])] = &[
-            ("DROP TABLE enrolments", &[
-                "enrolments.class_id is gone", "enrolments.created_at is gone", "enrolments.enrolled_at is gone",
-                "enrolments.id is gone", "enrolments.status is gone", "enrolments.student_id is gone",
-                "enrolments.updated_at is gone",
+            ("DROP TABLE enrollments", &[
+                "enrollments.class_id is gone", "enrollments.created_at is gone", "enrollments.enrolled_at is gone",
+                "enrollments.id is gone", "enrollments.status is gone", "enrollments.student_id is gone",
+                "enrollments.updated_at is gone",
             ]),
             ("ALTER TABLE users DROP COLUMN email_verified_at", &["users.email_verified_at is gone"]),
             ("ALTER TABLE users RENAME COLUMN email TO address", &[
@@ -214,7 +214,7 @@ both! {
             "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29991231_000001_newer', 0)",
             "ALTER TABLE users ADD COLUMN visits integer NOT NULL DEFAULT 0",
             "ALTER TABLE authorization_codes ADD COLUMN seen integer NOT NULL DEFAULT 0",
-            "ALTER TABLE enrolments ADD COLUMN note text",
+            "ALTER TABLE enrollments ADD COLUMN note text",
             "CREATE TABLE badges (id integer NOT NULL PRIMARY KEY)",
         ] {
             db.writer().execute_unprepared(statement).await.unwrap();

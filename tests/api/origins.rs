@@ -34,7 +34,7 @@ async fn named_by(school: &School, origin: &str, redirect_uri: &str) -> Answer {
     school.post("/api/v1/codes").header("Origin", origin).json(&body).send().await
 }
 
-fn assert_signed_in_to(app: uuid::Uuid, answer: &Answer) {
+fn assert_signed_in_to(app: homeroom::domain::id::AppId, answer: &Answer) {
     assert_eq!(answer.status, 201, "{}", answer.text);
     assert!(answer.text.contains(&format!("&client_id=app_{app}&")), "{}", answer.text);
 }

@@ -15,19 +15,23 @@ use homeroom::{
     clock::Clock,
     db,
     domain::{
-        authorization_code::AuthorizationCode, class_name::ClassName, email::Email, join_code::JoinCode,
-        redirect_uri::RedirectUri, state::State,
+        authorization_code::AuthorizationCode,
+        class_name::ClassName,
+        email::Email,
+        id::{ClassId, EnrollmentId, UserId},
+        join_code::JoinCode,
+        redirect_uri::RedirectUri,
+        state::State,
     },
     entity::{
         Unique, authorization_code, class,
-        enrolment::{self, Status},
+        enrollment::{self, Status},
     },
     identity::accounts,
     rate_limit::policies::JoinLimits,
 };
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
 use tokio::{sync::Barrier, task::JoinSet};
-use uuid::Uuid;
 
 use crate::support::{
     APP, COLLEAGUE, OTHER_CLASS, OWN_CLASS, REDIRECT_URI, STATE, STUDENT, School, TEACHER, assert_failure,
@@ -65,7 +69,7 @@ fn count(statuses: &[u16], status: u16) -> usize {
 }
 
 /// Issues a code as a sign-in does, without the password hash that would take most of the time.
-async fn issue(school: &School, code: &str, user: Uuid) {
+async fn issue(school: &School, code: &str, user: UserId) {
     let now = school.clock.now();
     let issued = authorization_code::Model {
         digest: AuthorizationCode::presented(code).digest(),
@@ -82,21 +86,21 @@ async fn issue(school: &School, code: &str, user: Uuid) {
     issue.exec_without_returning(school.db.writer()).await.unwrap();
 }
 
-async fn user(school: &School, email: &str) -> Uuid {
+async fn user(school: &School, email: &str) -> UserId {
     accounts::find(&school.db, Email::parse(email).unwrap()).await.unwrap().unwrap().id
 }
 
 /// Draws a join code and answers it as it was told.
-async fn draw(school: &School, class: Uuid, token: &str) -> (u16, String) {
+async fn draw(school: &School, class: ClassId, token: &str) -> (u16, String) {
     let answer = school.post(&format!("/classes/{class}/join-code")).bearer(token).send().await;
     (answer.status, answer.json()["data"]["joinCode"].as_str().unwrap_or_default().to_owned())
 }
 
 /// A place in the teacher's class, as a row.
-fn place(school: &School, student: Uuid) -> enrolment::Model {
+fn place(school: &School, student: UserId) -> enrollment::Model {
     let now = school.clock.now();
-    enrolment::Model {
-        id: Uuid::from_u128(1),
+    enrollment::Model {
+        id: EnrollmentId::from_u128(1),
         class_id: OWN_CLASS,
         student_id: student,
         enrolled_at: now.date_naive(),
@@ -107,17 +111,17 @@ fn place(school: &School, student: Uuid) -> enrolment::Model {
 }
 
 /// How many places a student has in the teacher's class.
-async fn places(school: &School, student: Uuid) -> u64 {
-    enrolment::Entity::find()
-        .filter(enrolment::Column::ClassId.eq(OWN_CLASS))
-        .filter(enrolment::Column::StudentId.eq(student))
+async fn places(school: &School, student: UserId) -> u64 {
+    enrollment::Entity::find()
+        .filter(enrollment::Column::ClassId.eq(OWN_CLASS))
+        .filter(enrollment::Column::StudentId.eq(student))
         .count(school.db.read())
         .await
         .unwrap()
 }
 
 /// Accounts that are nobody yet in any class, each with an access token.
-async fn students(school: &School, count: usize) -> Vec<(Uuid, String)> {
+async fn students(school: &School, count: usize) -> Vec<(UserId, String)> {
     let mut students = Vec::new();
     for number in 0..count {
         let email = format!("student{number}@example.com");
@@ -171,7 +175,7 @@ both! {
         let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
         let owners = [user(&school, TEACHER).await, user(&school, COLLEAGUE).await];
         let student = school.token(STUDENT).await;
-        let classes: Vec<_> = (0..8).map(|number| Uuid::from_u128(1000 + number)).collect();
+        let classes: Vec<_> = (0..8).map(|number| ClassId::from_u128(1000 + number)).collect();
         for (number, class) in classes.iter().enumerate() {
             let name = ClassName::parse("10B").unwrap();
             let owner = owners[number % 2];
@@ -182,7 +186,7 @@ both! {
             let answers = at_once(&school, AT_ONCE, |school, index| {
                 let (class, eighth) = (index % 8, index / 8);
                 let token = tokens[(class + usize::from(eighth >= 4)) % 2].clone();
-                let class = if eighth == 7 { Uuid::from_u128(1) } else { classes[class] };
+                let class = if eighth == 7 { ClassId::from_u128(1) } else { classes[class] };
                 async move { draw(&school, class, &token).await }
             })
             .await;
@@ -312,7 +316,7 @@ both! {
             for ((student, _), admitted) in students.iter().zip(admitted) {
                 assert_eq!(places(&school, *student).await, u64::from(admitted), "{round}");
             }
-            enrolment::Entity::delete_many().exec(school.db.writer()).await.unwrap();
+            enrollment::Entity::delete_many().exec(school.db.writer()).await.unwrap();
         }
     }
 
@@ -343,7 +347,7 @@ both! {
         for (student, _) in &students {
             assert_eq!(places(&school, *student).await, 1);
             // Not even who writes past the room makes a second one.
-            let insert = enrolment::Entity::insert(place(&school, *student).into_active_model());
+            let insert = enrollment::Entity::insert(place(&school, *student).into_active_model());
             let refused = insert.exec_without_returning(school.db.writer()).await.unwrap_err();
             assert_eq!(db::kind(&refused), db::ErrorKind::UniqueViolation, "{refused}");
         }
@@ -355,7 +359,7 @@ both! {
         let (old, new) = (school.draw(&teacher).await, school.draw(&teacher).await);
         let student = user(&school, STUDENT).await;
         for (code, admitted) in [(old, false), (new, true)] {
-            let admit = enrolment::Entity::admit(school.db.writer(), &place(&school, student), &code).await;
+            let admit = enrollment::Entity::admit(school.db.writer(), &place(&school, student), &code).await;
             assert_eq!((admit.unwrap(), places(&school, student).await), (admitted, u64::from(admitted)));
         }
     }

@@ -249,7 +249,7 @@ both! {
             ("client_id", json!("app_")),
             ("client_id", json!(format!("App_{APP}"))),
             ("client_id", json!(format!("{{{APP}}}"))),
-            ("client_id", json!(APP.simple().to_string())),
+            ("client_id", json!(uuid::Uuid::from(APP).simple().to_string())),
             ("service", json!("google")),
             ("grant_type", json!("refresh_token")),
             ("grant_type", json!("password")),

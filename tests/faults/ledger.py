@@ -145,12 +145,12 @@ class Ledger:
         for ticket in self.tickets:
             ticket.excused |= ticket.issued >= since
 
-    def judge(self, enrolments, stored_codes):
-        """The verdict. `enrolments` are the pairs of class and student in the database, `stored_codes` its codes."""
+    def judge(self, enrollments, stored_codes):
+        """The verdict. `enrollments` are the pairs of class and student in the database, `stored_codes` its codes."""
         verdict = Verdict()
         for history in self.classes.values():
             history.judge(verdict)
-        self._judge_enrolments(enrolments, verdict)
+        self._judge_enrollments(enrollments, verdict)
         drawn = [draw.code for history in self.classes.values() for draw in history.draws if draw.code]
         verdict.doubled += ["a join code was answered twice"] * (len(drawn) - len(set(drawn)))
         verdict.doubled += ["two classes have one code"] * (len(stored_codes) - len(set(stored_codes)))
@@ -162,9 +162,9 @@ class Ledger:
                 verdict.lost.append("an authorization code could not be redeemed")
         return verdict
 
-    def _judge_enrolments(self, enrolments, verdict):
-        there = set(enrolments)
-        verdict.doubled += ["a student is enrolled twice"] * (len(enrolments) - len(there))
+    def _judge_enrollments(self, enrollments, verdict):
+        there = set(enrollments)
+        verdict.doubled += ["a student is enrolled twice"] * (len(enrollments) - len(there))
         acknowledged, possible = set(), set()
         for class_id, history in self.classes.items():
             for join in history.joins:
@@ -178,5 +178,5 @@ class Ledger:
             for join in history.joins:
                 if join.status == 409 and (class_id, join.student) not in possible:
                     verdict.wrong.append("a student was said to be enrolled who never joined")
-        verdict.lost += ["an acknowledged enrolment is gone"] * len(acknowledged - there)
+        verdict.lost += ["an acknowledged enrollment is gone"] * len(acknowledged - there)
         verdict.wrong += ["somebody is enrolled who was not let in"] * len(there - possible)

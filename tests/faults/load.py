@@ -64,10 +64,10 @@ class School:
             f" FROM classes, (VALUES {', '.join(chosen)}) AS chosen WHERE id = {literal(first_class)}"
         )
 
-    def enrolments(self):
+    def enrollments(self):
         """The pairs of class and student that are in the database."""
         identifier = self.database.identifier
-        rows = self.database.rows("SELECT class_id, student_id FROM enrolments")
+        rows = self.database.rows("SELECT class_id, student_id FROM enrollments")
         emails = {user: email for email, user in self.users.items()}
         return [(str(identifier(class_id)), emails[identifier(student)]) for class_id, student in rows]
 
@@ -362,7 +362,7 @@ class Load:
             except NotSent:
                 self.tally.wrong.append("the server is gone")
         connection.close()
-        verdict = self.ledger.judge(self.school.enrolments(), self.school.codes())
+        verdict = self.ledger.judge(self.school.enrollments(), self.school.codes())
         verdict.wrong += self.tally.wrong
         return verdict
 

@@ -23,8 +23,8 @@ class Judging(unittest.TestCase):
     def join(self, draw, sent, answered, status, student="s"):
         self.history.joins.append(Join(student, draw, sent, answered, status))
 
-    def verdict(self, enrolments=(), stored=()):
-        verdict = self.ledger.judge(list(enrolments), list(stored))
+    def verdict(self, enrollments=(), stored=()):
+        verdict = self.ledger.judge(list(enrollments), list(stored))
         return len(verdict.lost), len(verdict.doubled), len(verdict.wrong)
 
     def test_the_code_that_was_answered_last_is_there(self):

@@ -6,7 +6,7 @@ use poem_openapi::{Enum, Object};
 
 use super::types::Instant;
 use crate::{
-    classroom::{classes::ReadError, enrolment::JoinError, join_codes::DrawError},
+    classroom::{classes::ReadError, enrollments::JoinError, join_codes::DrawError},
     http::{
         api_error::{ApiError, Challenge, DATABASE_RETRY, Envelope},
         constants::{Always, ErrorStatus},

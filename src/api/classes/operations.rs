@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use poem_openapi::{OpenApi, param::Path};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{
     error::{self, ErrorCode},
@@ -13,6 +12,7 @@ use super::{
 use crate::{
     api::openapi::{AccessToken, Tag},
     classroom::Classroom,
+    domain::id::ClassId,
     http::{
         api_error::ApiError,
         client_address::ClientAddress,
@@ -88,8 +88,8 @@ impl Classes {
     ) -> Result<OperationResponse<JoinClassByCode>, OperationError<JoinClassByCode>> {
         let bearer = self.bearer(&token, at).await?;
         let joined = self.classroom.join(&join_code, bearer.user, address.0, at.0).await;
-        let enrolment = joined.map_err(ApiError::from)?;
-        Ok(OperationResponse(Success::new(JoinClassByCode::SUCCESS, enrolment)))
+        let enrollment = joined.map_err(ApiError::from)?;
+        Ok(OperationResponse(Success::new(JoinClassByCode::SUCCESS, enrollment)))
     }
 
     /// Read a class
@@ -111,13 +111,9 @@ impl Classes {
     }
 }
 
-/// What is no UUID, written the one way in which ids are told, is a class that nobody knows.
-fn class(id: &str) -> Result<Uuid, ApiError<ErrorCode>> {
-    let hyphenated = id.len() == uuid::fmt::Hyphenated::LENGTH;
-    Uuid::try_parse(id)
-        .ok()
-        .filter(|_| hyphenated)
-        .ok_or_else(|| ApiError::documented(error::CLASS_NOT_FOUND))
+/// The class id in a path. Text that is not a UUID is the id of no class: 404.
+fn class(id: &str) -> Result<ClassId, ApiError<ErrorCode>> {
+    id.parse().map_err(|_| ApiError::documented(error::CLASS_NOT_FOUND))
 }
 
 fn example_class() -> String {

@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use crate::{
     classroom::join_codes::Drawn,
-    domain::{self, class_name::ClassName},
-    entity::{class, enrolment},
-    http::{
-        constants::Always,
-        text::{Id, text},
+    domain::{
+        self,
+        class_name::ClassName,
+        id::{ClassId, EnrollmentId, UserId},
     },
+    entity::{class, enrollment},
+    http::{constants::Always, text::text},
 };
 
 /// A success of the classroom family.
@@ -62,9 +63,9 @@ impl From<Drawn> for JoinCode {
 #[oai(rename = "SchoolClass", rename_all = "camelCase")]
 pub struct Class {
     /// The class ID.
-    id: Id,
+    id: ClassId,
     /// The user who owns the class.
-    owner_id: Id,
+    owner_id: UserId,
     /// What the class is called.
     name: ClassName,
     /// What the class is about, if anybody said.
@@ -102,8 +103,8 @@ impl From<class::Model> for Class {
             updated_at,
         } = class;
         Self {
-            id: Id(id),
-            owner_id: Id(owner_id),
+            id,
+            owner_id,
             name,
             description,
             join_code,
@@ -130,11 +131,11 @@ fn members(settings: Value) -> Option<BTreeMap<String, Any<Value>>> {
 #[oai(rename = "ClassEnrollment", rename_all = "camelCase")]
 pub struct Enrollment {
     /// The enrollment ID.
-    id: Id,
+    id: EnrollmentId,
     /// The class.
-    class_id: Id,
+    class_id: ClassId,
     /// The student.
-    student_id: Id,
+    student_id: UserId,
     /// The day on which the student joined, in UTC.
     enrolled_at: Day,
     /// How the enrollment stands.
@@ -157,19 +158,19 @@ pub enum EnrollmentStatus {
     Completed,
 }
 
-impl From<enrolment::Model> for Enrollment {
-    fn from(enrolment: enrolment::Model) -> Self {
-        let enrolment::Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } =
-            enrolment;
+impl From<enrollment::Model> for Enrollment {
+    fn from(enrollment: enrollment::Model) -> Self {
+        let enrollment::Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } =
+            enrollment;
         Self {
-            id: Id(id),
-            class_id: Id(class_id),
-            student_id: Id(student_id),
+            id,
+            class_id,
+            student_id,
             enrolled_at: Day(enrolled_at),
             status: match status {
-                enrolment::Status::Active => EnrollmentStatus::Active,
-                enrolment::Status::Dropped => EnrollmentStatus::Dropped,
-                enrolment::Status::Completed => EnrollmentStatus::Completed,
+                enrollment::Status::Active => EnrollmentStatus::Active,
+                enrollment::Status::Dropped => EnrollmentStatus::Dropped,
+                enrollment::Status::Completed => EnrollmentStatus::Completed,
             },
             created_at: Instant(created_at),
             updated_at: Instant(updated_at),

@@ -18,12 +18,13 @@ use super::landing::{Landing, ServiceInfo};
 use crate::{
     api::openapi::{self, Document},
     db::Db,
+    domain::id::KeyId,
     http::{
         json::Json,
         operation::Examples,
         static_body::TAG_EXAMPLE,
         static_response::{Content, StaticResponse},
-        text::{Id, text},
+        text::text,
     },
     identity::{Identity, signing_keys::PublicKey},
 };
@@ -219,7 +220,7 @@ pub struct Jwk {
     /// The algorithm it is used with.
     alg: KeyAlgorithm,
     /// Its id, a UUIDv7.
-    kid: Id,
+    kid: KeyId,
     /// The modulus, in base64url.
     #[oai(validator(max_length = 512, pattern = "^[A-Za-z0-9_-]+$"))]
     n: String,
@@ -234,7 +235,7 @@ impl From<&PublicKey> for Jwk {
             kty: KeyType::Rsa,
             usage: KeyUse::Signature,
             alg: KeyAlgorithm::Rs256,
-            kid: Id(*kid),
+            kid: *kid,
             n: n.clone(),
             e: e.clone(),
         }

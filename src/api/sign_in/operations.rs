@@ -97,7 +97,7 @@ impl SignInOperations {
             code_challenge_method: _,
         } = body.0;
         let sign_in = SignIn {
-            app: app_uuid.map(|id| id.0),
+            app: app_uuid,
             page: self.page(request),
             email,
             password,

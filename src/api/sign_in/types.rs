@@ -5,12 +5,12 @@ use poem_openapi::{
     types::{ParseFromJSON, ToJSON, Type},
 };
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::{
     domain::{
         authorization_code::AuthorizationCode,
         email::Email,
+        id::{AppId, InvalidId},
         password::Password,
         pkce::{CodeChallenge, CodeVerifier},
         redirect_uri::RedirectUri,
@@ -18,7 +18,7 @@ use crate::{
     },
     http::{
         constants::{Item, KindOf},
-        text::{Id, text},
+        text::text,
         validation::Form,
     },
     identity::tokens::Tokens,
@@ -53,7 +53,7 @@ impl<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> Items<T> {
 #[oai(rename = "CreateCodeRequest", rename_all = "camelCase")]
 pub struct CreateCode {
     /// The app to sign in to. Required unless the `Origin` header names the app by one of its login domains.
-    pub app_uuid: Option<Id>,
+    pub app_uuid: Option<AppId>,
     /// The user's e-mail address, `local@domain`. The local part is ASCII; its upper and lower case are the same. The domain is
     /// compared in its ASCII form (UTS 46): every spelling of it is the same.
     pub email: Email,
@@ -273,17 +273,25 @@ pub struct EpochSeconds(String);
 
 /// A client id, bare or with its prefix.
 #[derive(Debug)]
-pub struct ClientId(String);
+pub struct ClientId {
+    text: String,
+    app: AppId,
+}
 
 impl ClientId {
-    /// The app's UUID.
-    pub fn app(&self) -> Uuid {
-        self.0.strip_prefix("app_").unwrap_or(&self.0).parse().unwrap_or_default()
+    fn parse(text: &str) -> Result<Self, InvalidId> {
+        let app = text.strip_prefix("app_").unwrap_or(text).parse()?;
+        Ok(Self { text: text.to_owned(), app })
+    }
+
+    /// The app's id.
+    pub fn app(&self) -> AppId {
+        self.app
     }
 
     /// The client id as the request wrote it.
     pub fn into_text(self) -> String {
-        self.0
+        self.text
     }
 }
 
@@ -343,10 +351,10 @@ text!(AuthorizationCode, "AuthorizationCode", |text: &str| Ok::<_, &str>(Self::p
     pattern: r"^[\x20-\x7E]*$".into(),
 });
 
-text!(ClientId, "ClientId", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
+text!(ClientId, "ClientId", ClientId::parse, {
     pattern: "^(app_)?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$".into(),
     max_length: 40,
-} shown |id: &Self| &id.0);
+} shown |id: &Self| &id.text);
 
 text!(Nonce, "Nonce", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
     min_length: 1,

@@ -11,11 +11,11 @@ use std::{
 
 use sea_orm::DbErr;
 use tokio::time::sleep;
-use uuid::Uuid;
 
 use crate::{
     clock::Clock,
     db::{self, Db, batch::Statement},
+    domain::id::{ClassId, UserId},
     entity::class::{self, Replacement},
 };
 
@@ -31,7 +31,7 @@ pub struct Draws {
     /// The turn of the last batch.
     turn: AtomicI64,
     /// Classes that somebody held for long when a code was last drawn for them.
-    held: Mutex<HashSet<Uuid>>,
+    held: Mutex<HashSet<ClassId>>,
 }
 
 /// What came of a draw.
@@ -70,13 +70,16 @@ impl Draws {
     }
 
     /// Which of these classes somebody holds now.
-    async fn look_for_held(&self, classes: impl IntoIterator<Item = Uuid>) -> Result<HashSet<Uuid>, DbErr> {
+    async fn look_for_held(
+        &self,
+        classes: impl IntoIterator<Item = ClassId>,
+    ) -> Result<HashSet<ClassId>, DbErr> {
         let held = class::Entity::find_held(self.db.writer(), classes).await?;
         Ok(held.into_iter().collect())
     }
 
     /// Which of these classes somebody holds, for longer than a draw or a join does.
-    async fn find_held(&self, classes: &BTreeSet<Uuid>) -> Result<HashSet<Uuid>, DbErr> {
+    async fn find_held(&self, classes: &BTreeSet<ClassId>) -> Result<HashSet<ClassId>, DbErr> {
         let held = self.look_for_held(classes.iter().copied()).await?;
         if held.is_empty() {
             return Ok(held);
@@ -86,7 +89,7 @@ impl Draws {
     }
 
     /// Which of these classes are held still that were held when a code was last drawn for them.
-    async fn still_held(&self, classes: &BTreeSet<Uuid>) -> Result<HashSet<Uuid>, DbErr> {
+    async fn still_held(&self, classes: &BTreeSet<ClassId>) -> Result<HashSet<ClassId>, DbErr> {
         let suspected = self.remembered(classes);
         if suspected.is_empty() {
             return Ok(HashSet::new());
@@ -97,14 +100,14 @@ impl Draws {
     }
 
     /// Remembers which of these classes are held, so that the next batch with one of them does not wait for it.
-    fn remember(&self, classes: &BTreeSet<Uuid>, held: &HashSet<Uuid>) {
+    fn remember(&self, classes: &BTreeSet<ClassId>, held: &HashSet<ClassId>) {
         let mut remembered = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         remembered.retain(|class| !classes.contains(class));
         remembered.extend(held);
     }
 
     /// Those of these classes that were held.
-    fn remembered(&self, classes: &BTreeSet<Uuid>) -> BTreeSet<Uuid> {
+    fn remembered(&self, classes: &BTreeSet<ClassId>) -> BTreeSet<ClassId> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.is_empty() {
             BTreeSet::new()
@@ -114,7 +117,10 @@ impl Draws {
     }
 
     /// The classes of these ids, as far as there are any.
-    async fn look_up(&self, ids: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, class::Model>, DbErr> {
+    async fn look_up(
+        &self,
+        ids: impl Iterator<Item = ClassId>,
+    ) -> Result<HashMap<ClassId, class::Model>, DbErr> {
         let classes = class::Entity::find_by_ids(self.db.read(), ids).await?;
         Ok(classes.into_iter().map(|class| (class.id, class)).collect())
     }
@@ -177,12 +183,12 @@ impl Draws {
     /// are answered for each change cost as much as the changes.
     async fn write_but(
         &self,
-        held: &HashSet<Uuid>,
+        held: &HashSet<ClassId>,
         batch: &[Replacement],
         turn: i64,
     ) -> Result<Vec<Option<Outcome>>, DbErr> {
         // Two who say that they own a class do not get into each other's way: one of them does not.
-        let mut latest = BTreeMap::<(Uuid, Uuid), Replacement>::new();
+        let mut latest = BTreeMap::<(ClassId, UserId), Replacement>::new();
         let mut places = Vec::with_capacity(batch.len());
         for draw in batch {
             let key = (draw.id, draw.owner_id);
@@ -207,7 +213,7 @@ impl Draws {
             // What was changed is written already. All are tried again, each by itself: none was answered yet.
             Err(_) => return Ok(vec![None; batch.len()]),
         };
-        let outcome = |(draw, (key, before)): (&Replacement, ((Uuid, Uuid), i64))| {
+        let outcome = |(draw, (key, before)): (&Replacement, ((ClassId, UserId), i64))| {
             let class = classes.get(&key.0);
             if held.contains(&key.0) && class.is_some_and(|class| class.owner_id == draw.owner_id) {
                 return Some(Outcome::Held);

@@ -3,14 +3,16 @@
 mod draws;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use uuid::Uuid;
 
 pub(super) use self::draws::Draws;
 use self::draws::Outcome;
 use super::Classroom;
 use crate::{
     db::{self, batch::BatchError},
-    domain::join_code::JoinCode,
+    domain::{
+        id::{ClassId, UserId},
+        join_code::JoinCode,
+    },
     entity::class::Replacement,
 };
 
@@ -64,8 +66,8 @@ impl Classroom {
     /// replace one that was answered.
     pub async fn draw_join_code(
         &self,
-        class: Uuid,
-        owner: Uuid,
+        class: ClassId,
+        owner: UserId,
         now: DateTime<Utc>,
     ) -> Result<Drawn, DrawError> {
         let expires_at = (now + self.settings.join_code_life).trunc_subsecs(0);

@@ -14,7 +14,6 @@ use aws_lc_rs::{encoding::AsDer, rsa};
 use chrono::{DateTime, Utc};
 use pem::{EncodeConfig, LineEnding, Pem};
 use thiserror::Error;
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{
@@ -22,7 +21,7 @@ use super::{
     key::{PEM_TAG, SigningKey},
     key_set::Keys,
 };
-use crate::{domain::id, random::RandomSource};
+use crate::{domain::id::KeyId, random::RandomSource};
 
 /// The names of files that were passed over.
 pub(super) type Skipped = BTreeSet<OsString>;
@@ -75,8 +74,8 @@ fn read_key(directory: &Path, name: &OsStr, known: &Keys) -> Result<Arc<SigningK
     // One spelling of an id only: two files cannot claim to be the same key.
     let kid = name
         .to_str()
-        .and_then(|name| Uuid::try_parse(name.strip_suffix(".pem")?).ok())
-        .filter(|kid| *file_name(*kid) == *name)
+        .and_then(|name| name.strip_suffix(".pem")?.parse().ok())
+        .filter(|kid: &KeyId| *file_name(*kid) == *name)
         .ok_or(Unusable::Name)?;
     if let Some(key) = known.get(&kid) {
         return Ok(Arc::clone(key));
@@ -91,8 +90,8 @@ pub(super) fn create(
     directory: &Path,
     now: DateTime<Utc>,
     random: &dyn RandomSource,
-) -> Result<Uuid, KeyError> {
-    let kid = id::new(now, random);
+) -> Result<KeyId, KeyError> {
+    let kid = KeyId::new(now, random);
     let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).map_err(|_| KeyError::Generate)?;
     let pem = Pem::new(PEM_TAG, pair.as_der().map_err(|_| KeyError::Generate)?.as_ref());
     let text = Zeroizing::new(pem::encode_config(&pem, EncodeConfig::new().set_line_ending(LineEnding::LF)));
@@ -108,7 +107,7 @@ pub(super) fn create(
 }
 
 /// Deletes a key's file.
-pub(super) fn remove(directory: &Path, kid: Uuid) -> Result<(), KeyError> {
+pub(super) fn remove(directory: &Path, kid: KeyId) -> Result<(), KeyError> {
     fs::remove_file(path(directory, kid)).and_then(|()| sync(directory)).map_err(not_written(directory))
 }
 
@@ -123,11 +122,11 @@ fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn path(directory: &Path, kid: Uuid) -> PathBuf {
+fn path(directory: &Path, kid: KeyId) -> PathBuf {
     directory.join(file_name(kid))
 }
 
-fn file_name(kid: Uuid) -> String {
+fn file_name(kid: KeyId) -> String {
     format!("{kid}.pem")
 }
 

@@ -18,8 +18,9 @@ use serde::{
     de::{DeserializeOwned, Error},
 };
 use thiserror::Error;
-use uuid::{Uuid, Version};
 use zeroize::Zeroizing;
+
+use crate::domain::id::KeyId;
 
 /// The label of a PKCS#8 private key in PEM (RFC 7468 section 10).
 pub(super) const PEM_TAG: &str = "PRIVATE KEY";
@@ -33,8 +34,8 @@ pub struct SigningKey {
 
 impl SigningKey {
     /// The key in a PEM text, if it is an RSA key of at least 2048 bits in PKCS#8 and `kid` is a `UUIDv7`.
-    pub(super) fn from_pem(kid: Uuid, text: &[u8]) -> Option<Self> {
-        let created_at = birth(kid)?;
+    pub(super) fn from_pem(kid: KeyId, text: &[u8]) -> Option<Self> {
+        let created_at = kid.created_at()?;
         let pem = pem::parse(text).ok().filter(|pem| pem.tag() == PEM_TAG)?;
         let der = Zeroizing::new(pem.into_contents());
         let pair = rsa::KeyPair::from_pkcs8(&der).ok()?;
@@ -52,7 +53,7 @@ impl SigningKey {
 
     /// What the key is called in a token's header and in the JWK set.
     #[must_use]
-    pub fn kid(&self) -> Uuid {
+    pub fn kid(&self) -> KeyId {
         self.verifying.kid()
     }
 
@@ -101,7 +102,7 @@ pub struct VerifyingKey {
 impl VerifyingKey {
     /// What the key is called in a token's header and in the JWK set.
     #[must_use]
-    pub fn kid(&self) -> Uuid {
+    pub fn kid(&self) -> KeyId {
         self.public.kid
     }
 
@@ -136,7 +137,7 @@ impl Debug for VerifyingKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
     /// The key's id.
-    pub kid: Uuid,
+    pub kid: KeyId,
     /// The modulus: base64url, without padding.
     pub n: String,
     /// The exponent: base64url, without padding.
@@ -164,7 +165,7 @@ enum Algorithm {
 struct Header<'a> {
     typ: &'a str,
     alg: Algorithm,
-    kid: Uuid,
+    kid: KeyId,
 }
 
 /// A header as it is read. None of these may be said twice.
@@ -221,13 +222,4 @@ pub enum VerifyError {
     /// The claims are others.
     #[error("the claims are not the expected ones")]
     Claims(#[from] serde_json::Error),
-}
-
-/// The instant inside a `UUIDv7` (RFC 9562 section 5.7); nothing if it is another version.
-fn birth(kid: Uuid) -> Option<DateTime<Utc>> {
-    if kid.get_version() != Some(Version::SortRand) {
-        return None;
-    }
-    let (seconds, nanoseconds) = kid.get_timestamp()?.to_unix();
-    DateTime::from_timestamp(seconds.try_into().ok()?, nanoseconds)
 }

@@ -3,16 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use uuid::Uuid;
 
 use super::key::{PublicKey, SigningKey, VerifyingKey};
+use crate::domain::id::KeyId;
 
 /// How long a key is published before it signs: long enough for every node, and everybody who keeps a copy
 /// of the JWK set, to have seen it.
 pub const LEAD: TimeDelta = TimeDelta::minutes(10);
 
 /// Keys by their ids, and thereby from the oldest to the youngest: a `UUIDv7` begins with its instant.
-pub(super) type Keys = BTreeMap<Uuid, Arc<SigningKey>>;
+pub(super) type Keys = BTreeMap<KeyId, Arc<SigningKey>>;
 
 /// At least one key.
 pub(super) struct KeySet {
@@ -43,7 +43,7 @@ impl KeySet {
         self.keys.values().rev().find(|key| signs_at(key) <= now).unwrap_or(&self.oldest)
     }
 
-    pub(super) fn verifying(&self, kid: Uuid) -> Option<Arc<VerifyingKey>> {
+    pub(super) fn verifying(&self, kid: KeyId) -> Option<Arc<VerifyingKey>> {
         self.keys.get(&kid).map(|key| Arc::clone(key.verifying()))
     }
 }

@@ -28,7 +28,6 @@ use tokio::{
     task::spawn_blocking,
     time::timeout,
 };
-use uuid::Uuid;
 
 use self::{
     directory::Skipped,
@@ -39,7 +38,7 @@ pub use self::{
     key_set::LEAD,
     upkeep::{KeyInfo, KeyState, RetireError, inspect, list, retire, rotate},
 };
-use crate::random::RandomSource;
+use crate::{domain::id::KeyId, random::RandomSource};
 
 /// How rarely tokens with ids that nobody knows can make the directory be read.
 const UNKNOWN_KID_PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -134,7 +133,7 @@ impl SigningKeys {
     /// that is new here, so it makes the directory be read again, at most every ten seconds. One that is not read within a
     /// second is not there.
     pub async fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<Arc<VerifyingKey>> {
-        let kid = Uuid::try_parse(kid).ok()?;
+        let kid = kid.parse().ok()?;
         if let Some(known) = self.kept.current().verifying(kid) {
             return Some(known);
         }
@@ -153,7 +152,7 @@ impl SigningKeys {
     }
 
     /// Whether what this key has signed is accepted still.
-    pub fn holds(&self, kid: Uuid) -> bool {
+    pub fn holds(&self, kid: KeyId) -> bool {
         self.kept.current().keys().contains_key(&kid)
     }
 

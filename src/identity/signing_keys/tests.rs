@@ -43,7 +43,7 @@ fn open(directory: &TempDir) -> SigningKeys {
     SigningKeys::open(directory.path(), start(), &OsRandom).unwrap()
 }
 
-fn file(directory: &TempDir, kid: Uuid) -> PathBuf {
+fn file(directory: &TempDir, kid: KeyId) -> PathBuf {
     directory.path().join(format!("{kid}.pem"))
 }
 
@@ -51,7 +51,7 @@ fn names(directory: &TempDir) -> Vec<String> {
     fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-fn kids(keys: &SigningKeys) -> Vec<Uuid> {
+fn kids(keys: &SigningKeys) -> Vec<KeyId> {
     keys.published().iter().map(|key| key.kid).collect()
 }
 
@@ -148,7 +148,7 @@ fn the_key_that_signs_and_one_that_is_not_there_are_not_retired() {
     assert!(
         matches!(retire(directory.path(), first, start()), Err(RetireError::Signing(kid)) if kid == first)
     );
-    let unknown = Uuid::nil();
+    let unknown = KeyId::from_u128(0);
     assert!(
         matches!(retire(directory.path(), unknown, start()), Err(RetireError::Unknown(kid)) if kid == unknown)
     );
@@ -161,12 +161,12 @@ async fn files_that_are_no_keys_are_passed_over() {
     let keys = open(&directory);
     let signing = keys.signing(start()).kid();
     let pem = fs::read(file(&directory, signing)).unwrap();
-    let v4 = uuid::Builder::from_random_bytes([7; 16]).into_uuid();
-    let v7 = uuid::Builder::from_unix_timestamp_millis(7, &[7; 10]).into_uuid();
+    let v4 = uuid::Builder::from_random_bytes([7; 16]).into_uuid().into();
+    let v7: KeyId = uuid::Builder::from_unix_timestamp_millis(7, &[7; 10]).into_uuid().into();
     fs::write(directory.path().join("README"), "not a key").unwrap();
     fs::write(directory.path().join(".hidden"), "not a key").unwrap();
     fs::write(directory.path().join("server.pem"), &pem).unwrap();
-    fs::write(directory.path().join(format!("{}.pem", v7.simple())), &pem).unwrap();
+    fs::write(directory.path().join(format!("{}.pem", uuid::Uuid::from(v7).simple())), &pem).unwrap();
     fs::write(file(&directory, v4), &pem).unwrap();
     fs::write(file(&directory, v7), "not a key").unwrap();
     fs::create_dir(directory.path().join("lost+found")).unwrap();
@@ -183,7 +183,7 @@ async fn a_directory_that_stands_still_holds_up_nobody_but_who_needs_it_and_not_
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let known = keys.signing(start()).kid().to_string();
-    let ids = [0; 2].map(|_| crate::domain::id::new(start(), &OsRandom));
+    let ids = [0; 2].map(|_| KeyId::new(start(), &OsRandom));
     let (unknown, stuck) = (ids[0].to_string(), file(&directory, ids[1]));
     mknodat(CWD, &stuck, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 
@@ -238,7 +238,7 @@ fn a_directory_that_cannot_be_used_is_an_error_that_names_it() {
 fn a_key_that_cannot_be_written_leaves_nothing_behind() {
     let directory = TempDir::new().unwrap();
     // The next id is known here, and its name is taken by what cannot be overwritten.
-    let kid = uuid::Builder::from_unix_timestamp_millis(1_700_000_000_123, &[0; 10]).into_uuid();
+    let kid = uuid::Builder::from_unix_timestamp_millis(1_700_000_000_123, &[0; 10]).into_uuid().into();
     fs::create_dir(file(&directory, kid)).unwrap();
     assert!(rotate(directory.path(), start(), &Counter::default()).is_err());
     assert_eq!(names(&directory), [format!("{kid}.pem")]);
@@ -350,6 +350,6 @@ fn printing_keys_shows_their_ids_only() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let kid = keys.signing(start()).kid();
-    assert_eq!(format!("{keys:?}"), format!("SigningKeys([{kid}])"));
-    assert_eq!(format!("{:?}", keys.signing(start())), format!("SigningKey({kid})"));
+    assert_eq!(format!("{keys:?}"), format!("SigningKeys([{kid:?}])"));
+    assert_eq!(format!("{:?}", keys.signing(start())), format!("SigningKey({kid:?})"));
 }

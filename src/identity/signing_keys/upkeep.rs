@@ -4,20 +4,19 @@ use std::{ffi::OsString, path::Path, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
-use uuid::Uuid;
 
 use super::{
     KeyError, SigningKey,
     directory::{self, Skipped},
     key_set::{KeySet, Keys, signs_at},
 };
-use crate::random::RandomSource;
+use crate::{domain::id::KeyId, random::RandomSource};
 
 /// A key as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyInfo {
     /// The key's id.
-    pub kid: Uuid,
+    pub kid: KeyId,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// What it is there for now.
@@ -43,22 +42,22 @@ pub enum KeyState {
 pub enum RetireError {
     /// There is no such key.
     #[error("there is no key {0}")]
-    Unknown(Uuid),
+    Unknown(KeyId),
     /// What is being signed now could not be checked any more.
     #[error("{0} is the key that signs now: rotate, and retire it once the new key signs")]
-    Signing(Uuid),
+    Signing(KeyId),
     /// The directory did not play along.
     #[error(transparent)]
     Directory(#[from] KeyError),
 }
 
 /// Makes one more key, which signs once it is [`LEAD`](super::LEAD) old, and answers its id.
-pub fn rotate(directory: &Path, now: DateTime<Utc>, random: &dyn RandomSource) -> Result<Uuid, KeyError> {
+pub fn rotate(directory: &Path, now: DateTime<Utc>, random: &dyn RandomSource) -> Result<KeyId, KeyError> {
     directory::create(directory, now, random)
 }
 
 /// Deletes a key for good: what it has signed is no longer accepted.
-pub fn retire(directory: &Path, kid: Uuid, now: DateTime<Utc>) -> Result<(), RetireError> {
+pub fn retire(directory: &Path, kid: KeyId, now: DateTime<Utc>) -> Result<(), RetireError> {
     let keys =
         read(directory)?.filter(|set| set.keys().contains_key(&kid)).ok_or(RetireError::Unknown(kid))?;
     if keys.signing(now).kid() == kid {

@@ -4,11 +4,10 @@ use std::net::IpAddr;
 
 use chrono::TimeDelta;
 use homeroom::{
-    domain::network::Network,
+    domain::{id::UserId, network::Network},
     rate_limit::{limiter::Secret, policies::JoinLimits},
 };
 use serde_json::json;
-use uuid::Uuid;
 
 use super::{ELSEWHERE, Outcome, ip, nth_of_site, seconds};
 use crate::support::{ADDRESS, COLLEAGUE, STUDENT, School, TEACHER, assert_failure, both};
@@ -16,7 +15,7 @@ use crate::support::{ADDRESS, COLLEAGUE, STUDENT, School, TEACHER, assert_failur
 impl School {
     /// Begins an attempt of a user to join.
     async fn attempt_to_join(&self, limits: JoinLimits, user: u128, from: IpAddr) -> Outcome {
-        let counts = limits.counts(Uuid::from_u128(user), Network::of(Some(from)));
+        let counts = limits.counts(UserId::from_u128(user), Network::of(Some(from)));
         self.begin(Secret::JoinCode, counts).await
     }
 
@@ -111,7 +110,7 @@ both! {
         let teacher = school.token(TEACHER).await;
         let code = school.draw(&teacher).await;
         let student = school.token(STUDENT).await;
-        let user = school.account(STUDENT).await.id.as_u128();
+        let user = uuid::Uuid::from(school.account(STUDENT).await.id).as_u128();
         let mut tries = Vec::new();
         for _ in 0..40 {
             tries.push(school.attempt_to_join(JoinLimits::DEFAULT, user, ADDRESS).await);

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use homeroom::{
     clock::Clock,
-    domain::{self, email::Email, network::Network},
+    domain::{email::Email, id::UserId, network::Network},
     entity::{rate_limit, user},
     rate_limit::{
         limiter::{Limiter, Refusal, Reservation, Secret},
@@ -130,7 +130,7 @@ impl School {
     pub async fn enrol(&self, account: &str) {
         let teacher = self.account(TEACHER).await;
         let copy = user::Model {
-            id: domain::id::new(self.clock.now(), &*self.chance),
+            id: UserId::new(self.clock.now(), &*self.chance),
             email: email(account),
             ..teacher
         };

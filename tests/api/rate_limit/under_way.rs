@@ -4,10 +4,13 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use homeroom::{domain::label::Label, identity::password_hashing, rate_limit::policies::PasswordLimits};
+use homeroom::{
+    domain::{id::AppId, label::Label},
+    identity::password_hashing,
+    rate_limit::policies::PasswordLimits,
+};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::{ELSEWHERE, ip, nth, seconds};
 use crate::{
@@ -115,7 +118,7 @@ both! {
         let school = School::found_with(kind, small_queue()).await;
         for change in [
             json!({ "state": "" }),
-            json!({ "appUuid": Uuid::nil() }),
+            json!({ "appUuid": AppId::from_u128(0) }),
             json!({ "redirectUri": "https://elsewhere.example" }),
         ] {
             assert_eq!(school.ask_code(change).await.status, 400);
@@ -156,7 +159,7 @@ both! {
             assert_eq!(school.guess("nobody@example.com", "wrong", ip(ELSEWHERE)).await.status, 400);
         }
         let refused = join_all((0..50).map(|_| school.guess("nobody@example.com", "wrong", ip(ELSEWHERE))));
-        let unknown_app = join_all((0..50).map(|_| school.ask_code(json!({ "appUuid": Uuid::nil() }))));
+        let unknown_app = join_all((0..50).map(|_| school.ask_code(json!({ "appUuid": AppId::from_u128(0) }))));
         let honest = async {
             let mut statuses = Vec::new();
             for _ in 0..5 {

@@ -22,7 +22,12 @@ use homeroom::{
     config,
     db::Db,
     domain::{
-        class_name::ClassName, email::Email, join_code::JoinCode, label::Label, password::Password,
+        class_name::ClassName,
+        email::Email,
+        id::{AppId, ClassId, UserId},
+        join_code::JoinCode,
+        label::Label,
+        password::Password,
         redirect_uri::RedirectUri,
     },
     entity::app,
@@ -40,7 +45,6 @@ use poem::{Endpoint, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
-use uuid::Uuid;
 
 pub(crate) use self::databases::both;
 pub use self::{
@@ -50,9 +54,9 @@ pub use self::{
     envelope::{CLASSROOM_CODES, SIGN_IN_CODES, assert_envelope, assert_failure},
 };
 
-pub const APP: Uuid = Uuid::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
-pub const OWN_CLASS: Uuid = Uuid::from_u128(0x2222_2222_2222_2222_2222_2222_2222_2222);
-pub const OTHER_CLASS: Uuid = Uuid::from_u128(0x3333_3333_3333_3333_3333_3333_3333_3333);
+pub const APP: AppId = AppId::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
+pub const OWN_CLASS: ClassId = ClassId::from_u128(0x2222_2222_2222_2222_2222_2222_2222_2222);
+pub const OTHER_CLASS: ClassId = ClassId::from_u128(0x3333_3333_3333_3333_3333_3333_3333_3333);
 pub const REDIRECT_URI: &str = "https://app.example.com/callback";
 pub const TEACHER: &str = "user@example.com";
 pub const STUDENT: &str = "student@example.com";
@@ -222,7 +226,7 @@ impl School {
     }
 
     /// Makes an account with the sample password.
-    pub async fn add_account(&self, email: &str) -> Uuid {
+    pub async fn add_account(&self, email: &str) -> UserId {
         let hashing = PasswordHashing::start(
             password_hashing::Settings {
                 workers: NonZeroUsize::MIN,
@@ -301,7 +305,7 @@ async fn account(
     chance: &Chance,
     email: &str,
     now: DateTime<Utc>,
-) -> Uuid {
+) -> UserId {
     let (email, password) = (Email::parse(email).unwrap(), Password::parse(PASSWORD).unwrap());
     accounts::add(db, hashing, chance, email, password, now).await.unwrap()
 }

@@ -1,7 +1,7 @@
 //! What the tests of signing in share: requests that differ from the documented ones, and changes to who may sign in.
 
 use homeroom::{
-    domain::{email::Email, origin::LoginDomain, redirect_uri::RedirectUri},
+    domain::{email::Email, id::AppId, origin::LoginDomain, redirect_uri::RedirectUri},
     entity::user,
     identity::{
         accounts,
@@ -10,11 +10,10 @@ use homeroom::{
 };
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::{Answer, School, TEACHER, exchange_body, sign_in_body};
 
-pub const OTHER_APP: Uuid = Uuid::from_u128(0x5555_5555_5555_5555_5555_5555_5555_5555);
+pub const OTHER_APP: AppId = AppId::from_u128(0x5555_5555_5555_5555_5555_5555_5555_5555);
 pub const CREDENTIALS: &str = "The e-mail address or the password is wrong";
 pub const NOT_REDEEMABLE: &str =
     "The code is invalid, has expired or was redeemed, or was issued for something else";

@@ -1,4 +1,4 @@
-//! Enrolments: which student is in which class, one row for each pair.
+//! Enrollments: which student is in which class, one row for each pair.
 
 use sea_orm::{
     ActiveEnum,
@@ -7,19 +7,22 @@ use sea_orm::{
 };
 
 use super::{Unique, class};
-use crate::domain::join_code::JoinCode;
+use crate::domain::{
+    id::{ClassId, EnrollmentId, UserId},
+    join_code::JoinCode,
+};
 
 /// A student's place in a class.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "enrolments")]
+#[sea_orm(table_name = "enrollments")]
 pub struct Model {
     /// Its id.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub id: Uuid,
+    pub id: EnrollmentId,
     /// The class.
-    pub class_id: Uuid,
+    pub class_id: ClassId,
     /// The student.
-    pub student_id: Uuid,
+    pub student_id: UserId,
     /// The day on which the student joined, in UTC.
     pub enrolled_at: Date,
     /// How it stands.
@@ -30,7 +33,7 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
 }
 
-/// How an enrolment stands.
+/// How an enrollment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "camelCase")]
 pub enum Status {
@@ -42,7 +45,7 @@ pub enum Status {
     Completed,
 }
 
-/// Nothing is read from an enrolment's side.
+/// Nothing is read from an enrollment's side.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -52,23 +55,27 @@ impl Entity {
     /// A student's place in a class, however it stands.
     pub async fn find_place(
         db: &impl ConnectionTrait,
-        class: Uuid,
-        student: Uuid,
+        class: ClassId,
+        student: UserId,
     ) -> Result<Option<Model>, DbErr> {
         Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student)).only(db).await
     }
 
     /// Whether a student has a place in a class, however it stands.
-    pub async fn exists(db: &impl ConnectionTrait, class: Uuid, student: Uuid) -> Result<bool, DbErr> {
+    pub async fn exists(db: &impl ConnectionTrait, class: ClassId, student: UserId) -> Result<bool, DbErr> {
         Ok(Self::find_place(db, class, student).await?.is_some())
     }
 
     /// Enrols a student, if `code` still admits to the class `now` and the student has no place in it, and says
-    /// whether it did. Code and enrolment are judged by one statement, so no code that was replaced before the
+    /// whether it did. Code and enrollment are judged by one statement, so no code that was replaced before the
     /// statement began lets anybody in.
-    pub async fn admit(db: &impl ConnectionTrait, enrolment: &Model, code: &JoinCode) -> Result<bool, DbErr> {
+    pub async fn admit(
+        db: &impl ConnectionTrait,
+        enrollment: &Model,
+        code: &JoinCode,
+    ) -> Result<bool, DbErr> {
         let Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } =
-            enrolment.clone();
+            enrollment.clone();
         let place = Query::select()
             .exprs([
                 Expr::value(id),

@@ -4,19 +4,18 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
-use uuid::Uuid;
 
 use super::Classroom;
 use crate::{
     db,
     domain::{
-        id,
+        id::{EnrollmentId, UserId},
         join_code::{InvalidJoinCode, JoinCode},
         network::Network,
     },
     entity::{
         class,
-        enrolment::{self, Status},
+        enrollment::{self, Status},
     },
     rate_limit::limiter::{Refusal, Secret},
 };
@@ -62,10 +61,10 @@ impl Classroom {
     pub async fn join(
         &self,
         typed: &str,
-        student: Uuid,
+        student: UserId,
         address: Option<IpAddr>,
         now: DateTime<Utc>,
-    ) -> Result<enrolment::Model, JoinError> {
+    ) -> Result<enrollment::Model, JoinError> {
         let counts = self.settings.rate_limit.counts(student, Network::of(address));
         let attempt = self.limiter.check(Secret::JoinCode, counts, now).await?;
         let reservation = self.limiter.reserve(attempt).await?;
@@ -97,17 +96,17 @@ impl Classroom {
         &self,
         class: &class::Model,
         code: &JoinCode,
-        student: Uuid,
+        student: UserId,
         now: DateTime<Utc>,
-    ) -> Result<enrolment::Model, JoinError> {
+    ) -> Result<enrollment::Model, JoinError> {
         if class.owner_id == student {
             return Err(JoinError::OwnClass);
         }
-        if enrolment::Entity::exists(self.db.read(), class.id, student).await? {
+        if enrollment::Entity::exists(self.db.read(), class.id, student).await? {
             return Err(JoinError::AlreadyEnrolled);
         }
-        let enrolment = enrolment::Model {
-            id: id::new(now, &*self.random),
+        let enrollment = enrollment::Model {
+            id: EnrollmentId::new(now, &*self.random),
             class_id: class.id,
             student_id: student,
             enrolled_at: now.date_naive(),
@@ -115,12 +114,12 @@ impl Classroom {
             created_at: now,
             updated_at: now,
         };
-        match enrolment::Entity::admit(self.db.idempotent(), &enrolment, code).await {
+        match enrollment::Entity::admit(self.db.idempotent(), &enrollment, code).await {
             Ok(true) => {
-                metrics::counter!(crate::metrics::ENROLMENTS).increment(1);
-                Ok(enrolment)
+                metrics::counter!(crate::metrics::ENROLLMENTS).increment(1);
+                Ok(enrollment)
             }
-            Ok(false) => self.why_not_admitted(enrolment).await,
+            Ok(false) => self.why_not_admitted(enrollment).await,
             Err(error) if db::kind(&error) == db::ErrorKind::ForeignKeyViolation => {
                 Err(JoinError::NoSuchUser)
             }
@@ -129,11 +128,11 @@ impl Classroom {
     }
 
     /// The class was there a moment ago; either somebody was quicker to enrol this student, or its code was replaced. Or
-    /// it was this very enrolment that was quicker: made by an attempt whose answer was lost.
-    async fn why_not_admitted(&self, enrolment: enrolment::Model) -> Result<enrolment::Model, JoinError> {
+    /// it was this very enrollment that was quicker: made by an attempt whose answer was lost.
+    async fn why_not_admitted(&self, enrollment: enrollment::Model) -> Result<enrollment::Model, JoinError> {
         let db = self.db.read();
-        match enrolment::Entity::find_place(db, enrolment.class_id, enrolment.student_id).await? {
-            Some(place) if place.id == enrolment.id => Ok(enrolment),
+        match enrollment::Entity::find_place(db, enrollment.class_id, enrollment.student_id).await? {
+            Some(place) if place.id == enrollment.id => Ok(enrollment),
             Some(_) => Err(JoinError::AlreadyEnrolled),
             None => Err(JoinError::NoSuchCode),
         }
