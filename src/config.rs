@@ -362,7 +362,6 @@ impl Config {
                 user: self.rate_limits.join_user_failures,
                 address: self.rate_limits.join_address_failures,
             },
-            ..classroom::Settings::default()
         }
     }
 }

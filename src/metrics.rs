@@ -26,7 +26,7 @@ pub const HASH_REFUSED: &str = "homeroom_hash_refused_total";
 pub const POOL: &str = "homeroom_database_connections";
 /// Writes that shared a commit.
 pub const BATCH_SIZE: &str = "homeroom_batch_size_writes";
-/// Requests that were answered 429, by the `kind` of the limit (`password`, `join`, `draw`).
+/// Requests that were answered 429, by the `kind` of the limit (`password`, `join`, `generate`).
 pub const THROTTLED: &str = "homeroom_throttled_total";
 /// Authorization codes that were issued.
 pub const CODES_ISSUED: &str = "homeroom_codes_issued_total";
@@ -34,8 +34,8 @@ pub const CODES_ISSUED: &str = "homeroom_codes_issued_total";
 pub const CODES_REDEEMED: &str = "homeroom_codes_redeemed_total";
 /// Authorization codes that were swept away after their time, redeemed or not.
 pub const CODES_EXPIRED: &str = "homeroom_codes_expired_total";
-/// Join codes that were drawn.
-pub const JOIN_CODES_DRAWN: &str = "homeroom_join_codes_drawn_total";
+/// Join codes that were generated.
+pub const JOIN_CODES_GENERATED: &str = "homeroom_join_codes_generated_total";
 /// Students who were enrolled.
 pub const ENROLLMENTS: &str = "homeroom_enrollments_total";
 /// The program, by `version`: always 1.
@@ -93,7 +93,7 @@ pub const ALL: [Metric; 18] = [
     metric(CODES_ISSUED, Kind::Counter, "Authorization codes issued."),
     metric(CODES_REDEEMED, Kind::Counter, "Authorization codes redeemed."),
     metric(CODES_EXPIRED, Kind::Counter, "Authorization codes swept away after their time, redeemed or not."),
-    metric(JOIN_CODES_DRAWN, Kind::Counter, "Join codes drawn."),
+    metric(JOIN_CODES_GENERATED, Kind::Counter, "Join codes generated."),
     metric(ENROLLMENTS, Kind::Counter, "Students enrolled."),
     metric(BUILD, Kind::Gauge, "The program's version; always 1."),
 ];

@@ -148,7 +148,7 @@ fn form(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
 }
 
 fn small(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
-    criterion.bench_function("join code drawn", |bencher| bencher.iter(|| JoinCode::draw(&OsRandom)));
+    criterion.bench_function("join code generated", |bencher| bencher.iter(|| JoinCode::generate(&OsRandom)));
     let uri = RedirectUri::register("https://app.example.com/callback")?;
     let (code, state) = (AuthorizationCode::draw(&OsRandom), State::parse("state-from-client")?);
     criterion.bench_function("redirect URL", |bencher| {

@@ -77,7 +77,7 @@ impl Server {
         let begin = Instant::now();
         let server = Self::start(data)?;
         let once = Pace::Open { arrivals: &[Duration::ZERO], connections: 1 };
-        drive(&[server.address], &once, &mut Get("/health/ready"))?.only(&[("/health/ready", 200)])?;
+        drive(&[server.address], &once, &mut Get("/health/ready"))?.one(&[("/health/ready", 200)])?;
         Ok(begin.elapsed())
     }
 

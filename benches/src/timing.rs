@@ -41,9 +41,9 @@ pub fn run(samples: usize) -> Outcome<bool> {
     let hash = Bare::measure(1, Duration::from_secs(3))?.mean() * 1000.0;
     let server = Server::start(&data)?;
     let mut warm = Refusals::new(50);
-    drive(&[server.address], &Pace::to_the_end(1), &mut warm)?.only(&KINDS.map(|kind| (kind, 400)))?;
+    drive(&[server.address], &Pace::to_the_end(1), &mut warm)?.one(&KINDS.map(|kind| (kind, 400)))?;
     let mut refusals = Refusals::new(samples);
-    drive(&[server.address], &Pace::to_the_end(1), &mut refusals)?.only(&KINDS.map(|kind| (kind, 400)))?;
+    drive(&[server.address], &Pace::to_the_end(1), &mut refusals)?.one(&KINDS.map(|kind| (kind, 400)))?;
 
     report.tell(PART, "samples of each", samples as f64, "");
     report.tell(PART, "one hash", hash, "ms");

@@ -180,9 +180,9 @@ pub fn tokens(server: SocketAddr, users: usize) -> Outcome<Vec<String>> {
 /// The access tokens of these users.
 pub fn tokens_of(server: SocketAddr, users: Range<usize>) -> Outcome<Vec<String>> {
     let mut codes = Codes { codes: vec![String::new(); users.len()], users };
-    drive(&[server], &Pace::to_the_end(16), &mut codes)?.only(&[(SignIns::KIND, 201)])?;
+    drive(&[server], &Pace::to_the_end(16), &mut codes)?.one(&[(SignIns::KIND, 201)])?;
     let mut exchanges = Exchanges::new(codes.codes);
-    drive(&[server], &Pace::to_the_end(16), &mut exchanges)?.only(&[(Exchanges::KIND, 201)])?;
+    drive(&[server], &Pace::to_the_end(16), &mut exchanges)?.one(&[(Exchanges::KIND, 201)])?;
     if exchanges.tokens.iter().any(String::is_empty) {
         return failed("an answer held no token");
     }

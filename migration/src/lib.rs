@@ -11,11 +11,9 @@ use sea_orm_migration::{
 };
 pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 
-mod m20261121_000001_identity;
-mod m20261121_000002_classroom;
-mod m20261121_000003_rate_limits;
-mod m20261121_000004_join_code_draws;
-mod m20261126_000005_join_code_turn;
+mod m20261127_000001_identity;
+mod m20261127_000002_classroom;
+mod m20261127_000003_rate_limits;
 
 /// Applies the steps, in this order, each once. That each only adds is held by `tests/api/migrations.rs`.
 pub struct Migrator;
@@ -24,11 +22,9 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
-            Box::new(m20261121_000001_identity::Migration),
-            Box::new(m20261121_000002_classroom::Migration),
-            Box::new(m20261121_000003_rate_limits::Migration),
-            Box::new(m20261121_000004_join_code_draws::Migration),
-            Box::new(m20261126_000005_join_code_turn::Migration),
+            Box::new(m20261127_000001_identity::Migration),
+            Box::new(m20261127_000002_classroom::Migration),
+            Box::new(m20261127_000003_rate_limits::Migration),
         ]
     }
 

@@ -8,8 +8,9 @@ use crate::{
     domain::{
         class_name::ClassName,
         id::{ClassId, UserId},
+        join_code::JoinCode,
     },
-    entity::{Unique, class, enrollment},
+    entity::{class, enrollment, join_code},
 };
 
 /// Why a class cannot be read.
@@ -42,40 +43,39 @@ impl Classroom {
             description: None,
             settings: None,
             is_active: true,
-            join_code: None,
-            join_code_expires_at: None,
-            join_code_draws: 0,
-            join_code_draws_since: 0,
-            join_code_turn: 0,
             created_at: now,
             updated_at: now,
         };
-        class::Entity::insert(class.clone().into_active_model())
-            .exec_without_returning(self.db.writer())
-            .await?;
+        let insert = self.db.write(class.clone().into_active_model(), |db, class| {
+            Box::pin(class::Entity::insert(class.clone()).exec_without_returning(db))
+        });
+        insert.await?;
         Ok(class)
     }
 
-    /// A class as `reader` may see it `now`: its owner sees the join code while it admits, an enrolled student never.
+    /// A class as `reader` may see it `now`, with the join code that admits to it, which its owner alone sees.
     pub async fn read_class(
         &self,
         id: ClassId,
         reader: UserId,
         now: DateTime<Utc>,
-    ) -> Result<class::Model, ReadError> {
+    ) -> Result<(class::Model, Option<JoinCode>), ReadError> {
         let db = self.db.read();
-        let mut class = class::Entity::find_by_id(id).only(db).await?.ok_or(ReadError::NoSuchClass)?;
+        let class = class::Entity::find_by_id(id).one(db).await?.ok_or(ReadError::NoSuchClass)?;
         let owns = class.owner_id == reader;
         if !owns && !enrollment::Entity::exists(db, id, reader).await? {
             return Err(ReadError::NotMember);
         }
-        class.join_code = class.live_join_code(now).filter(|_| owns).cloned();
-        Ok(class)
+        if !owns || !class.is_active {
+            return Ok((class, None));
+        }
+        let live = join_code::Entity::find_live(db, id, now).await?;
+        Ok((class, live.map(|live| live.code)))
     }
 
     /// The class of an id, for an operator.
     pub async fn class(&self, id: ClassId) -> Result<Option<class::Model>, DbErr> {
-        class::Entity::find_by_id(id).only(self.db.read()).await
+        class::Entity::find_by_id(id).one(self.db.read()).await
     }
 
     /// Every class, the oldest first.

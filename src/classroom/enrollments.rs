@@ -9,13 +9,14 @@ use super::Classroom;
 use crate::{
     db,
     domain::{
-        id::{EnrollmentId, UserId},
+        id::{ClassId, EnrollmentId, UserId},
         join_code::{InvalidJoinCode, JoinCode},
         network::Network,
     },
     entity::{
         class,
         enrollment::{self, Status},
+        join_code,
     },
     rate_limit::limiter::{Refusal, Secret},
 };
@@ -69,7 +70,7 @@ impl Classroom {
         let attempt = self.limiter.check(Secret::JoinCode, counts, now).await?;
         let reservation = self.limiter.reserve(attempt).await?;
         let admitting = match JoinCode::parse(typed) {
-            Ok(code) => class::Entity::find_by_live_join_code(self.db.read(), &code, now)
+            Ok(code) => join_code::Entity::find_class(self.db.read(), &code, now)
                 .await
                 .map(|class| class.map(|class| (class, code))),
             Err(InvalidJoinCode) => Ok(None),
@@ -114,12 +115,15 @@ impl Classroom {
             created_at: now,
             updated_at: now,
         };
-        match enrollment::Entity::admit(self.db.idempotent(), &enrollment, code).await {
+        let admit = self.db.write((enrollment.clone(), code.clone()), |db, (enrollment, code)| {
+            Box::pin(enrollment::Entity::admit(db, enrollment, code))
+        });
+        match admit.await {
             Ok(true) => {
                 metrics::counter!(crate::metrics::ENROLLMENTS).increment(1);
                 Ok(enrollment)
             }
-            Ok(false) => self.why_not_admitted(enrollment).await,
+            Ok(false) => Err(self.why_not_admitted(class.id, student).await?),
             Err(error) if db::kind(&error) == db::ErrorKind::ForeignKeyViolation => {
                 Err(JoinError::NoSuchUser)
             }
@@ -127,14 +131,9 @@ impl Classroom {
         }
     }
 
-    /// The class was there a moment ago; either somebody was quicker to enrol this student, or its code was replaced. Or
-    /// it was this very enrollment that was quicker: made by an attempt whose answer was lost.
-    async fn why_not_admitted(&self, enrollment: enrollment::Model) -> Result<enrollment::Model, JoinError> {
-        let db = self.db.read();
-        match enrollment::Entity::find_place(db, enrollment.class_id, enrollment.student_id).await? {
-            Some(place) if place.id == enrollment.id => Ok(enrollment),
-            Some(_) => Err(JoinError::AlreadyEnrolled),
-            None => Err(JoinError::NoSuchCode),
-        }
+    /// The class was there a moment ago: another request enrolled this student since, or the code was replaced.
+    async fn why_not_admitted(&self, class: ClassId, student: UserId) -> Result<JoinError, DbErr> {
+        let enrolled = enrollment::Entity::exists(self.db.read(), class, student).await?;
+        Ok(if enrolled { JoinError::AlreadyEnrolled } else { JoinError::NoSuchCode })
     }
 }

@@ -8,10 +8,8 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use self::join_codes::Draws;
 use crate::{
-    clock::Clock,
-    db::{Db, batch::Batcher},
+    db::Db,
     random::RandomSource,
     rate_limit::{limiter::Limiter, policies::JoinLimits},
 };
@@ -20,7 +18,6 @@ use crate::{
 pub struct Classroom {
     db: Db,
     random: Arc<dyn RandomSource>,
-    draws: Batcher<Draws>,
     limiter: Limiter,
     settings: Settings,
 }
@@ -30,31 +27,23 @@ pub struct Classroom {
 pub struct Settings {
     /// How long a join code admits.
     pub join_code_life: TimeDelta,
-    /// How many join codes may be drawn for one class in a minute; 0 is no limit.
+    /// How many join codes may be generated for one class in a minute; 0 is no limit.
     pub join_code_rate: u32,
-    /// How many draws may wait to be written.
-    pub draw_queue: usize,
     /// How many join codes may be guessed.
     pub rate_limit: JoinLimits,
 }
 
 impl Default for Settings {
-    /// A week, a draw a second, a queue that drains in a fraction of one, and what the flags have.
+    /// A week, one code a second, and the defaults of the flags.
     fn default() -> Self {
-        Self {
-            join_code_life: TimeDelta::days(7),
-            join_code_rate: 60,
-            draw_queue: 1024,
-            rate_limit: JoinLimits::DEFAULT,
-        }
+        Self { join_code_life: TimeDelta::days(7), join_code_rate: 60, rate_limit: JoinLimits::DEFAULT }
     }
 }
 
 impl Classroom {
-    /// Opens the room, on the runtime that this is called on: what is written in batches is written by a task there.
-    pub fn new(db: Db, clock: Arc<dyn Clock>, random: Arc<dyn RandomSource>, settings: Settings) -> Self {
-        let draws = Draws::new(db.clone(), clock, settings.join_code_rate);
+    /// A classroom over this database.
+    pub fn new(db: Db, random: Arc<dyn RandomSource>, settings: Settings) -> Self {
         let limiter = Limiter::new(db.clone());
-        Self { db, random, draws: Batcher::start(draws, settings.draw_queue), limiter, settings }
+        Self { db, random, limiter, settings }
     }
 }

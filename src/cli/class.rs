@@ -69,7 +69,6 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The room, for an operator: nobody draws a join code here.
 fn classroom(db: &Db) -> Classroom {
-    Classroom::new(db.clone(), Arc::new(SystemClock), Arc::new(OsRandom), Settings::default())
+    Classroom::new(db.clone(), Arc::new(OsRandom), Settings::default())
 }

@@ -64,7 +64,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
 /// Accounts of a real school must not share a database with the sample school, whose password is public.
 async fn refuse_others(db: &Db, data: &Data) -> Result<(), Failure> {
     let failed = |error: DbErr| Failure::of("looking for accounts", &error);
-    if db.steps().await.map_err(failed)?.applied > 0
+    if db.migration_status().await.map_err(failed)?.applied > 0
         && user::Entity::any_but(db.read(), &ACCOUNTS).await.map_err(failed)?
     {
         return Err(Failure::Usage(format!(
@@ -107,7 +107,7 @@ async fn found(db: &Db, hashing: &PasswordHashing, config: &Config) -> Result<()
             vec![RedirectUri::register(REDIRECT_URI).map_err(|error| failed(&error))?];
         apps::register(db, &registration).await.map_err(|error| failed(&error))?;
     }
-    let classroom = Classroom::new(db.clone(), Arc::new(SystemClock), Arc::new(OsRandom), config.classroom());
+    let classroom = Classroom::new(db.clone(), Arc::new(OsRandom), config.classroom());
     for (address, class) in
         [(TEACHER, Some((OWN_CLASS, "10A1"))), (OTHER_TEACHER, Some((OTHER_CLASS, "10A2"))), (STUDENT, None)]
     {

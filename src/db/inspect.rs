@@ -1,7 +1,7 @@
-//! A database as it is: looked at, and copied, without a change to it.
+//! Read-only access to a database, for diagnosis and backup.
 //!
-//! [`Db::connect`](super::Db::connect) makes a file that is missing and turns it to write-ahead logging. Whoever
-//! asks what is wrong with a database wants neither.
+//! [`Db::connect`](super::Db::connect) creates a missing SQLite file and switches it to write-ahead logging. A diagnosis must do
+//! neither.
 
 use std::{path::Path, sync::Arc};
 
@@ -13,61 +13,60 @@ use sqlx::{
 };
 
 use super::{
-    ACQUIRE, DatabaseUrl, postgres,
+    ACQUIRE, DatabaseUrl, MigrationStatus, postgres,
     sqlite::{self, BUSY},
-    steps::MigrationStatus,
 };
 
-/// A database that is only read.
+/// A read-only connection.
 pub struct Inspection(DatabaseConnection);
 
-/// What there is to know of a SQLite file.
+/// Facts about a SQLite file.
 #[derive(Debug)]
 pub struct SqliteFacts {
-    /// SQLite's version, which is built into this binary.
+    /// Version of the SQLite library in this binary.
     pub version: String,
-    /// `wal` once a server has used it.
+    /// `wal` after a server has opened the file.
     pub journal_mode: String,
-    /// What SQLite finds damaged, a line each.
+    /// SQLite's reports of damage, one line each.
     pub damage: Vec<String>,
 }
 
-/// What there is to know of a PostgreSQL server.
+/// Facts about a PostgreSQL server.
 #[derive(Debug)]
 pub struct PostgresFacts {
-    /// As it calls itself: `15.14 (Debian 15.14-0+deb12u1)`.
+    /// `server_version`, such as `15.14 (Debian 15.14-0+deb12u1)`.
     pub version: String,
-    /// The same as a number: 150014.
+    /// `server_version_num`, such as 150014.
     pub version_number: i32,
-    /// The database's character set. It must be `UTF8`.
+    /// Encoding of the database. It must be `UTF8`.
     pub encoding: String,
-    /// The isolation that transactions have by default.
+    /// Default isolation level of transactions.
     pub isolation: String,
-    /// Whether what was committed survives a crash: `fsync` and `synchronous_commit` are both on.
+    /// Whether commits survive a crash: `fsync` and `synchronous_commit` are both on.
     pub durable: bool,
-    /// Whether it refuses to write: a standby, or read-only by its configuration.
+    /// Whether the server refuses writes, as a standby does.
     pub read_only: bool,
     /// Whether the connection is encrypted.
     pub encrypted: bool,
-    /// How many connections it has for users that are no superusers.
+    /// Upper bound on connections of users other than superusers.
     pub connections: i64,
-    /// How many are in use, this one included.
+    /// Connections in use, this one included.
     pub connections_used: i64,
-    /// Its clock, in microseconds since 1970.
+    /// Time of the server's clock, in microseconds since 1970.
     pub clock: i64,
 }
 
 impl Inspection {
-    /// Connects. A SQLite file must be there, and nothing is made beside it.
-    pub async fn open(location: &DatabaseUrl) -> Result<Self, DbErr> {
-        let connected: Result<DatabaseConnection, sqlx::Error> = match location {
+    /// Connects. A SQLite file must exist, and no file is created next to it.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, DbErr> {
+        let connected: Result<DatabaseConnection, sqlx::Error> = match url {
             DatabaseUrl::Sqlite(path) => {
                 let pool = SqlitePoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
                 pool.connect_with(read_only(path)).await.map(Into::into)
             }
             DatabaseUrl::Postgres(url) => {
                 let options = postgres::options(url)?;
-                reach(&options).await?;
+                test_connection(&options).await?;
                 let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE);
                 pool.connect_with(options).await.map(Into::into)
             }
@@ -75,23 +74,23 @@ impl Inspection {
         connected.map(Self).map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
     }
 
-    /// The connection, for what else is looked up.
+    /// The connection, for further queries.
     pub fn connection(&self) -> &DatabaseConnection {
         &self.0
     }
 
-    /// How far the schema is.
-    pub async fn steps(&self) -> Result<MigrationStatus, DbErr> {
+    /// The state of the schema.
+    pub async fn migration_status(&self) -> Result<MigrationStatus, DbErr> {
         MigrationStatus::of(&self.0).await
     }
 
-    /// The address of every account, the oldest first.
+    /// The e-mail address of every account, oldest first.
     pub async fn addresses(&self) -> Result<Vec<String>, DbErr> {
         let rows = self.rows("SELECT email FROM users ORDER BY id").await?;
         rows.iter().map(|row| row.try_get("", "email")).collect()
     }
 
-    /// Reads the whole file, and so takes its time with a large one.
+    /// Facts about the SQLite file. It reads the whole file, which takes long for a large one.
     pub async fn sqlite(&self) -> Result<SqliteFacts, DbErr> {
         Ok(SqliteFacts {
             version: self.row("SELECT sqlite_version() AS version").await?.try_get("", "version")?,
@@ -100,7 +99,7 @@ impl Inspection {
         })
     }
 
-    /// Asks a PostgreSQL server about itself.
+    /// Facts about the PostgreSQL server.
     pub async fn postgres(&self) -> Result<PostgresFacts, DbErr> {
         let row = self
             .row(
@@ -131,14 +130,15 @@ impl Inspection {
         })
     }
 
-    /// Copies a SQLite database as it is at one moment into `copy`, which is empty or not there, while others write.
+    /// Copies one consistent state of a SQLite database into `copy`, while other connections may write. `copy` must be empty or
+    /// missing.
     pub async fn copy_to(&self, copy: &Path) -> Result<(), DbErr> {
         let path = copy.to_str().ok_or_else(|| DbErr::Custom("the path is not UTF-8".to_owned()))?;
         let statement = Statement::from_sql_and_values(DbBackend::Sqlite, "VACUUM INTO ?", [path.into()]);
         self.0.execute_raw(statement).await.map(drop)
     }
 
-    /// What SQLite finds damaged when it looks at everything, indexes included.
+    /// SQLite's reports of damage after a full check, indexes included.
     pub async fn all_damage(&self) -> Result<Vec<String>, DbErr> {
         self.damage("integrity_check").await
     }
@@ -159,8 +159,8 @@ impl Inspection {
     }
 }
 
-/// Tries a connection. A pool would try until its time is up, and then know no reason.
-async fn reach(options: &PgConnectOptions) -> Result<(), DbErr> {
+/// Tests a connection. A pool would retry until its timeout, and then not report the reason.
+async fn test_connection(options: &PgConnectOptions) -> Result<(), DbErr> {
     let failed = |error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
     let late = |_| DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned()));
     let connecting = PgConnection::connect_with(options);
@@ -168,8 +168,8 @@ async fn reach(options: &PgConnectOptions) -> Result<(), DbErr> {
     connection.map_err(failed)?.close().await.map_err(failed)
 }
 
-/// A file without a log beside it is open nowhere, and all of it is in the file: SQLite would make an empty log to read it,
-/// and a connection that only reads cannot take that away.
+/// A file without a write-ahead log is not open anywhere and is complete. It is opened as immutable, because SQLite would otherwise
+/// create an empty log, which a read-only connection cannot delete.
 fn read_only(path: &Path) -> SqliteConnectOptions {
     let is_closed = sqlite::log_of(path).try_exists().is_ok_and(|there| !there);
     SqliteConnectOptions::new()

@@ -1,238 +1,230 @@
-//! Where rows are kept: one SQLite file with a writer and readers, or PostgreSQL with a pool.
+//! The database: one SQLite file, or a PostgreSQL server.
 //!
-//! Rooms take [`Db::read`] for what they look up, and [`Db::writer`], [`Db::repeatable`] or
-//! [`Db::idempotent`] for what they change. On SQLite one connection makes all changes of the rooms, so that they queue for it
-//! and share commits instead of failing with "database is locked", and readers see every commit that was answered; what an
-//! operator changes goes over another one, often from another process, and waits its turn at SQLite's own lock. On PostgreSQL
-//! all are one pool. Either way, what fails in passing is done again where that is safe: see [`retry`].
+//! [`Db::read`] gives a connection for queries. [`Db::write`] and [`Db::transaction`] run a job that changes rows, and return
+//! once the change is durable. A job runs to its end even if the client disconnects. So a change cannot arrive later than one that
+//! was requested after it.
+//!
+//! On SQLite one task makes all changes of this process: changes share commits and do not wait for each other's locks. On
+//! PostgreSQL all connections are one pool.
 
-mod access;
-pub mod batch;
-mod commits;
-mod failure;
+mod error;
 pub mod inspect;
-mod leftovers;
-mod pool;
+mod migrate;
 mod postgres;
 mod postgres_url;
-mod request;
-pub mod retry;
 mod sqlite;
-mod steps;
 mod url;
+mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use migration::{Migrator, MigratorTrait};
+use futures_util::future::BoxFuture;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, Statement,
-    TransactionOptions, TransactionTrait,
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseExecutor, DbBackend, DbErr, Statement,
 };
+use tokio::time::timeout;
+use tracing::Instrument;
 
-use tokio::time::sleep;
-
+use self::writer::Writer;
 pub use self::{
-    access::Access,
-    failure::{ErrorKind, causes, is_held, is_undone, kind, may_be_held},
-    pool::Pool,
-    steps::MigrationStatus,
+    error::{ErrorKind, causes, kind},
+    migrate::MigrationStatus,
     url::{DatabaseUrl, InvalidDatabaseUrl},
 };
-use self::{
-    access::Sqlite,
-    batch::Batcher,
-    commits::Commits,
-    leftovers::Leftovers,
-    retry::{Repeat, Retrying},
-    sqlite::Connected,
-};
 
-/// How long a request waits for a connection before it is told that the database is busy.
+/// Longest wait for a connection of a pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
-/// How long a ping may take.
+/// Longest wait for the answer to a ping.
 const PING: Duration = Duration::from_secs(2);
-/// How many connections to PostgreSQL a node has at most, unless it is told otherwise.
+/// Default of the upper bound on PostgreSQL connections of one node.
 pub const CONNECTIONS: u32 = 16;
 
-/// How many changes may wait for SQLite's writer, beside those that are made: each is a request's, of which there are not
-/// many more.
-const WAITING: usize = 1024;
+/// A change of rows: a function of a connection and of the data that it writes.
+///
+/// PostgreSQL may run it more than once, if the server says that an attempt changed nothing.
+pub trait Job<D, T>:
+    for<'c> Fn(&'c DatabaseExecutor<'c>, &'c D) -> BoxFuture<'c, Result<T, DbErr>> + Send + Sync + 'static
+{
+}
 
-/// The number of PostgreSQL's advisory lock that a migrating node holds: "homeroom" in ASCII.
-const MIGRATION_LOCK: i64 = 0x686f_6d65_726f_6f6d;
+impl<D, T, F> Job<D, T> for F where
+    F: for<'c> Fn(&'c DatabaseExecutor<'c>, &'c D) -> BoxFuture<'c, Result<T, DbErr>> + Send + Sync + 'static
+{
+}
 
-/// How long a step waits for a table that somebody works on, in milliseconds: less than the nodes of the version before
-/// wait behind it.
-const MIGRATION_PATIENCE: u32 = 2_000;
-/// After how long it tries again. Meanwhile those nodes go on.
-const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
+/// Whether the statements of a job belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Atomicity {
+    /// Each statement stands alone. Earlier ones stay if a later one fails.
+    Statement,
+    /// If one statement fails, none has an effect.
+    Transaction,
+}
 
 /// A connected database.
 #[derive(Clone)]
-pub struct Db {
-    reader: Access,
-    writer: Access,
-    repeatable: Access,
-    idempotent: Access,
-    sqlite: Option<Arc<Connected>>,
-    /// PostgreSQL's connections; SQLite's for changes that depend on what they find.
-    pool: DatabaseConnection,
+pub struct Db(Arc<Backend>);
+
+enum Backend {
+    Sqlite(sqlite::Connections, Writer),
+    Postgres(DatabaseConnection),
+}
+
+/// The state of a connection pool at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// `reader` or `writer`. PostgreSQL has one pool, `writer`.
+    pub name: &'static str,
+    /// Connections in use.
+    pub busy: u32,
+    /// Connections not in use.
+    pub idle: u32,
 }
 
 impl Db {
-    /// Connects, making the SQLite file if there is none, with [`CONNECTIONS`].
-    pub async fn connect(location: &DatabaseUrl) -> Result<Self, DbErr> {
-        Self::connect_with(location, CONNECTIONS).await
+    /// Connects with [`CONNECTIONS`], and creates the SQLite file if it does not exist.
+    pub async fn connect(url: &DatabaseUrl) -> Result<Self, DbErr> {
+        Self::connect_with(url, CONNECTIONS).await
     }
 
-    /// Connects, with at most so many connections to PostgreSQL.
-    pub async fn connect_with(location: &DatabaseUrl, connections: u32) -> Result<Self, DbErr> {
-        let leftovers = Arc::new(Leftovers::default());
-        let (sqlite, pool): (_, DatabaseConnection) = match location {
+    /// Connects, and limits the connections to PostgreSQL.
+    pub async fn connect_with(url: &DatabaseUrl, connections: u32) -> Result<Self, DbErr> {
+        let backend = match url {
             DatabaseUrl::Sqlite(path) => {
-                let connected = Arc::new(sqlite::connect(path).await?);
-                let pool = connected.transactions.clone();
-                (Some(connected), pool)
+                let connections = sqlite::connect(path).await?;
+                let writer = Writer::start(connections.writer.clone());
+                Backend::Sqlite(connections, writer)
             }
-            DatabaseUrl::Postgres(url) => {
-                (None, postgres::connect(url, connections, leftovers.clone()).await?)
-            }
+            DatabaseUrl::Postgres(url) => Backend::Postgres(postgres::connect(url, connections).await?),
         };
-        let retrying = |repeat| Retrying::new(pool.clone(), repeat, leftovers.clone());
-        let reads = sqlite.clone().map(Sqlite::Reader);
-        let writes = sqlite.clone().map(|connected| {
-            let commits = Commits::over(connected, retrying(Repeat::IfUndone));
-            Sqlite::Writer(Arc::new(Batcher::start(commits, WAITING)))
-        });
-        let changing = |repeat| Access::new(retrying(repeat), writes.clone());
-        Ok(Self {
-            reader: Access::new(retrying(Repeat::Always), reads),
-            writer: changing(Repeat::IfUndone),
-            repeatable: changing(Repeat::IfEnded),
-            idempotent: changing(Repeat::Always),
-            sqlite,
-            pool,
-        })
+        Ok(Self(Arc::new(backend)))
     }
 
-    /// How far the schema is.
-    pub async fn steps(&self) -> Result<MigrationStatus, DbErr> {
-        MigrationStatus::of(&self.pool).await
-    }
-
-    /// Applies the schema's steps that are not there yet: all of them or none, and one node at a time. A node that misses none
-    /// waits for no other. Says how far the schema was before.
-    pub async fn migrate(&self) -> Result<MigrationStatus, DbErr> {
-        let before = self.steps().await?;
-        if !before.pending.is_empty() {
-            self.apply().await?;
-            tracing::debug!(steps = ?before.pending, "the schema is up to date");
+    /// A connection for queries.
+    pub fn read(&self) -> &DatabaseConnection {
+        match &*self.0 {
+            Backend::Sqlite(connections, _) => &connections.readers,
+            Backend::Postgres(pool) => pool,
         }
-        Ok(before)
     }
 
-    async fn apply(&self) -> Result<(), DbErr> {
-        if self.pool.get_database_backend() == DbBackend::Sqlite {
-            return apply(self.begin().await?).await;
+    /// The SQL dialect.
+    pub fn backend(&self) -> DbBackend {
+        self.read().get_database_backend()
+    }
+
+    /// The connection that makes changes. Tests prepare rows and hold locks with it. On SQLite it competes with the writer task.
+    #[doc(hidden)]
+    pub fn writer(&self) -> &DatabaseConnection {
+        match &*self.0 {
+            Backend::Sqlite(connections, _) => &connections.writer,
+            Backend::Postgres(pool) => pool,
         }
-        // Other nodes that would migrate wait for this one meanwhile, and do not take its turn at the table.
-        let migration = self.begin_migration().await?;
-        while let Err(error) = apply(migration.begin().await?).await {
-            if !failure::is_held(&error) {
-                return Err(error);
+    }
+
+    /// Runs a job, and returns once its changes are durable. Each statement stands alone: if one fails, the earlier ones may stay.
+    pub async fn write<D, T>(&self, data: D, job: impl Job<D, T>) -> Result<T, DbErr>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.run(Atomicity::Statement, data, job).await
+    }
+
+    /// Runs a job of several statements in a transaction, and returns once its changes are durable. If the job fails, none of its
+    /// statements has an effect.
+    pub async fn transaction<D, T>(&self, data: D, job: impl Job<D, T>) -> Result<T, DbErr>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        self.run(Atomicity::Transaction, data, job).await
+    }
+
+    async fn run<D, T>(&self, atomicity: Atomicity, data: D, job: impl Job<D, T>) -> Result<T, DbErr>
+    where
+        D: Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let pool = match &*self.0 {
+            Backend::Sqlite(_, writer) => return writer.run(atomicity, data, job).await,
+            Backend::Postgres(pool) => pool.clone(),
+        };
+        // Spawned, so that the job runs to its end when the client disconnects.
+        let run = async move { postgres::run(&pool, atomicity, &data, job).await };
+        match tokio::spawn(run.in_current_span()).await {
+            Ok(outcome) => outcome,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime is shutting down.
+                Err(_) => Err(closed()),
+            },
+        }
+    }
+
+    /// Checks that the database answers queries and accepts changes. On SQLite it also checks that the path still names the open
+    /// file.
+    pub async fn ping(&self) -> Result<(), DbErr> {
+        let late = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+        timeout(PING, self.read().ping()).await.map_err(late)??;
+        match &*self.0 {
+            Backend::Sqlite(connections, _) => {
+                connections.check_file()?;
+                timeout(PING, self.write((), |_, ()| Box::pin(async { Ok(()) }))).await.map_err(late)?
             }
-            tracing::warn!("the schema's steps wait for somebody who works on a table, as a dump does");
-            sleep(MIGRATION_PAUSE).await;
-        }
-        migration.commit().await
-    }
-
-    async fn begin_migration(&self) -> Result<DatabaseTransaction, DbErr> {
-        // Who has waited for the lock must see what the one before has done, which a transaction that is serialized
-        // would not: it sees what was there when it began to wait. And the wait is as long as it is.
-        let isolation_level = Some(IsolationLevel::ReadCommitted);
-        let options = TransactionOptions { isolation_level, ..Default::default() };
-        let transaction = self.pool.begin_with_options(options).await?;
-        transaction.execute_unprepared("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await?;
-        let free = format!("SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})");
-        let free = transaction.query_one_raw(Statement::from_string(DbBackend::Postgres, free)).await?;
-        if !free.is_some_and(|row| row.try_get_by_index(0).unwrap_or(false)) {
-            tracing::warn!("the schema's steps wait for another node that applies them");
-            transaction
-                .execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
-                .await?;
-        }
-        // But whoever waits for a table keeps all others from it that come after.
-        transaction.execute_unprepared(&format!("SET LOCAL lock_timeout = {MIGRATION_PATIENCE}")).await?;
-        Ok(transaction)
-    }
-
-    /// For what is looked up.
-    pub fn read(&self) -> &Access {
-        &self.reader
-    }
-
-    /// For a change. If the connection breaks under it, nobody knows whether it was made, and it fails; on SQLite, so does
-    /// every other.
-    pub fn writer(&self) -> &Access {
-        &self.writer
-    }
-
-    /// For a change that may be made twice, but not late. If the server ends the connection under it, it is made again; if
-    /// the connection breaks without a word, it fails, for the first attempt may yet be made.
-    pub fn repeatable(&self) -> &Access {
-        &self.repeatable
-    }
-
-    /// For a change that comes to the same when it is made twice, however late. If the connection breaks under it, it is made again: so
-    /// the number of rows that it changed does not tell whether they had been as they are now before.
-    pub fn idempotent(&self) -> &Access {
-        &self.idempotent
-    }
-
-    /// Begins a change of several statements that is not made again. Dropped without a commit, it leaves nothing.
-    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
-        retry::begin(&self.pool).await
-    }
-
-    /// Closes every connection, once what is under way on it has ended. What is asked from now on fails as if the database were
-    /// gone. The last connection to a SQLite file takes the log into the file and removes it, if it is one that may write.
-    pub async fn close(&self) -> Result<(), DbErr> {
-        match &self.sqlite {
-            Some(sqlite) => sqlite.close().await,
-            None => self.pool.close_by_ref().await,
+            Backend::Postgres(_) => Ok(()),
         }
     }
 
-    /// The time by the database's clock. SQLite has the machine's.
+    /// The time of the database's clock, in whole milliseconds. SQLite uses the clock of this machine.
     pub async fn clock(&self) -> Result<DateTime<Utc>, DbErr> {
-        let sql = match self.pool.get_database_backend() {
+        let sql = match self.backend() {
             DbBackend::Postgres => "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::int8",
             _ => "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
         };
-        let statement = Statement::from_string(self.reader.get_database_backend(), sql);
-        let row = self.reader.query_one_raw(statement).await?;
+        let row = self.read().query_one_raw(Statement::from_string(self.backend(), sql)).await?;
         let row = row.ok_or_else(|| DbErr::RecordNotFound("the database's clock".to_owned()))?;
         Ok(DateTime::from_timestamp_millis(row.try_get_by_index(0)?).unwrap_or_default())
     }
 
-    /// Whether the database answers, and is the one that was opened.
-    pub async fn ping(&self) -> Result<(), DbErr> {
-        match &self.sqlite {
-            Some(sqlite) => sqlite.ping(PING).await,
-            None => self.reader.ping(PING).await,
+    /// Runs the queued changes, then closes every connection. Later calls fail as if the database were unreachable. On SQLite the
+    /// last connection merges the write-ahead log into the file and deletes it.
+    pub async fn close(&self) -> Result<(), DbErr> {
+        match &*self.0 {
+            Backend::Sqlite(connections, writer) => {
+                writer.drain().await;
+                connections.readers.close_by_ref().await?;
+                // Last, because a read-only connection cannot merge the log.
+                connections.writer.close_by_ref().await
+            }
+            Backend::Postgres(pool) => pool.close_by_ref().await,
+        }
+    }
+
+    /// The state of the connection pools.
+    pub fn pools(&self) -> Vec<Pool> {
+        let pool = |name, open: u32, idle: usize| {
+            let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
+            Pool { name, busy: open - idle, idle }
+        };
+        match &*self.0 {
+            Backend::Sqlite(connections, _) => {
+                [("reader", &connections.readers), ("writer", &connections.writer)]
+                    .map(|(name, connection)| {
+                        let connections = connection.get_sqlite_connection_pool();
+                        pool(name, connections.size(), connections.num_idle())
+                    })
+                    .into()
+            }
+            Backend::Postgres(connection) => {
+                let connections = connection.get_postgres_connection_pool();
+                vec![pool("writer", connections.size(), connections.num_idle())]
+            }
         }
     }
 }
 
-/// Applies the steps within a transaction of their own, which holds nothing any more if they fail.
-async fn apply(steps: DatabaseTransaction) -> Result<(), DbErr> {
-    match Migrator::up(&steps, None).await {
-        Ok(()) => steps.commit().await,
-        Err(error) => {
-            steps.rollback().await?;
-            Err(error)
-        }
-    }
+fn closed() -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
 }

@@ -1,56 +1,107 @@
-//! Connecting to PostgreSQL: one pool of connections for each node.
+//! PostgreSQL: one pool of connections per node, and writes that conflict with those of other nodes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr, TransactionTrait};
 use sqlx::{
     ConnectOptions, Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use super::{ACQUIRE, leftovers::Leftovers, postgres_url};
+use super::{ACQUIRE, Atomicity, Job, error, postgres_url};
 
-/// After how long a resting connection is tried before it is used.
+/// A connection that was idle for longer is tested before use.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long a connection that is tried may take to answer.
+/// Longest wait for the answer of a connection that is tested.
 const PING: Duration = Duration::from_secs(1);
-/// What every connection is told first. A statement may take 5 s, and 3 of them waiting for a lock; a transaction that
-/// its node has forgotten keeps others waiting for no longer than 10 s. What it would be warned of, that a transaction is open
-/// already for one, whoever hangs up could write into the log.
-///
-/// It is told by a statement, for PgBouncer refuses to be told at connecting.
+/// Limits of every connection: 5 s for a statement, 3 s of it waiting for a lock, and 10 s for a transaction that its node has
+/// abandoned. PgBouncer refuses such settings when it connects, so a statement sets them. The server's warnings stay out of the
+/// log.
 const LIMITS: &str = "SET statement_timeout = '5s'; SET lock_timeout = '3s'; \
                       SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = 'error'";
+/// Longest duration of one attempt at a job. It exceeds the limits above, and ends an attempt if the server has vanished.
+const ATTEMPT: Duration = Duration::from_secs(6);
+/// Upper bound on the attempts at one job.
+const ATTEMPTS: u32 = 10;
+/// A further attempt begins at most this long after the first one.
+const RETRYING: Duration = Duration::from_secs(5);
+/// Longest pause before the second attempt. Each further pause may be twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// Longest pause before any attempt.
+const MAX_PAUSE: Duration = Duration::from_millis(320);
 
-/// The pool of a server. Nobody is connected yet when it cannot be reached, but that is found out.
-pub(super) async fn connect(
-    url: &str,
-    connections: u32,
-    leftovers: Arc<Leftovers>,
-) -> Result<DatabaseConnection, DbErr> {
-    let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
-    // PgBouncer knows no `extra_float_digits`, and we have no floats.
-    for parameter in postgres_url::parse(url).map(|(_, unused)| unused).unwrap_or_default() {
-        tracing::warn!(parameter, "a parameter of the database URL is not known, and not used");
+/// Runs a job. It runs again only if the server says that the attempt changed nothing. After any other failure, such as a broken
+/// connection, the fate of the change is unknown.
+pub(super) async fn run<D, T>(
+    pool: &DatabaseConnection,
+    atomicity: Atomicity,
+    data: &D,
+    job: impl Job<D, T>,
+) -> Result<T, DbErr> {
+    let began = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    let mut attempt = 1;
+    loop {
+        let outcome = timeout(ATTEMPT, run_once(pool, atomicity, data, &job)).await;
+        match outcome.unwrap_or_else(|_| Err(late())) {
+            Err(error)
+                if error::changed_nothing(&error) && attempt < ATTEMPTS && began.elapsed() < RETRYING =>
+            {
+                tracing::debug!(attempt, error = error::causes(&error), "the database job is tried again");
+            }
+            outcome => return outcome,
+        }
+        // Random, so that jobs that conflicted do not conflict again.
+        sleep(pause.mul_f64(fastrand::f64())).await;
+        pause = MAX_PAUSE.min(2 * pause);
+        attempt += 1;
     }
+}
+
+async fn run_once<D, T>(
+    pool: &DatabaseConnection,
+    atomicity: Atomicity,
+    data: &D,
+    job: &impl Job<D, T>,
+) -> Result<T, DbErr> {
+    if atomicity == Atomicity::Statement {
+        return job(&pool.into(), data).await;
+    }
+    let transaction = pool.begin().await?;
+    let value = job(&(&transaction).into(), data).await?;
+    transaction.commit().await?;
+    Ok(value)
+}
+
+fn late() -> DbErr {
+    let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer");
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(late.into())))
+}
+
+/// Connects to a server. A server that cannot be reached is an error.
+pub(super) async fn connect(url: &str, connections: u32) -> Result<DatabaseConnection, DbErr> {
+    for parameter in postgres_url::parse(url).map(|(_, unused)| unused).unwrap_or_default() {
+        tracing::warn!(parameter, "a parameter of the database URL is unknown and ignored");
+    }
+    // PgBouncer does not know `extra_float_digits`, and the schema has no floats.
     let options = options(url)?.extra_float_digits(None);
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE)
         .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(async move { connection.execute(LIMITS).await.map(drop) }))
-        // A connection is tried only if it has rested: a restart of the server costs no request, and the way of a busy
-        // connection stays free of pings.
+        // An idle connection is tested, so that a restart of the server fails no request. A busy one is not, which saves a round
+        // trip.
         .before_acquire(|connection, resting| {
             Box::pin(
                 async move { if resting.idle_for < IDLE { Ok(true) } else { answers(connection).await } },
             )
         })
-        .after_release(move |connection, _| {
-            let tried = leftovers.are_there();
-            Box::pin(async move { if tried { comes_clean(connection).await } else { Ok(true) } })
-        })
+        .after_release(|connection, _| Box::pin(end_transaction(connection)))
         .connect_with(options.clone())
         .await;
     match pool {
@@ -58,51 +109,53 @@ pub(super) async fn connect(
             refuse_encoding(&pool).await?;
             Ok(pool.into())
         }
-        // The pool says that it has tried for long, and not what it met.
+        // The pool reports its own timeout, not the reason for it.
         Err(error @ sqlx::Error::PoolTimedOut) => {
-            let met = in_time(PgConnection::connect_with(&options)).await;
-            Err(failed(met.err().unwrap_or(error)))
+            let reason = in_time(PgConnection::connect_with(&options)).await;
+            Err(failed(reason.err().unwrap_or(error)))
         }
         Err(error) => Err(failed(error)),
     }
 }
 
-/// Refuses a database that stores text in another encoding than UTF-8: it could not db every name, and would compare texts by
-/// other rules.
+fn failed(error: sqlx::Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
+}
+
+/// Refuses a database with another encoding than UTF-8: it could not store every name, and would compare text by other rules.
 async fn refuse_encoding(pool: &PgPool) -> Result<(), DbErr> {
-    let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
     let mut connection = pool.acquire().await.map_err(failed)?;
-    let asked = sqlx::query_scalar("SELECT current_setting('server_encoding')");
-    let encoding: String = asked.fetch_one(&mut *connection).await.map_err(failed)?;
+    let query = sqlx::query_scalar("SELECT current_setting('server_encoding')");
+    let encoding: String = query.fetch_one(&mut *connection).await.map_err(failed)?;
     if encoding == "UTF8" {
-        // Given back, it would come to the pool a moment later, and whoever asks meanwhile would have another one opened.
+        // Closed at once, because returning it to the pool takes a moment, in which another acquire opens a second connection.
         return connection.close().await.map_err(failed);
     }
     let message = format!("its encoding is {encoding}, and Homeroom needs a database with the encoding UTF8");
     Err(DbErr::Conn(RuntimeErr::Internal(message)))
 }
 
-/// How to connect to the server of a URL.
+/// The driver's options for a URL.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions, DbErr> {
     let options = postgres_url::options(url);
     let options = options.map_err(|error| DbErr::Conn(RuntimeErr::Internal(error.to_string())))?;
     Ok(options.disable_statement_logging())
 }
 
-/// Tries a connection. One that fails, or takes too long, is broken, and the pool closes it without a word.
+/// Tests a connection. The pool closes a connection that fails the test.
 async fn answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     in_time(connection.ping()).await.map(|()| true)
 }
 
-/// Tries a connection over which a statement may have been left, and ends the transaction that is open, if one is.
+/// Tests a connection that returns to the pool, and ends a transaction that is open on it.
 ///
-/// A `BEGIN` that was left opens one that the driver knows nothing of; all that is done over the connection after it would
-/// be answered and then undone. If none is open, this opens one and ends it: a `ROLLBACK` alone would have the server warn.
-async fn comes_clean(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+/// If an attempt is abandoned during its `BEGIN`, the driver does not know of the transaction. Later changes over the connection
+/// would be answered and then rolled back. The `BEGIN` here avoids the warning that a lone `ROLLBACK` causes.
+async fn end_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     in_time(connection.execute("BEGIN; ROLLBACK")).await.map(|_| true)
 }
 
-async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+async fn in_time<T>(query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-    timeout(PING, asked).await.map_err(late)?
+    timeout(PING, query).await.map_err(late)?
 }

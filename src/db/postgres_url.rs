@@ -1,8 +1,7 @@
-//! The URL of a PostgreSQL server, as libpq reads it, as far as the driver can connect so.
+//! PostgreSQL URLs as libpq reads them, as far as the driver supports them.
 //!
-//! The driver reads most of it. It leaves the brackets around an IPv6 address, refuses an empty host, which libpq takes for a
-//! socket of this machine, takes a list of hosts for a name, and writes the values of parameters that it does not know into
-//! the log.
+//! This module corrects the driver's own parser, which keeps the brackets of an IPv6 address, and reads a list of hosts as one
+//! name. The parser also refuses an empty host, for which libpq uses a local socket, and logs the values of unknown parameters.
 
 use std::net::IpAddr;
 
@@ -11,7 +10,7 @@ use url::{Url, form_urlencoded};
 
 use super::InvalidDatabaseUrl;
 
-/// The parameters that the driver knows. It knows `options[NAME]` too.
+/// The parameters that the driver knows, besides `options[NAME]`.
 const PARAMETERS: [&str; 18] = [
     "sslmode",
     "ssl-mode",
@@ -33,12 +32,12 @@ const PARAMETERS: [&str; 18] = [
     "options",
 ];
 
-/// How to connect to the server of a URL that begins with `postgres://` or `postgresql://`.
+/// The driver's options for a URL that begins with `postgres://` or `postgresql://`.
 pub(super) fn options(text: &str) -> Result<PgConnectOptions, InvalidDatabaseUrl> {
     parse(text).map(|(options, _)| options)
 }
 
-/// The same, and the names of the parameters that are not known, and so not used.
+/// The driver's options, and the names of the parameters that are unknown and ignored.
 pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Vec<String>), InvalidDatabaseUrl> {
     let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -67,7 +66,7 @@ pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Vec<String>), Inval
             known.append_pair(&name, value);
         }
     }
-    // The driver does not read a plus as a blank everywhere, and a blank in a path as `%20` it does.
+    // The driver decodes `%20` everywhere, but `+` only in some values.
     let known = known.finish().replace('+', "%20");
     url.set_query(Some(&known));
     let options: PgConnectOptions = url
@@ -82,7 +81,7 @@ pub(super) fn parse(text: &str) -> Result<(PgConnectOptions, Vec<String>), Inval
     Ok((options.host(&host), unused))
 }
 
-/// Whether the server is reached over a socket of this machine or over its loopback addresses.
+/// Whether the host is a Unix socket or a loopback address.
 pub(super) fn is_local(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     options.get_socket().is_some()
@@ -123,7 +122,7 @@ mod tests {
     use super::{is_local, options, parse};
 
     #[test]
-    fn url_forms_of_libpq_reach_the_host_they_name() {
+    fn parse_libpq_url_form_gives_its_host_and_port() {
         for (url, host, socket, port) in [
             ("postgres://u:p@db.example/a", "db.example", None, 5432),
             ("postgresql://u:p@10.0.0.1:5433/a", "10.0.0.1", None, 5433),
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn parameter_that_is_not_known_is_named_and_not_used() {
+    fn parse_unknown_parameter_is_reported_and_ignored() {
         let (options, unused) =
             parse("postgres://u:p@a/b?connect_timeout=5&port=5433&passwd=secret").unwrap();
         assert_eq!(
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn url_without_host_means_this_machine() {
+    fn is_local_without_host_is_true() {
         for url in [
             "postgres:///a",
             "postgres://u@/a",
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn url_that_cannot_be_used_is_refused_with_the_reason_and_without_its_password() {
+    fn parse_unusable_url_is_refused_with_reason_and_without_password() {
         for (url, reason) in [
             ("postgres://u:secret@a,b/c", "several hosts"),
             ("postgres://u:secret@a:1,b:2/c", "several hosts"),

@@ -1,4 +1,4 @@
-//! Which database, and where.
+//! Which database is connected to.
 
 use std::{
     fmt,
@@ -7,16 +7,16 @@ use std::{
 
 use super::postgres_url;
 
-/// A database that may be connected to.
+/// The location of a database.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// A SQLite file.
     Sqlite(PathBuf),
-    /// A PostgreSQL URL. It may hold a password and is not shown.
+    /// A PostgreSQL URL. It may contain a password, so `Debug` and `Display` do not show it.
     Postgres(String),
 }
 
-/// The text names no database that can be used, and why. None of it quotes a password.
+/// The reason why a text is not a usable database URL. It never contains the password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidDatabaseUrl(String);
@@ -26,7 +26,7 @@ impl InvalidDatabaseUrl {
         Self(reason.into())
     }
 
-    fn form() -> Self {
+    fn unknown_form() -> Self {
         Self::new("a database URL is sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME")
     }
 }
@@ -35,15 +35,15 @@ impl std::str::FromStr for DatabaseUrl {
     type Err = InvalidDatabaseUrl;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A URL parser drops line breaks, and would join two lines of a file.
+        // A URL parser drops line breaks. It would join two lines of a file.
         if text.contains(char::is_control) {
-            return Err(InvalidDatabaseUrl::form());
+            return Err(InvalidDatabaseUrl::unknown_form());
         }
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            // What follows a `?` would be options; ours are fixed, and a file of that name is nobody's wish.
+            // A `?` would begin options, which are fixed here.
             return if path.is_empty() || path.contains(['?', ':']) {
-                Err(InvalidDatabaseUrl::form())
+                Err(InvalidDatabaseUrl::unknown_form())
             } else {
                 Ok(Self::Sqlite(path.into()))
             };
@@ -52,18 +52,18 @@ impl std::str::FromStr for DatabaseUrl {
             postgres_url::options(text)?;
             Ok(Self::Postgres(text.to_owned()))
         } else {
-            Err(InvalidDatabaseUrl::form())
+            Err(InvalidDatabaseUrl::unknown_form())
         }
     }
 }
 
 impl DatabaseUrl {
-    /// The file that is used when no URL is given.
+    /// The SQLite file in the data directory, for a server without a database URL.
     pub fn in_directory(data: &Path) -> Self {
         Self::Sqlite(data.join("homeroom.db"))
     }
 
-    /// Whether nothing that is asked or answered leaves this machine.
+    /// Whether the connection stays on this machine.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Sqlite(_) => true,
@@ -94,13 +94,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_location_is_a_file_or_a_server_and_shows_no_password() {
+    fn parse_database_url_accepts_file_and_server_and_hides_password() {
         assert_eq!("sqlite:a/b.db".parse(), Ok(DatabaseUrl::Sqlite("a/b.db".into())));
         assert_eq!("sqlite:///a/b.db".parse(), Ok(DatabaseUrl::Sqlite("/a/b.db".into())));
         let server: DatabaseUrl = "postgres://u:secret@localhost/homeroom".parse().unwrap();
         assert!(!format!("{server} {server:?}").contains("secret"));
         for text in ["", "sqlite:", "sqlite::memory:", "mysql://localhost/a", "a.db"] {
-            assert_eq!(text.parse::<DatabaseUrl>(), Err(InvalidDatabaseUrl::form()), "{text:?}");
+            assert_eq!(text.parse::<DatabaseUrl>(), Err(InvalidDatabaseUrl::unknown_form()), "{text:?}");
         }
     }
 }

@@ -25,9 +25,9 @@ impl JoinCode {
     /// Crockford's base 32, which has no `I`, `L`, `O` and `U`, without the vowels `A` and `E`: no code spells a word.
     const ALPHABET: &[u8; 30] = b"0123456789BCDFGHJKMNPQRSTVWXYZ";
 
-    /// Draws a code. The low five bits of a random byte give 32 numbers alike; the two without a character are drawn again,
+    /// Generates a code. The low five bits of a random byte give 32 numbers alike; the two without a character are drawn again,
     /// so that no character is favoured.
-    pub fn draw(random: &dyn RandomSource) -> Self {
+    pub fn generate(random: &dyn RandomSource) -> Self {
         let mut code = String::with_capacity(Self::LENGTH);
         while code.len() < Self::LENGTH {
             let drawn = random::bytes::<{ Self::LENGTH }>(random);
@@ -146,7 +146,7 @@ mod tests {
     fn every_character_is_drawn_about_as_often() {
         let mut counts = std::collections::BTreeMap::<char, u32>::new();
         for _ in 0..8_000 {
-            for character in JoinCode::draw(&OsRandom).expose().chars() {
+            for character in JoinCode::generate(&OsRandom).expose().chars() {
                 *counts.entry(character).or_default() += 1;
             }
         }
@@ -164,7 +164,7 @@ mod tests {
             }
         }
         let dealt = Dealt(vec![[30, 31, 62, 255, 30, 0, 1, 29], [30; 8], [2; 8]].into());
-        assert_eq!(JoinCode::draw(&dealt).expose(), "01Z22222");
+        assert_eq!(JoinCode::generate(&dealt).expose(), "01Z22222");
         assert!(dealt.0.lock().unwrap().is_empty());
     }
 
@@ -185,7 +185,7 @@ mod tests {
                     }
                 }
             }
-            let code = JoinCode::draw(&Seeded(seed.into()));
+            let code = JoinCode::generate(&Seeded(seed.into()));
             let mut typed: Vec<char> = code.expose().chars().zip(full_width).map(|(character, wide)| {
                 let wider = char::from_u32(u32::from(character) + 0xFEE0).unwrap();
                 if wide { wider } else { character.to_ascii_lowercase() }

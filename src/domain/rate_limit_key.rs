@@ -6,7 +6,11 @@ use std::{fmt, ops::RangeInclusive};
 use aws_lc_rs::digest;
 use sea_orm::DeriveValueType;
 
-use super::{email::Email, id::UserId, network::Network};
+use super::{
+    email::Email,
+    id::{ClassId, UserId},
+    network::Network,
+};
 
 /// The key of a count: two halves of 16 bytes. The counts of one account share the first half.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
@@ -53,6 +57,11 @@ impl RateLimitKey {
     /// Joins from a network.
     pub fn joins_from(network: Network) -> Self {
         Self::new(half("joins from", &network), [0; 16])
+    }
+
+    /// Join codes generated for a class.
+    pub fn generated_codes(class: ClassId) -> Self {
+        Self::new(half("generated codes", &class), [0; 16])
     }
 
     fn new(first: [u8; 16], second: [u8; 16]) -> Self {
@@ -103,6 +112,7 @@ mod tests {
             RateLimitKey::sign_ins(0),
             RateLimitKey::sign_ins(1),
             RateLimitKey::joiner(UserId::from_u128(0)),
+            RateLimitKey::generated_codes(ClassId::from_u128(0)),
         ];
         // Their addresses are the same, their lengths differ.
         keys.extend(wide.enclosing().into_iter().map(RateLimitKey::sign_ins_from));

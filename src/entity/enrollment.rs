@@ -3,10 +3,10 @@
 use sea_orm::{
     ActiveEnum,
     entity::prelude::*,
-    sea_query::{Expr, OnConflict, Query},
+    sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 
-use super::{Unique, class};
+use super::{class, join_code};
 use crate::domain::{
     id::{ClassId, EnrollmentId, UserId},
     join_code::JoinCode,
@@ -58,7 +58,7 @@ impl Entity {
         class: ClassId,
         student: UserId,
     ) -> Result<Option<Model>, DbErr> {
-        Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student)).only(db).await
+        Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student)).one(db).await
     }
 
     /// Whether a student has a place in a class, however it stands.
@@ -86,10 +86,15 @@ impl Entity {
                 Expr::value(created_at),
                 Expr::value(updated_at),
             ])
-            .from(class::Entity)
-            .and_where(class::Column::Id.eq(class_id))
-            .and_where(class::Column::JoinCode.eq(code.clone()))
-            .and_where(class::Column::JoinCodeExpiresAt.gt(created_at))
+            .from(join_code::Entity)
+            .inner_join(
+                class::Entity,
+                Expr::col((class::Entity, class::Column::Id))
+                    .equals((join_code::Entity, join_code::Column::ClassId)),
+            )
+            .and_where(join_code::Column::ClassId.eq(class_id))
+            .and_where(join_code::Column::Code.eq(code.clone()))
+            .and_where(join_code::Column::ExpiresAt.gt(created_at))
             .and_where(class::Column::IsActive.eq(true))
             .take();
         let mut insert = Query::insert();

@@ -2,7 +2,6 @@
 
 use sea_orm::{DbBackend, QueryTrait, Statement, entity::prelude::*, sea_query::OnConflict};
 
-use super::Unique;
 use crate::domain::{
     id::{AppId, UserId},
     label::Label,
@@ -41,7 +40,7 @@ impl Entity {
         app: AppId,
         version: &Label,
     ) -> Result<bool, DbErr> {
-        Ok(Self::find_by_id((user, app, version.clone())).only(db).await?.is_some())
+        Ok(Self::find_by_id((user, app, version.clone())).one(db).await?.is_some())
     }
 
     /// Records an acceptance, unless this version was accepted before.

@@ -96,6 +96,28 @@ impl Entity {
         Ok(reserved.await?.rows_affected() == 1)
     }
 
+    /// Counts an event, if fewer than `limit` are counted, and says whether it did.
+    pub async fn count(
+        db: &impl ConnectionTrait,
+        key: &RateLimitKey,
+        limit: i64,
+        drain: i64,
+        at: i64,
+    ) -> Result<bool, DbErr> {
+        let valid = format!("rate_limits.drained_at > $2 AND rate_limits.failed_at <= $2 + {SKEW}");
+        let sql = format!(
+            "INSERT INTO rate_limits (key, drained_at, failed_at, under_way, reserved_at, known_until) \
+             VALUES ($1, $2 + {drain}, $2, 0, 0, 0) \
+             ON CONFLICT (key) DO UPDATE SET failed_at = excluded.failed_at, \
+               drained_at = excluded.drained_at + CASE WHEN {valid} THEN rate_limits.drained_at - $2 ELSE 0 END \
+             WHERE NOT ({valid}) OR rate_limits.drained_at - $2 <= {room}",
+            room = (limit - 1) * drain
+        );
+        let values = [key.clone().into(), at.into()];
+        let count = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+        Ok(count.await?.rows_affected() == 1)
+    }
+
     /// Counts a failure in each of these, and ends its reservation. Rows are locked in the order of `failures`, by which no two
     /// statements wait for each other.
     pub async fn fail(db: &impl ConnectionTrait, failures: &[Failure], at: i64) -> Result<(), DbErr> {

@@ -2,7 +2,6 @@
 
 use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
 
-use super::Unique;
 use crate::domain::{email::Email, id::UserId, password::PasswordHash};
 
 /// An account.
@@ -41,7 +40,7 @@ impl Model {
 impl Entity {
     /// The account of an address, whatever its standing.
     pub async fn find_by_address(db: &impl ConnectionTrait, email: Email) -> Result<Option<Model>, DbErr> {
-        Self::find().filter(Column::Email.eq(email)).only(db).await
+        Self::find().filter(Column::Email.eq(email)).one(db).await
     }
 
     /// Whether there is an account of any other address than these. It reads no other column: the schema may be an old one.

@@ -16,7 +16,7 @@ use poem_openapi::{
 use sea_orm::DbErr;
 
 use super::{json::Json, middleware::BadBody, operation::ErrorSpec};
-use crate::db::{self, batch::BatchError};
+use crate::db;
 
 /// The codes of a family, and the body in which they are told.
 pub trait Envelope: fmt::Debug + Copy + Send + Sync + 'static {
@@ -194,18 +194,6 @@ impl<C: Envelope> From<DbErr> for ApiError<C> {
             db::ErrorKind::UniqueViolation | db::ErrorKind::ForeignKeyViolation | db::ErrorKind::Other => {
                 Self::internal(error)
             }
-        }
-    }
-}
-
-impl<C: Envelope> From<BatchError> for ApiError<C> {
-    fn from(error: BatchError) -> Self {
-        match error {
-            BatchError::Busy { retry_after_seconds } => {
-                Self::unavailable(retry_after_seconds, Some(error.into()))
-            }
-            BatchError::Ended => Self::unavailable(DATABASE_RETRY, Some(error.into())),
-            BatchError::Failed(error) => error.into(),
         }
     }
 }

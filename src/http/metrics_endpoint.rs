@@ -81,8 +81,8 @@ impl MetricsEndpoint {
         }
         self.process.collect();
         for Pool { name, busy, idle } in self.db.pools() {
-            metrics::gauge!(crate::metrics::POOL, "pool" => name, "state" => "busy").set(busy);
-            metrics::gauge!(crate::metrics::POOL, "pool" => name, "state" => "idle").set(idle);
+            metrics::gauge!(crate::metrics::POOL, "pool" => name, "state" => "busy").set(f64::from(busy));
+            metrics::gauge!(crate::metrics::POOL, "pool" => name, "state" => "idle").set(f64::from(idle));
         }
         answer.content_type(TEXT_FORMAT).body(self.recorded.render())
     }

@@ -53,9 +53,10 @@ pub async fn add(
         email_verified_at: Some(now),
         created_at: now,
     };
-    let inserted =
-        user::Entity::insert(account.into_active_model()).exec_without_returning(db.writer()).await;
-    match inserted {
+    let insert = db.write(account.into_active_model(), |db, account| {
+        Box::pin(user::Entity::insert(account.clone()).exec_without_returning(db))
+    });
+    match insert.await {
         Ok(_) => {
             Limiter::new(db.clone()).forget_account(&email).await?;
             Ok(id)
@@ -86,7 +87,8 @@ pub async fn change(
     if let Some(enabled) = enabled {
         changed.enabled = Set(enabled);
     }
-    user::Entity::update(changed).exec(db.writer()).await?;
+    let update = user::Entity::update(changed);
+    db.write(update, |db, update| Box::pin(update.clone().exec(db))).await?;
     if has_new_password {
         Limiter::new(db.clone()).forget_account(&account.email).await?;
     }

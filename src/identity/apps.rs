@@ -1,6 +1,6 @@
 //! Apps: registering them, and telling which of them a browser's page belongs to.
 
-use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 
 use super::{Identity, sign_in::SignInError};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         origin::{LoginDomain, Origin},
         redirect_uri::RedirectUri,
     },
-    entity::{Unique, app, app_login_domain, app_redirect_uri},
+    entity::{app, app_login_domain, app_redirect_uri},
 };
 
 /// An app with all that is registered for it.
@@ -58,39 +58,36 @@ pub enum Page {
 
 /// Registers an app, or puts `registration` in the place of what is known of it.
 pub async fn register(db: &Db, registration: &Registration) -> Result<(), RegisterError> {
-    let Registration { app, redirect_uris, login_domains } = registration;
-    if app.policy_demanded && app.policy_version.is_none() {
+    if registration.app.policy_demanded && registration.app.policy_version.is_none() {
         return Err(RegisterError::NoPolicyToDemand);
     }
-    if !app.pkce_required
-        && let Some(uri) = redirect_uris.iter().find(|uri| uri.is_private_use())
+    if !registration.app.pkce_required
+        && let Some(uri) = registration.redirect_uris.iter().find(|uri| uri.is_private_use())
     {
         return Err(RegisterError::PkceNotRequired(uri.as_str().to_owned()));
     }
-    db.writer()
-        .transaction(|transaction| async move {
-            if app::Entity::find_by_id(app.id).only(&transaction).await?.is_some() {
-                app.clone().into_active_model().reset_all().update(&transaction).await?;
-            } else {
-                app::Entity::insert(app.clone().into_active_model())
-                    .exec_without_returning(&transaction)
-                    .await?;
-            }
-            app_redirect_uri::Entity::replace(&transaction, app.id, redirect_uris).await?;
-            app_login_domain::Entity::replace(&transaction, app.id, login_domains).await.map_err(
-                |error| match db::kind(&error) {
-                    db::ErrorKind::UniqueViolation => RegisterError::DomainTaken,
-                    _ => error.into(),
-                },
-            )?;
-            Ok((transaction, ()))
-        })
-        .await
+    let replaced =
+        db.transaction(registration.clone(), |db, registration| Box::pin(replace(db, registration)));
+    replaced.await.map_err(|error| match db::kind(&error) {
+        db::ErrorKind::UniqueViolation => RegisterError::DomainTaken,
+        _ => error.into(),
+    })
+}
+
+async fn replace(db: &impl ConnectionTrait, registration: &Registration) -> Result<(), DbErr> {
+    let Registration { app, redirect_uris, login_domains } = registration;
+    if app::Entity::find_by_id(app.id).one(db).await?.is_some() {
+        app.clone().into_active_model().reset_all().update(db).await?;
+    } else {
+        app::Entity::insert(app.clone().into_active_model()).exec_without_returning(db).await?;
+    }
+    app_redirect_uri::Entity::replace(db, app.id, redirect_uris).await?;
+    app_login_domain::Entity::replace(db, app.id, login_domains).await
 }
 
 /// The app of a client id, enabled or not, with all that is registered for it.
 pub async fn find(db: &Db, id: AppId) -> Result<Option<Registration>, DbErr> {
-    match app::Entity::find_by_id(id).only(db.read()).await? {
+    match app::Entity::find_by_id(id).one(db.read()).await? {
         Some(app) => Ok(Some(registration_of(db, app).await?)),
         None => Ok(None),
     }

@@ -23,8 +23,7 @@ impl Identity {
         acceptance: Option<policy_acceptance::Model>,
         reservation: &Reservation,
     ) -> Result<(), DbErr> {
-        let writer = self.db.idempotent();
-        let backend = writer.get_database_backend();
+        let backend = self.db.backend();
         let user = code.user_id;
         let mut statements = vec![
             authorization_code::Entity::issuing(backend, code),
@@ -34,7 +33,15 @@ impl Identity {
             .extend(acceptance.map(|acceptance| policy_acceptance::Entity::recording(backend, acceptance)));
         // Last, because other attempts may wait for these rows.
         statements.extend(reservation.succeeding(backend));
-        writer.make(statements).await
+        let issue = self.db.transaction(statements, |db, statements| {
+            Box::pin(async move {
+                for statement in statements {
+                    db.execute_raw(statement.clone()).await?;
+                }
+                Ok(())
+            })
+        });
+        issue.await
     }
 
     /// What a presented code was issued for, and to whom, if it was issued at all.
@@ -47,7 +54,9 @@ impl Identity {
 
     /// Redeems a code, once for all: of any number of calls one alone is told `true`.
     pub(super) async fn redeem(&self, code: &AuthorizationCode, now: DateTime<Utc>) -> Result<bool, DbErr> {
-        // Not made again when its answer is lost: the second attempt would find the code redeemed, and not say by whom.
-        authorization_code::Entity::redeem(self.db.writer(), code.digest(), now).await
+        let redeem = self.db.write(code.digest(), move |db, digest| {
+            Box::pin(authorization_code::Entity::redeem(db, digest.clone(), now))
+        });
+        redeem.await
     }
 }

@@ -83,8 +83,10 @@ impl Identity {
         let over = now - SWEPT_AFTER;
         loop {
             let abandoned = now - CODES_SWEPT_AFTER;
-            let swept =
-                authorization_code::Entity::sweep(self.db.idempotent(), now, abandoned, BATCH).await?;
+            let sweep = self.db.write((), move |db, ()| {
+                Box::pin(authorization_code::Entity::sweep(db, now, abandoned, BATCH))
+            });
+            let swept = sweep.await?;
             metrics::counter!(crate::metrics::CODES_EXPIRED).increment(swept);
             if swept < BATCH {
                 break;

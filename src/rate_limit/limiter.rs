@@ -98,9 +98,24 @@ impl Limiter {
         };
         attempt.rows = attempt.counts.iter().map(row).collect();
         match attempt.wait() {
-            Some(wait) => Err(refused(attempt.secret, wait)),
+            Some(wait) => Err(refused(attempt.secret.label(), wait)),
             None => Ok(attempt),
         }
+    }
+
+    /// Counts an event, unless its count is full. Without a count there is no limit.
+    pub async fn count(&self, count: Option<Count>, now: DateTime<Utc>) -> Result<(), Refusal> {
+        let Some(count) = count else { return Ok(()) };
+        let at = now.timestamp_millis();
+        let counted = self.db.write(count.clone(), move |db, count| {
+            Box::pin(rate_limit::Entity::count(db, &count.key, count.limit, count.drain, at))
+        });
+        if counted.await? {
+            return Ok(());
+        }
+        let rows = rate_limit::Entity::find_by_keys(self.db.read(), [count.key.clone()]).await?;
+        let wait = rows.first().and_then(|row| count.wait(row, at));
+        Err(refused("generate", wait.unwrap_or_default()))
     }
 
     /// Reserves an attempt in the counts that are its own.
@@ -136,7 +151,11 @@ impl Limiter {
             for (count, row) in attempt.held() {
                 let Some(at_once) = count.at_once else { continue };
                 let room = count.room(row, at_once, attempt.at);
-                if !rate_limit::Entity::reserve(self.db.writer(), row, room, attempt.at).await? {
+                let at = attempt.at;
+                let reserve = self.db.write(row.clone(), move |db, row| {
+                    Box::pin(rate_limit::Entity::reserve(db, row, room, at))
+                });
+                if !reserve.await? {
                     overtaken = true;
                     break;
                 }
@@ -151,17 +170,19 @@ impl Limiter {
                 break;
             }
         }
-        Err(refused(attempt.secret, UNDER_WAY_WAIT))
+        Err(refused(attempt.secret.label(), UNDER_WAY_WAIT))
     }
 
     /// Forgets the failures of an account, wherever they came from.
     pub async fn forget_account(&self, email: &Email) -> Result<(), DbErr> {
-        rate_limit::Entity::forget(self.db.writer(), RateLimitKey::all_of(email)).await
+        let keys = RateLimitKey::all_of(email);
+        self.db.write(keys, |db, keys| Box::pin(rate_limit::Entity::forget(db, keys.clone()))).await
     }
 
     /// Deletes up to `limit` counts that have meant nothing since `before`, and says how many it were.
     pub async fn sweep(&self, before: DateTime<Utc>, limit: u64) -> Result<u64, DbErr> {
-        rate_limit::Entity::sweep(self.db.writer(), before.timestamp_millis(), limit).await
+        let before = before.timestamp_millis();
+        self.db.write((), move |db, ()| Box::pin(rate_limit::Entity::sweep(db, before, limit))).await
     }
 }
 
@@ -243,11 +264,16 @@ impl Count {
     }
 }
 
-fn refused(secret: Secret, milliseconds: i64) -> Refusal {
-    let kind = match secret {
-        Secret::Password => "password",
-        Secret::JoinCode => "join",
-    };
+impl Secret {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::JoinCode => "join",
+        }
+    }
+}
+
+fn refused(kind: &'static str, milliseconds: i64) -> Refusal {
     metrics::counter!(crate::metrics::THROTTLED, "kind" => kind).increment(1);
     let milliseconds = u64::try_from(milliseconds).unwrap_or_default();
     Refusal::RateLimited { retry_after_seconds: milliseconds.div_ceil(1000).max(1) }
@@ -274,10 +300,9 @@ impl Reservation {
         if failures.is_empty() {
             return Ok(());
         }
-        let db = self.db.clone();
-        let fail = async move { rate_limit::Entity::fail(db.repeatable(), &failures, at).await };
-        let failed = tokio::spawn(fail.in_current_span()).await;
-        failed.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)))
+        let fail =
+            self.db.write(failures, move |db, failures| Box::pin(rate_limit::Entity::fail(db, failures, at)));
+        fail.await
     }
 
     /// The secret was right: what to write together with the consequence. The first of the attempt's counts forgets its
@@ -318,10 +343,10 @@ impl Drop for Reservation {
 
 /// Ends reservations, one statement each, so that rows are locked one at a time. What fails is forgotten by itself soon.
 async fn release(db: &Db, reserved: Vec<RateLimitKey>) {
-    let writer = db.writer();
     for key in reserved {
-        let releasing = rate_limit::Entity::releasing(writer.get_database_backend(), key);
-        if let Err(error) = writer.execute_raw(releasing).await {
+        let releasing = rate_limit::Entity::releasing(db.backend(), key);
+        let release = db.write(releasing, |db, releasing| Box::pin(db.execute_raw(releasing.clone())));
+        if let Err(error) = release.await {
             tracing::debug!(
                 error = db::causes(&error),
                 "a reservation was not released, and will be forgotten"

@@ -2,7 +2,12 @@
 
 use chrono::TimeDelta;
 
-use crate::domain::{email::Email, id::UserId, network::Network, rate_limit_key::RateLimitKey};
+use crate::domain::{
+    email::Email,
+    id::{ClassId, UserId},
+    network::Network,
+    rate_limit_key::RateLimitKey,
+};
 
 /// How long a failure of an account is remembered: so much later another one may follow, however full its counts are.
 const ACCOUNT_DRAIN: TimeDelta = TimeDelta::minutes(15);
@@ -148,6 +153,12 @@ impl PasswordLimits {
             .chain(server)
             .collect()
     }
+}
+
+/// Join codes generated for a class: `limit` at once, and then as many a minute. 0 sets no limit.
+pub fn generated_codes(class: ClassId, limit: u32) -> Option<Count> {
+    let drain = TimeDelta::minutes(1) / limit.max(1).try_into().unwrap_or(i32::MAX);
+    Count::draining(Scope::Own, RateLimitKey::generated_codes(class), limit, drain, Refuses::EveryAttempt)
 }
 
 /// How many join codes may be guessed. 0 sets no limit.

@@ -50,7 +50,7 @@ async fn everything_acknowledged_before_a_backup_began_is_in_it_while_the_server
     let server = Arc::new(site.listen("demo").await);
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let student = server.token(&server.code(STUDENT, PASSWORD, false).await).await;
-    assert_eq!(server.join(&student, &server.draw(&teacher).await).await, 201);
+    assert_eq!(server.join(&student, &server.generate_join_code(&teacher).await).await, 201);
 
     let (done, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
     let mut load = Vec::new();
@@ -65,7 +65,7 @@ async fn everything_acknowledged_before_a_backup_began_is_in_it_while_the_server
         let (a_server, is_done, token) = (server.clone(), done.clone(), teacher.clone());
         load.push(tokio::spawn(async move {
             while !is_done.load(Ordering::Relaxed) {
-                a_server.draw(&token).await;
+                a_server.generate_join_code(&token).await;
             }
         }));
     }

@@ -33,7 +33,7 @@ both! {
             server = server.crash(&site).await;
             assert_eq!(server.exchange(&code).await.0, 400, "a redemption is lost");
 
-            let join_code = server.draw(&teacher).await;
+            let join_code = server.generate_join_code(&teacher).await;
             server = server.crash(&site).await;
             let class = server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher);
             assert_eq!(heard(class).await.1["data"]["joinCode"], json!(join_code), "a draw is lost");
@@ -54,7 +54,7 @@ both! {
                 let (server, teacher, done) = (server.clone(), teacher.clone(), done.clone());
                 tokio::spawn(async move {
                     while !done.load(Ordering::Relaxed) {
-                        server.draw(&teacher).await;
+                        server.generate_join_code(&teacher).await;
                     }
                 })
             })

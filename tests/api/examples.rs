@@ -83,7 +83,7 @@ both! {
 
         let teacher = school.token(TEACHER).await;
         let colleague = school.token(COLLEAGUE).await;
-        let code = school.draw(&teacher).await;
+        let code = school.generate_join_code(&teacher).await;
         let nobodys = "44444444-4444-4444-4444-444444444444";
         let draw = "/classes/{classId}/join-code";
         for (path, method, template, token) in [

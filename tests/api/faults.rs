@@ -6,17 +6,12 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use homeroom::{
     db::Db,
-    domain::id::ClassId,
-    entity::{Unique, authorization_code, class, enrollment, policy_acceptance},
+    entity::{authorization_code, enrollment, join_code, policy_acceptance},
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, PaginatorTrait, Statement};
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, TransactionTrait};
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    task::JoinHandle,
-};
+use tokio::task::JoinHandle;
 
 use crate::support::{
     APP, COLLEAGUE, Kind, OTHER_CLASS, OWN_CLASS, PASSWORD, STUDENT, TEACHER, both, exchange_body,
@@ -43,81 +38,33 @@ async fn lossy() -> (Site, Proxy, Server, Db) {
     (site, proxy, server, db)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_whose_answer_is_lost_is_told_as_it_was_made() {
-    let (_site, proxy, server, db) = lossy().await;
+/// The join code of the teacher's class, as it is stored.
+async fn stored_code(db: &Db) -> Option<String> {
+    let row = join_code::Entity::find_by_id(OWN_CLASS).one(db.read()).await.unwrap();
+    row.map(|row| row.code.expose().to_owned())
+}
 
-    proxy.lose_answer_to("INSERT INTO \"authorization_codes\"");
-    let code = server.code(TEACHER, PASSWORD, false).await;
-    let teacher = server.token(&code).await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn change_whose_answer_is_lost_is_a_503_and_is_not_made_twice() {
+    let (_site, proxy, server, db) = lossy().await;
+    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
+    let student = server.token(&server.code(STUDENT, PASSWORD, false).await).await;
+    let codes = authorization_code::Entity::find().count(db.read()).await.unwrap();
 
     proxy.lose_answer_to("COMMIT");
-    let code = server.code(STUDENT, PASSWORD, true).await;
-    let student = server.token(&code).await;
+    assert_eq!(server.try_sign_in(STUDENT, PASSWORD, true).await.0, 503);
+    assert_eq!(authorization_code::Entity::find().count(db.read()).await.unwrap(), codes + 1);
     assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 1);
-    assert_eq!(authorization_code::Entity::find().count(db.read()).await.unwrap(), 2);
 
-    let join_code = server.draw(&teacher).await;
+    proxy.lose_answer_to("INSERT INTO join_codes");
+    assert_eq!(try_draw(&server, &teacher).await, 503);
+    let join_code = stored_code(&db).await.unwrap();
     proxy.lose_answer_to("INSERT INTO \"enrollments\"");
-    assert_eq!(server.join(&student, &join_code).await, 201, "it is the student's own place");
-    assert_eq!(enrollment::Entity::find().count(db.read()).await.unwrap(), 1);
+    assert_eq!(server.join(&student, &join_code).await, 503);
+    // The join had succeeded.
     assert_eq!(server.join(&student, &join_code).await, 409);
+    assert_eq!(enrollment::Entity::find().count(db.read()).await.unwrap(), 1);
     assert_eq!(proxy.lost(), 3);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_draw_whose_answer_is_lost_is_made_again_and_counts_once() {
-    let (_site, proxy, server, db) = lossy().await;
-    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
-    proxy.lose_answer_to("UPDATE classes");
-    let join_code = server.draw(&teacher).await;
-    let class = class::Entity::find_by_id(OWN_CLASS).only(db.read()).await.unwrap().unwrap();
-    assert_eq!((proxy.lost(), class.join_code_draws), (1, 1));
-    assert_eq!(class.join_code.unwrap().expose(), join_code);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_draw_that_reaches_the_database_after_it_was_given_up_undoes_no_newer_one() {
-    let (site, proxy, server, db) = lossy().await;
-    let homeroom::db::DatabaseUrl::Postgres(straight) = site.location.clone() else { unreachable!() };
-    let other = site.with("HOMEROOM_DATABASE_URL", &straight).listen("serve").await;
-    let row = || async {
-        let class = class::Entity::find_by_id(OWN_CLASS).only(db.read()).await.unwrap().unwrap();
-        (class.join_code.unwrap().expose().to_owned(), class.join_code_draws)
-    };
-    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
-    proxy.keep_back("UPDATE classes");
-    assert_eq!(try_draw(&server, &teacher).await, 503);
-    let join_code = other.draw(&teacher).await;
-    proxy.release().await;
-    assert_eq!(row().await, (join_code, 1));
-    // Nor does one whose asker has gone.
-    proxy.keep_back("UPDATE classes");
-    let gone = tokio::time::timeout(Duration::from_secs(1), try_draw(&server, &teacher)).await;
-    assert!(gone.is_err(), "it was answered");
-    let join_code = other.draw(&teacher).await;
-    proxy.release().await;
-    assert_eq!(row().await, (join_code, 2));
-    // The server has lost the connection with it, and makes it again before what was asked since.
-    let join_code = server.draw(&teacher).await;
-    assert_eq!(row().await, (join_code, 3));
-    // Nor does one that arrived after, and was written before, for the first had to wait for a body that never came.
-    let address = server.url.strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
-    let mut slow = TcpStream::connect(address).await.unwrap();
-    let head = format!(
-        "POST /classes/{OWN_CLASS}/join-code HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {teacher}\r\n\
-         Content-Length: 5\r\nConnection: close\r\n\r\n"
-    );
-    slow.write_all(head.as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    proxy.keep_back("UPDATE classes");
-    assert_eq!(try_draw(&server, &teacher).await, 503);
-    let mut answer = String::new();
-    slow.read_to_string(&mut answer).await.unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
-    proxy.release().await;
-    assert_eq!(row().await, (body["data"]["joinCode"].as_str().unwrap().to_owned(), 4));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,9 +82,8 @@ async fn who_hangs_up_while_a_transaction_begins_leaves_none_open_for_others() {
         signing_in.abort();
         assert!(signing_in.await.unwrap_err().is_cancelled());
         // Whoever asks next has the same connection.
-        let join_code = server.draw(&teacher).await;
-        let class = class::Entity::find_by_id(OWN_CLASS).only(db.read()).await.unwrap().unwrap();
-        assert_eq!(class.join_code.unwrap().expose(), join_code, "what was answered is committed");
+        let join_code = server.generate_join_code(&teacher).await;
+        assert_eq!(stored_code(&db).await, Some(join_code), "what was answered is committed");
     }
 }
 
@@ -162,13 +108,15 @@ async fn nobody_notices_that_the_connections_were_cut_while_nothing_was_asked() 
         let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         db.writer().execute_unprepared(cut).await.unwrap();
+        // The pool tests a connection that was idle for a second.
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
     };
     cut().await;
     let code = server.code(TEACHER, PASSWORD, false).await;
     cut().await;
     let teacher = server.token(&code).await;
     cut().await;
-    let join_code = server.draw(&teacher).await;
+    let join_code = server.generate_join_code(&teacher).await;
     let student = server.token(&server.code(STUDENT, PASSWORD, false).await).await;
     cut().await;
     assert_eq!(server.join(&student, &join_code).await, 201);
@@ -182,9 +130,10 @@ both! {
         let server = Arc::new(site.listen("demo").await);
         let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
         let db = Db::connect(&site.location).await.unwrap();
-        // On SQLite nobody else writes meanwhile, on PostgreSQL nobody else to the class.
-        let holder = db.begin().await.unwrap();
-        holder.execute_unprepared("UPDATE classes SET is_active = is_active").await.unwrap();
+        server.generate_join_code(&teacher).await;
+        // On SQLite nobody else writes meanwhile, on PostgreSQL nobody else to the class's code.
+        let holder = db.writer().begin().await.unwrap();
+        holder.execute_unprepared("UPDATE join_codes SET code = code").await.unwrap();
         let drawing: Vec<_> = (0..4)
             .map(|_| {
                 let (server, teacher) = (server.clone(), teacher.clone());
@@ -204,94 +153,50 @@ both! {
     }
 }
 
-/// Holds a class, as soon as nobody else does.
-async fn hold(db: &Db, class: ClassId) -> DatabaseTransaction {
-    let holder = db.begin().await.unwrap();
-    let sql = "SELECT id FROM classes WHERE id = $1 FOR UPDATE";
-    let held = Statement::from_sql_and_values(DbBackend::Postgres, sql, [class.into()]);
-    assert_eq!(holder.query_all_raw(held).await.unwrap().len(), 1);
-    holder
-}
-
-/// Waits until so many statements wait for somebody else's lock.
-async fn until_waiting(db: &Db, count: i64) {
-    let sql = "SELECT COUNT(*) FROM pg_stat_activity \
-               WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let waiting = async || {
-        let row = db.read().query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
-        row.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap()
-    };
-    let until = async {
-        while waiting().await != count {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn change_runs_to_its_end_when_its_client_hangs_up() {
+    let (_site, proxy, server, db) = lossy().await;
+    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
+    let first = server.generate_join_code(&teacher).await;
+    let server = Arc::new(server);
+    let generating = tokio::spawn({
+        let (server, teacher) = (server.clone(), teacher.clone());
+        async move { try_draw(&server, &teacher).await }
+    });
+    proxy.slow_down("INSERT INTO join_codes").await;
+    generating.abort();
+    assert!(generating.await.unwrap_err().is_cancelled(), "the request was answered");
+    let changed = async {
+        while stored_code(&db).await.as_deref() == Some(&first) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), until).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), changed).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_draw_that_nobody_waits_for_undoes_no_newer_one_when_it_is_written_after_a_class_that_is_held() {
-    let site = Site::new(Kind::Postgres).await;
-    let server = Arc::new(site.listen("demo").await);
-    let other = site.listen("serve").await;
-    let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
-    let colleague = server.token(&server.code(COLLEAGUE, PASSWORD, false).await).await;
-    let db = Db::connect(&site.location).await.unwrap();
-    let draw = |class: ClassId, token: &str| {
-        tokio::spawn(heard(server.post(&format!("/classes/{class}/join-code")).bearer_auth(token)))
-    };
-    // While the first batch waits for a class, the second one gathers; and then it waits for the same class.
-    let holder = hold(&db, OTHER_CLASS).await;
-    let first = draw(OTHER_CLASS, &colleague);
-    until_waiting(&db, 1).await;
-    let next = tokio::spawn({
-        let db = db.clone();
-        async move { hold(&db, OTHER_CLASS).await }
-    });
-    until_waiting(&db, 2).await;
-    let (held, given_up) = (draw(OTHER_CLASS, &colleague), draw(OWN_CLASS, &teacher));
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    holder.rollback().await.unwrap();
-    assert_eq!(first.await.unwrap().0, 200);
-    let holder = next.await.unwrap();
-    until_waiting(&db, 1).await;
-    given_up.abort();
-    assert!(given_up.await.unwrap_err().is_cancelled());
-    let join_code = other.draw(&teacher).await;
-    assert_eq!(held.await.unwrap().0, 503);
-    let class = class::Entity::find_by_id(OWN_CLASS).only(db.read()).await.unwrap().unwrap();
-    assert_eq!(class.join_code.unwrap().expose(), join_code);
-    holder.rollback().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_class_that_somebody_holds_keeps_no_other_from_its_join_code() {
+async fn class_whose_code_is_locked_keeps_no_other_class_waiting() {
     let site = Site::new(Kind::Postgres).await;
     let server = Arc::new(site.listen("demo").await);
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let colleague = server.token(&server.code(COLLEAGUE, PASSWORD, false).await).await;
     let db = Db::connect(&site.location).await.unwrap();
-    let holder = hold(&db, OWN_CLASS).await;
-    for round in 0..3 {
-        let drawing: Vec<_> = (0..16)
-            .map(|number| {
-                let (class, token) =
-                    if number % 2 == 0 { (OWN_CLASS, &teacher) } else { (OTHER_CLASS, &colleague) };
-                let draw = server.post(&format!("/classes/{class}/join-code")).bearer_auth(token);
-                (class, tokio::spawn(heard(draw)))
-            })
-            .collect();
-        for (class, task) in drawing {
-            let expected = if class == OWN_CLASS { 503 } else { 200 };
-            assert_eq!(task.await.unwrap().0, expected, "{round}");
-        }
+    server.generate_join_code(&teacher).await;
+    let holder = db.writer().begin().await.unwrap();
+    holder.execute_unprepared("UPDATE join_codes SET code = code").await.unwrap();
+    let drawing: Vec<_> = (0..16)
+        .map(|number| {
+            let (class, token) =
+                if number % 2 == 0 { (OWN_CLASS, &teacher) } else { (OTHER_CLASS, &colleague) };
+            let draw = server.post(&format!("/classes/{class}/join-code")).bearer_auth(token);
+            (class, tokio::spawn(heard(draw)))
+        })
+        .collect();
+    for (class, task) in drawing {
+        assert_eq!(task.await.unwrap().0, if class == OWN_CLASS { 503 } else { 200 });
     }
-    // Nobody else learns that it is held.
-    let strange = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(&colleague);
-    assert_eq!(heard(strange).await.0, 403);
     holder.rollback().await.unwrap();
     assert_eq!(try_draw(&server, &teacher).await, 200);
-    server.draw(&teacher).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -334,7 +239,7 @@ async fn when_the_file_cannot_grow_writers_are_told_to_come_back_and_nothing_is_
 
     server.lift();
     assert_eq!(server.try_sign_in(STUDENT, PASSWORD, true).await.0, 201);
-    let drawn = server.draw(&teacher).await;
+    let drawn = server.generate_join_code(&teacher).await;
     // What is answered again is on disk again, and others may write.
     let server = server.crash(&site).await;
     assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 1);

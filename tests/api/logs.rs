@@ -7,7 +7,7 @@ use reqwest::{
     Client,
     header::{HeaderName, HeaderValue},
 };
-use sea_orm::{ConnectionTrait, EntityTrait, sea_query::Expr};
+use sea_orm::{ConnectionTrait, EntityTrait, TransactionTrait, sea_query::Expr};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -64,7 +64,7 @@ async fn log_everything(kind: Kind, format: &str) -> String {
 
     let teacher_code = server.code(TEACHER, "VeryStrongPass123!", true).await;
     let teacher = server.token(&teacher_code).await;
-    let join_code = server.draw(&teacher).await;
+    let join_code = server.generate_join_code(&teacher).await;
     let code = server.code(STUDENT, PASSWORD, true).await;
     let (status, tokens) = server.exchange(&code).await;
     assert_eq!(status, 201);
@@ -110,7 +110,7 @@ both! {
 
         // Somebody else is at the class, and the pool's connections wait for it, and other requests for them.
         let db = Db::connect(&site.location).await.unwrap();
-        let lock = db.begin().await.unwrap();
+        let lock = db.writer().begin().await.unwrap();
         let touch = class::Entity::update_many().col_expr(class::Column::IsActive, Expr::value(true));
         touch.exec(&lock).await.unwrap();
         let drawing: Vec<_> = (0..20)

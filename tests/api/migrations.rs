@@ -7,7 +7,7 @@ use std::{
 
 use homeroom::db::Db;
 use migration::{Migrator, MigratorTrait, SchemaManager};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use tempfile::TempDir;
 
 use crate::support::{Kind, PASSWORD, STUDENT, TEACHER, both, process::Site};
@@ -134,7 +134,7 @@ async fn fresh(kind: Kind) -> (TempDir, Db) {
 
 /// What a step consisting of this statement breaks.
 async fn broken_by(db: &Db, statement: &str) -> Vec<String> {
-    let db = db.begin().await.unwrap();
+    let db = db.writer().begin().await.unwrap();
     let before = Schema::of(&db).await;
     db.execute_unprepared(statement).await.unwrap();
     let faults = before.broken_by(&Schema::of(&db).await);
@@ -145,7 +145,7 @@ async fn broken_by(db: &Db, statement: &str) -> Vec<String> {
 both! {
     async fn no_step_takes_anything_from_a_node_of_the_version_before(kind: Kind) {
         let (_directory, db) = fresh(kind).await;
-        let db = db.begin().await.unwrap();
+        let db = db.writer().begin().await.unwrap();
         let mut before = Schema::of(&db).await;
         for (number, step) in Migrator::migrations().into_iter().enumerate() {
             step.up(&SchemaManager::new(&db)).await.unwrap();
@@ -222,7 +222,7 @@ both! {
         let server = site.listen("demo").await;
         let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
         let student = server.token(&server.code(STUDENT, PASSWORD, false).await).await;
-        let code = server.draw(&teacher).await;
+        let code = server.generate_join_code(&teacher).await;
         assert_eq!(server.join(&student, &code).await, 201);
     }
 }
@@ -231,15 +231,15 @@ both! {
 async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
     let (_directory, db) = fresh(Kind::Postgres).await;
     db.migrate().await.unwrap();
-    // As the version before the newest step left it.
+    // Undoes a migration that locks the table `users`, because it adds references to it.
     for statement in [
-        "ALTER TABLE classes DROP COLUMN join_code_turn",
-        "DELETE FROM seaql_migrations WHERE version = 'm20261126_000005_join_code_turn'",
+        "DROP TABLE enrollments, join_codes, classes",
+        "DELETE FROM seaql_migrations WHERE version = 'm20261127_000002_classroom'",
     ] {
         db.writer().execute_unprepared(statement).await.unwrap();
     }
-    let dump = db.begin().await.unwrap();
-    dump.execute_unprepared("LOCK TABLE classes IN ACCESS SHARE MODE").await.unwrap();
+    let dump = db.writer().begin().await.unwrap();
+    dump.execute_unprepared("LOCK TABLE users IN ROW EXCLUSIVE MODE").await.unwrap();
     let nodes: Vec<_> = (0..3)
         .map(|_| {
             let db = db.clone();
@@ -248,7 +248,7 @@ async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
         .collect();
     // One of them has its turn until it is done, and lets others at the table between its attempts.
     let waits = "SELECT pid, query_start::text FROM pg_locks JOIN pg_stat_activity USING (pid) \
-                 WHERE relation = 'classes'::regclass AND NOT granted";
+                 WHERE relation = 'users'::regclass AND NOT granted";
     let waits = Statement::from_string(DbBackend::Postgres, waits);
     let mut attempts = BTreeSet::new();
     while attempts.len() < 3 {
@@ -258,7 +258,7 @@ async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
                 row.try_get_by_index::<String>(1).unwrap(),
             ));
             // A node of the version before gives up after three seconds.
-            db.writer().execute_unprepared("UPDATE classes SET is_active = is_active").await.unwrap();
+            db.writer().execute_unprepared("UPDATE users SET enabled = enabled").await.unwrap();
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -269,6 +269,6 @@ async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
     for node in nodes {
         node.await.unwrap().unwrap();
     }
-    let there = Statement::from_string(DbBackend::Postgres, "SELECT join_code_turn FROM classes");
+    let there = Statement::from_string(DbBackend::Postgres, "SELECT id FROM classes");
     db.read().query_all_raw(there).await.unwrap();
 }

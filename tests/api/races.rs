@@ -9,7 +9,6 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use futures_util::FutureExt;
 use homeroom::{
     classroom,
     clock::Clock,
@@ -19,23 +18,23 @@ use homeroom::{
         class_name::ClassName,
         email::Email,
         id::{ClassId, EnrollmentId, UserId},
-        join_code::JoinCode,
         redirect_uri::RedirectUri,
         state::State,
     },
     entity::{
-        Unique, authorization_code, class,
+        authorization_code,
         enrollment::{self, Status},
+        join_code,
     },
     identity::accounts,
     rate_limit::policies::JoinLimits,
 };
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
-use tokio::{sync::Barrier, task::JoinSet};
+use tokio::sync::Barrier;
 
 use crate::support::{
-    APP, COLLEAGUE, OTHER_CLASS, OWN_CLASS, REDIRECT_URI, STATE, STUDENT, School, TEACHER, assert_failure,
-    both, exchange_body,
+    APP, COLLEAGUE, OTHER_CLASS, OWN_CLASS, REDIRECT_URI, STATE, STUDENT, School, TEACHER, both,
+    exchange_body,
 };
 
 /// How many requests are made at once.
@@ -171,7 +170,7 @@ both! {
 
     async fn of_64_who_draw_at_once_for_8_classes_each_is_told_what_is_true_of_their_own(kind: Kind) {
         let settings = classroom::Settings { rate_limit: JoinLimits::NONE, ..Default::default() };
-        let school = Arc::new(School::found_drawing(kind, settings).await);
+        let school = Arc::new(School::found_with_classroom(kind, settings).await);
         let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
         let owners = [user(&school, TEACHER).await, user(&school, COLLEAGUE).await];
         let student = school.token(STUDENT).await;
@@ -196,9 +195,8 @@ both! {
                 assert_eq!(statuses, [200, 200, 200, 200, 403, 403, 403, 404], "{round}, {number}");
                 let told: HashSet<&str> = of_class[..4].iter().map(|(_, code)| code.as_str()).collect();
                 assert_eq!(told.len(), 4, "{round}, {number}: a code was told twice");
-                let class = class::Entity::find_by_id(*class).only(school.db.read()).await.unwrap().unwrap();
-                assert_eq!(class.join_code_draws, 4 * (round + 1), "each draw counts once");
-                let live = class.join_code.unwrap();
+                let row = join_code::Entity::find_by_id(*class).one(school.db.read()).await.unwrap().unwrap();
+                let live = row.code;
                 assert!(told.contains(live.expose()), "{round}, {number}: the live code was told to nobody");
                 for code in told.iter().filter(|code| **code != live.expose()) {
                     assert_eq!(school.join(&student, code).await.status, 400, "{round}: a replaced code");
@@ -225,41 +223,6 @@ both! {
         }
     }
 
-    async fn a_draw_that_finds_the_queue_full_is_sent_away_and_who_hangs_up_frees_a_place(kind: Kind) {
-        let settings = classroom::Settings { draw_queue: 1, ..Default::default() };
-        let school = Arc::new(School::found_drawing(kind, settings).await);
-        let teacher = school.token(TEACHER).await;
-        let path = format!("/classes/{OWN_CLASS}/join-code");
-        let ask = || {
-            let (school, path, teacher) = (school.clone(), path.clone(), teacher.clone());
-            async move { school.post(&path).bearer(&teacher).send().await }
-        };
-        // Nothing is written while somebody else holds the class.
-        let holder = school.db.begin().await.unwrap();
-        class::Entity::update_many()
-            .col_expr(class::Column::IsActive, true.into())
-            .exec(&holder)
-            .await
-            .unwrap();
-        let mut asking = JoinSet::new();
-        for _ in 0..8 {
-            asking.spawn(ask());
-        }
-        // One is on its way to the database at most, and one waits for it.
-        for _ in 0..6 {
-            let answer = asking.join_next().await.unwrap().unwrap();
-            assert_eq!(answer.status, 503, "{}", answer.text);
-            assert_eq!(assert_failure(&path, &answer), "SERVICE_UNAVAILABLE");
-            assert_eq!(answer.header("retry-after"), Some("1"));
-        }
-        asking.shutdown().await;
-        // Polled once it has a place, and waits for its answer.
-        let mut late = Box::pin(ask());
-        assert!(late.as_mut().now_or_never().is_none(), "there was no place");
-        holder.rollback().await.unwrap();
-        assert_eq!(late.await.status, 200);
-    }
-
     async fn two_classes_that_draw_the_same_code_at_once_get_different_ones(kind: Kind) {
         let school = Arc::new(School::found(kind).await);
         let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
@@ -276,9 +239,8 @@ both! {
             .await;
             assert_eq!((answers[0].0, answers[1].0), (200, 200), "{round}");
             assert_ne!(answers[0].1, answers[1].1, "{round}");
-            let classes = class::Entity::list(school.db.read()).await.unwrap();
-            let live = classes.iter().filter_map(|class| class.join_code.as_ref());
-            let live: HashSet<_> = live.map(JoinCode::expose).collect();
+            let rows = join_code::Entity::find().all(school.db.read()).await.unwrap();
+            let live: HashSet<_> = rows.iter().map(|row| row.code.expose()).collect();
             assert_eq!(live, answers.iter().map(|(_, code)| code.as_str()).collect(), "{round}");
         }
     }
@@ -288,7 +250,7 @@ both! {
         let teacher = school.token(TEACHER).await;
         let students = students(&school, 6).await;
         for round in 0..40 {
-            let old = school.draw(&teacher).await;
+            let old = school.generate_join_code(&teacher).await;
             let answered = Arc::new(AtomicBool::new(false));
             // The last one is the teacher, who draws while the others join.
             let admitted = at_once(&school, students.len() + 1, |school, index| {
@@ -296,7 +258,7 @@ both! {
                 let student = students.get(index).cloned();
                 async move {
                     let Some((_, student)) = student else {
-                        school.draw(&teacher).await;
+                        school.generate_join_code(&teacher).await;
                         answered.store(true, Ordering::SeqCst);
                         return false;
                     };
@@ -322,7 +284,7 @@ both! {
 
     async fn a_student_who_joins_64_times_at_once_has_one_place(kind: Kind) {
         let school = Arc::new(School::found_without_limits(kind).await);
-        let code = school.draw(&school.token(TEACHER).await).await;
+        let code = school.generate_join_code(&school.token(TEACHER).await).await;
         for (id, token) in students(&school, 8).await {
             let statuses = at_once(&school, AT_ONCE, |school, _| {
                 let (token, code) = (token.clone(), code.clone());
@@ -336,7 +298,7 @@ both! {
 
     async fn two_students_who_join_at_once_have_a_place_each_and_no_second_row_can_be_made(kind: Kind) {
         let school = Arc::new(School::found_without_limits(kind).await);
-        let code = school.draw(&school.token(TEACHER).await).await;
+        let code = school.generate_join_code(&school.token(TEACHER).await).await;
         let students = students(&school, 2).await;
         let statuses = at_once(&school, AT_ONCE, |school, index| {
             let (token, code) = (students[index % 2].1.clone(), code.clone());
@@ -356,7 +318,7 @@ both! {
     async fn a_join_that_a_new_code_overtakes_after_its_lookup_enrols_nobody(kind: Kind) {
         let school = School::found(kind).await;
         let teacher = school.token(TEACHER).await;
-        let (old, new) = (school.draw(&teacher).await, school.draw(&teacher).await);
+        let (old, new) = (school.generate_join_code(&teacher).await, school.generate_join_code(&teacher).await);
         let student = user(&school, STUDENT).await;
         for (code, admitted) in [(old, false), (new, true)] {
             let admit = enrollment::Entity::admit(school.db.writer(), &place(&school, student), &code).await;

@@ -74,7 +74,7 @@ async fn sqlite_file_of_a_server_that_ended_in_order_is_whole_when_it_is_copied_
     let server = site.listen("demo").await;
     let token = server.token(&server.code(STUDENT, PASSWORD, false).await).await;
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
-    let code = server.draw(&teacher).await;
+    let code = server.generate_join_code(&teacher).await;
     assert_eq!(server.join(&token, &code).await, 201);
     assert_eq!(left_beside(&site).len(), 2, "it is open");
     // A client that sends half of a request is cut off at the end.

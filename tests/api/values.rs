@@ -103,7 +103,7 @@ both! {
         let teacher = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
         school.chance.deal(&[7, 17, 21, 0, 1, 9, 27, 12]);
-        assert_eq!(school.draw(&teacher).await.expose(), "7KQ019XD");
+        assert_eq!(school.generate_join_code(&teacher).await.expose(), "7KQ019XD");
         for (number, typed) in [
             "7KQ019XD", "7kq0-19xd", "7KQ0–19XD", "7KQ0—19XD", "7KQ0‑19XD", "7KQ0−19XD", "7KQ0\u{AD}19XD", "7KQ0－19XD",
             "7KQO\u{3000}I9XD", "７ＫＱ０１９ＸＤ", "７ｋｑｏｌ９ｘｄ", "\u{FEFF}7KQ019XD\u{200B}", "\u{200E}7KQ0\u{2060}19XD\u{200F}",

@@ -154,7 +154,7 @@ both! {
         let teacher = server.token(&server.code(TEACHER, crate::support::PASSWORD, true).await).await;
         let student = server.token(&server.code(crate::support::STUDENT, crate::support::PASSWORD, true).await).await;
         assert_eq!(server.try_sign_in(TEACHER, "wrong", true).await.0, 400);
-        let code = server.draw(&teacher).await;
+        let code = server.generate_join_code(&teacher).await;
         assert_eq!(server.join(&student, &code).await, 201);
         assert_eq!(server.join(&student, &code).await, 409);
         for path in ["/a/secret/path", "/classes/secret", "/metrics"] {

@@ -28,7 +28,7 @@ pub fn on_sqlite(bench: &mut Bench) -> Outcome<()> {
         bare_rates.push(sqlite::bare_draws(&copy, data.size, bench.duration(5.0))?);
         let processor = server.processor()?;
         let tally = drive(&[server.address], &Pace::closed(CONNECTIONS, bench.seconds(5.0)), &mut draws)?
-            .only(&[(Draws::KIND, 200)])?;
+            .one(&[(Draws::KIND, 200)])?;
         let answers = tally.count(Draws::KIND, 200) as f64;
         costs.push((server.processor()? - processor) / answers * 1e6);
         rates.push(tally.rate(Draws::KIND, 200));
@@ -83,7 +83,7 @@ pub fn on_postgres(bench: &mut Bench) -> Outcome<()> {
             _ => return failed(format!("pgbench: {}", String::from_utf8_lossy(&output.stderr))),
         }
         let tally = drive(&[server.address], &Pace::closed(CONNECTIONS, seconds), &mut draws)?
-            .only(&[(Draws::KIND, 200)])?;
+            .one(&[(Draws::KIND, 200)])?;
         rates.push(tally.rate(Draws::KIND, 200));
         p99s.push(tally.quantile(Draws::KIND, 200, 0.99));
     }
@@ -108,9 +108,9 @@ pub fn beside_sign_in(bench: &mut Bench) -> Outcome<()> {
         tally.map_err(|error| error.to_string())
     });
     thread::sleep(Duration::from_millis(500));
-    let tally = drive(&[address], &Pace::closed(4, seconds), &mut draws)?.only(&[(Draws::KIND, 200)])?;
+    let tally = drive(&[address], &Pace::closed(4, seconds), &mut draws)?.one(&[(Draws::KIND, 200)])?;
     let Ok(crowd) = crowd.join() else { return failed("the crowd panicked") };
-    let crowd = crowd?.only(&[(SignIns::KIND, 201)])?;
+    let crowd = crowd?.one(&[(SignIns::KIND, 201)])?;
     bench.report.tell(PART, "createCode meanwhile, 64 connections", crowd.rate(SignIns::KIND, 201), "/s");
     bench.report.tell(PART, "generateJoinCode beside it, 4 connections", tally.rate(Draws::KIND, 200), "/s");
     bench.report.tell(PART, "generateJoinCode beside it, p50", tally.quantile(Draws::KIND, 200, 0.5), "ms");

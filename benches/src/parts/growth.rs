@@ -36,10 +36,10 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
             let seconds = bench.seconds(3.0);
             let pace = Pace::closed(CONNECTIONS, seconds);
             let tally = drive(&[server.address], &pace, &mut SignIns::new(size))?;
-            rates.sign_in.push(tally.only(&[(SignIns::KIND, 201)])?.rate(SignIns::KIND, 201));
+            rates.sign_in.push(tally.one(&[(SignIns::KIND, 201)])?.rate(SignIns::KIND, 201));
             rates.token.push(token::exchange(server, data, seconds, &mut vec![])?);
             let tally = drive(&[server.address], &pace, &mut Draws::new(size, &tokens))?;
-            rates.draw.push(tally.only(&[(Draws::KIND, 200)])?.rate(Draws::KIND, 200));
+            rates.draw.push(tally.one(&[(Draws::KIND, 200)])?.rate(Draws::KIND, 200));
             rates.bare.push(sqlite::bare_draws(copy, size, bench.duration(3.0))?);
         }
     }

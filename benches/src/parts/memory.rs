@@ -24,8 +24,7 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
     let server = Server::start(&data)?;
     bench.report.tell(PART, "resident, just started", server.resident()?, "MiB");
     let mut sign_ins = SignIns::new(data.size);
-    drive(&[server.address], &Pace::closed(CONNECTIONS, 3.0), &mut sign_ins)?
-        .only(&[(SignIns::KIND, 201)])?;
+    drive(&[server.address], &Pace::closed(CONNECTIONS, 3.0), &mut sign_ins)?.one(&[(SignIns::KIND, 201)])?;
     bench.report.tell(PART, "resident, while signing in", server.resident()?, "MiB");
     thread::sleep(IDLE);
     let idle = server.resident()?;
@@ -39,7 +38,7 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
         joins: Joins::new(data.size, students),
         turn: 0,
     };
-    let tally = drive(&[server.address], &Pace::closed(512, bench.seconds(20.0)), &mut flood)?.only(&[
+    let tally = drive(&[server.address], &Pace::closed(512, bench.seconds(20.0)), &mut flood)?.one(&[
         (SignIns::KIND, 201),
         (SignIns::KIND, 503),
         (Draws::KIND, 200),

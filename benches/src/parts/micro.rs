@@ -18,7 +18,7 @@ const FIGURES: &[(&str, Bound)] = &[
     ("RS256 signature checked", None),
     ("form of createCode", None),
     ("redirect URL", None),
-    ("join code drawn", None),
+    ("join code generated", None),
 ];
 
 pub fn run(bench: &mut Bench) -> Outcome<()> {

@@ -30,9 +30,9 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
     });
     let pace = Pace::Open { arrivals: &arrivals, connections: 512 };
     let tally =
-        drive(&[address], &pace, &mut sign_ins)?.only(&[(SignIns::KIND, 201), (SignIns::KIND, 503)])?;
+        drive(&[address], &pace, &mut sign_ins)?.one(&[(SignIns::KIND, 201), (SignIns::KIND, 503)])?;
     let Ok(health) = health.join() else { return failed("the probe panicked") };
-    let health = health?.only(&[(HEALTH, 200)])?;
+    let health = health?.one(&[(HEALTH, 200)])?;
     let untold = tally.count(SignIns::KIND, 503) - sign_ins.told_when;
     // Before and after, of a machine whose pace moves meanwhile.
     let peak = f64::midpoint(before, peak(&server, seconds, &mut sign_ins)?);
@@ -62,5 +62,5 @@ pub fn run(bench: &mut Bench) -> Outcome<()> {
 /// Sign-ins a second, asked for by as many as are answered.
 fn peak(server: &Server, seconds: f64, sign_ins: &mut SignIns) -> Outcome<f64> {
     let tally = drive(&[server.address], &Pace::closed(CONNECTIONS, seconds / 2.0), sign_ins)?;
-    Ok(tally.only(&[(SignIns::KIND, 201)])?.rate(SignIns::KIND, 201))
+    Ok(tally.one(&[(SignIns::KIND, 201)])?.rate(SignIns::KIND, 201))
 }

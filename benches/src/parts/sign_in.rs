@@ -67,7 +67,7 @@ impl Saturated {
         let before = Bare::measure(cores(), bench.duration(3.0))?;
         let processor = server.processor()?;
         let tally = drive(&[server.address], &Pace::closed(CONNECTIONS, bench.seconds(6.0)), sign_ins)?
-            .only(&[(SignIns::KIND, 201)])?;
+            .one(&[(SignIns::KIND, 201)])?;
         let answers = tally.count(SignIns::KIND, 201) as f64;
         let cost = (server.processor()? - processor) / answers * 1000.0;
         let rate = tally.rate(SignIns::KIND, 201);
@@ -110,7 +110,7 @@ impl Loaded {
             let pace = cores() as f64 / all.together.mean();
             let arrivals = poisson(pace * load, TURN, &mut bench.random);
             let open = Pace::Open { arrivals: &arrivals, connections: 256 };
-            all.ours.add(&drive(&[server.address], &open, sign_ins)?.only(&[(SignIns::KIND, 201)])?)?;
+            all.ours.add(&drive(&[server.address], &open, sign_ins)?.one(&[(SignIns::KIND, 201)])?)?;
             all.bare.extend(queue(cores(), &arrivals)?);
             let (alone_then, together_then) = probe(0.3)?;
             let workers =

@@ -59,7 +59,7 @@ pub fn exchange(
     let codes = data.codes((seconds * 1200.0) as usize * cores())?;
     let processor = server.processor()?;
     let tally = drive(&[server.address], &Pace::closed(CONNECTIONS, seconds), &mut Exchanges::new(codes))?
-        .only(&[(Exchanges::KIND, 201)])?;
+        .one(&[(Exchanges::KIND, 201)])?;
     let answers = tally.count(Exchanges::KIND, 201) as f64;
     costs.push((server.processor()? - processor) / answers * 1000.0);
     Ok(tally.rate(Exchanges::KIND, 201))

@@ -6,9 +6,9 @@ use poem_openapi::{Enum, Object};
 
 use super::types::Instant;
 use crate::{
-    classroom::{classes::ReadError, enrollments::JoinError, join_codes::DrawError},
+    classroom::{classes::ReadError, enrollments::JoinError, join_codes::GenerateError},
     http::{
-        api_error::{ApiError, Challenge, DATABASE_RETRY, Envelope},
+        api_error::{ApiError, Challenge, Envelope},
         constants::{Always, ErrorStatus},
         operation::ErrorSpec,
     },
@@ -174,21 +174,20 @@ impl From<InvalidToken> for ApiError<ErrorCode> {
     }
 }
 
-impl From<DrawError> for ApiError<ErrorCode> {
-    fn from(error: DrawError) -> Self {
+impl From<GenerateError> for ApiError<ErrorCode> {
+    fn from(error: GenerateError) -> Self {
         match error {
-            DrawError::NoSuchClass => Self::documented(CLASS_NOT_FOUND),
-            DrawError::NotOwner => Self::new(
+            GenerateError::NoSuchClass => Self::documented(CLASS_NOT_FOUND),
+            GenerateError::NotOwner => Self::new(
                 StatusCode::FORBIDDEN,
                 ErrorCode::Forbidden,
                 "Only class owner can generate join code",
             ),
-            DrawError::TooOften { retry_after_seconds } => {
+            GenerateError::RateLimited { retry_after_seconds } => {
                 Self { retry_after: Some(retry_after_seconds), ..Self::documented(TOO_MANY_REQUESTS) }
             }
-            DrawError::Held => Self::unavailable(DATABASE_RETRY, Some(error.into())),
-            DrawError::Exhausted => Self::internal(error),
-            DrawError::Unwritten(error) => error.into(),
+            GenerateError::Exhausted => Self::internal(error),
+            GenerateError::Database(error) => error.into(),
         }
     }
 }

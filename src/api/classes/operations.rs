@@ -68,8 +68,9 @@ impl Classes {
     ) -> Result<OperationResponse<GenerateJoinCode>, OperationError<GenerateJoinCode>> {
         let bearer = self.bearer(&token, at).await?;
         let class = class(&class_id)?;
-        let drawn = self.classroom.draw_join_code(class, bearer.user, at.0).await.map_err(ApiError::from)?;
-        Ok(OperationResponse(Success::new(GenerateJoinCode::SUCCESS, drawn)))
+        let generated =
+            self.classroom.generate_join_code(class, bearer.user, at.0).await.map_err(ApiError::from)?;
+        Ok(OperationResponse(Success::new(GenerateJoinCode::SUCCESS, generated)))
     }
 
     /// Join a class by its join code

@@ -10,7 +10,7 @@ use poem_openapi::{
 use serde_json::Value;
 
 use crate::{
-    classroom::join_codes::Drawn,
+    classroom::join_codes::Generated,
     domain::{
         self,
         class_name::ClassName,
@@ -52,8 +52,8 @@ pub struct JoinCode {
     expires_at: Instant,
 }
 
-impl From<Drawn> for JoinCode {
-    fn from(Drawn { code, expires_at }: Drawn) -> Self {
+impl From<Generated> for JoinCode {
+    fn from(Generated { code, expires_at }: Generated) -> Self {
         Self { join_code: code, expires_at: Instant(expires_at) }
     }
 }
@@ -85,23 +85,10 @@ pub struct Class {
     updated_at: Instant,
 }
 
-impl From<class::Model> for Class {
-    fn from(class: class::Model) -> Self {
-        let class::Model {
-            id,
-            owner_id,
-            name,
-            description,
-            settings,
-            is_active,
-            join_code,
-            join_code_expires_at: _,
-            join_code_draws: _,
-            join_code_draws_since: _,
-            join_code_turn: _,
-            created_at,
-            updated_at,
-        } = class;
+impl From<(class::Model, Option<domain::join_code::JoinCode>)> for Class {
+    fn from((class, join_code): (class::Model, Option<domain::join_code::JoinCode>)) -> Self {
+        let class::Model { id, owner_id, name, description, settings, is_active, created_at, updated_at } =
+            class;
         Self {
             id,
             owner_id,

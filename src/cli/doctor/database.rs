@@ -85,7 +85,7 @@ pub async fn check(config: &Config, report: &mut Report) {
             }
         }
     }
-    match database.steps().await {
+    match database.migration_status().await {
         Ok(steps) => {
             schema(&steps, report);
             if steps.pending.is_empty() {

@@ -159,7 +159,7 @@ async fn ask_for_everything(kind: Kind, origin: Option<&str>) {
     }
 
     let limited = classroom::Settings { join_code_rate: 1, ..classroom::Settings::default() };
-    let busy = School::found_drawing(kind, limited).await;
+    let busy = School::found_with_classroom(kind, limited).await;
     let teacher = busy.token(TEACHER).await;
     for _ in 0..2 {
         ask(DRAW, busy.post(&format!("/classes/{own}/join-code")).bearer(&teacher)).await;

@@ -30,7 +30,7 @@ both! {
     async fn user_with_ten_wrong_join_codes_waits_and_others_join(kind: Kind) {
         let school = School::found(kind).await;
         let teacher = school.token(TEACHER).await;
-        let code = school.draw(&teacher).await;
+        let code = school.generate_join_code(&teacher).await;
         let (student, colleague) = (school.token(STUDENT).await, school.token(COLLEAGUE).await);
         for number in 0..10 {
             // Text that can be no code is a try as well.
@@ -96,7 +96,7 @@ both! {
         let mut school = School::found(kind).await;
         school.restart(|parts| parts.classroom.rate_limit = JoinLimits { address: 1, ..JoinLimits::DEFAULT });
         let teacher = school.token(TEACHER).await;
-        let code = school.draw(&teacher).await;
+        let code = school.generate_join_code(&teacher).await;
         let (student, colleague) = (school.token(STUDENT).await, school.token(COLLEAGUE).await);
         assert_eq!(school.join(&colleague, "BBBBBBBB").await.status, 400);
         assert_eq!(school.join(&colleague, code.expose()).await.status, 429);
@@ -108,7 +108,7 @@ both! {
     async fn joins_at_the_same_time_do_not_outrun_the_limit_and_wait_a_second(kind: Kind) {
         let school = School::found(kind).await;
         let teacher = school.token(TEACHER).await;
-        let code = school.draw(&teacher).await;
+        let code = school.generate_join_code(&teacher).await;
         let student = school.token(STUDENT).await;
         let user = uuid::Uuid::from(school.account(STUDENT).await.id).as_u128();
         let mut tries = Vec::new();

@@ -9,7 +9,7 @@ use homeroom::{
     identity::password_hashing,
     rate_limit::policies::PasswordLimits,
 };
-use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::json;
 
 use super::{ELSEWHERE, ip, nth, seconds};
@@ -198,7 +198,7 @@ both! {
 async fn client_that_hangs_up_while_its_code_is_stored_has_not_failed() {
     let school = School::found(Kind::Postgres).await;
     for _ in 0..6 {
-        let holder = school.db.begin().await.unwrap();
+        let holder = school.db.writer().begin().await.unwrap();
         holder.execute_unprepared("LOCK TABLE authorization_codes IN EXCLUSIVE MODE").await.unwrap();
         let waits = async {
             let sql = "SELECT 1 FROM pg_stat_activity \

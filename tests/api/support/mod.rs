@@ -18,7 +18,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use homeroom::{
     classroom,
-    clock::{Clock, SystemClock},
+    clock::Clock,
     config,
     db::Db,
     domain::{
@@ -121,7 +121,7 @@ impl School {
     }
 
     /// Founds a school whose join codes are drawn so.
-    pub async fn found_drawing(kind: Kind, classroom: classroom::Settings) -> Self {
+    pub async fn found_with_classroom(kind: Kind, classroom: classroom::Settings) -> Self {
         let mut school = Self::found(kind).await;
         school.restart(|parts| parts.classroom = classroom);
         school
@@ -202,7 +202,7 @@ impl School {
     }
 
     /// Draws a join code for the teacher's class.
-    pub async fn draw(&self, token: &str) -> JoinCode {
+    pub async fn generate_join_code(&self, token: &str) -> JoinCode {
         let answer = self.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(token).send().await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         JoinCode::parse(answer.json()["data"]["joinCode"].as_str().unwrap()).unwrap()
@@ -285,12 +285,7 @@ async fn populate(db: &Db, hashing: &PasswordHashing, chance: &Chance, now: Date
         login_domains: Vec::new(),
     };
     apps::register(db, &registration).await.unwrap();
-    let classroom = classroom::Classroom::new(
-        db.clone(),
-        Arc::new(SystemClock),
-        Arc::new(OsRandom),
-        classroom::Settings::default(),
-    );
+    let classroom = classroom::Classroom::new(db.clone(), Arc::new(OsRandom), classroom::Settings::default());
     let teacher = account(db, hashing, chance, TEACHER, now).await;
     let colleague = account(db, hashing, chance, COLLEAGUE, now).await;
     account(db, hashing, chance, STUDENT, now).await;

@@ -299,9 +299,9 @@ impl Server {
     }
 
     /// Draws a join code for the sample teacher's class.
-    pub async fn draw(&self, token: &str) -> String {
-        let draw = self.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(token);
-        let (status, body) = heard(draw).await;
+    pub async fn generate_join_code(&self, token: &str) -> String {
+        let generate = self.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(token);
+        let (status, body) = heard(generate).await;
         assert_eq!(status, 200, "{body}");
         body["data"]["joinCode"].as_str().unwrap().to_owned()
     }

@@ -1,6 +1,7 @@
 //! A way to PostgreSQL that loses answers, and on which statements are late.
 
 use std::{
+    future::pending,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -9,18 +10,15 @@ use homeroom::db::DatabaseUrl;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::watch,
 };
 use url::Url;
 
 /// Stands between a server and PostgreSQL. When it is told to, it has one statement done and then cuts the connection,
-/// so that the one who made it never hears of it; or keeps one back, and has it done when nobody waits for it any more; or
-/// takes its time with one.
+/// so that the one who made it never hears of it; or keeps one back; or takes its time with one.
 pub struct Proxy {
     /// PostgreSQL, by this way.
     pub location: DatabaseUrl,
     marks: Arc<Mutex<Marks>>,
-    late: watch::Sender<Late>,
 }
 
 #[derive(Default)]
@@ -33,20 +31,12 @@ struct Marks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     AnswerLost,
-    Late,
+    KeptBack,
     Slow,
 }
 
 /// How long a slow statement takes on its way.
 const SLOW: Duration = Duration::from_millis(300);
-
-/// How a statement fares that is kept back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Late {
-    Waiting,
-    Released,
-    Done,
-}
 
 impl Proxy {
     /// Opens a way to a database.
@@ -58,20 +48,19 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         url.set_port(Some(port)).unwrap();
         let marks = Arc::new(Mutex::new(Marks::default()));
-        let late = watch::Sender::new(Late::Waiting);
-        let shared = (marks.clone(), late.clone());
+        let shared = marks.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, (marks, late)) = (server.clone(), shared.clone());
+                let (server, marks) = (server.clone(), shared.clone());
                 tokio::spawn(async move {
                     // Either end may close.
-                    _ = carry(client, TcpStream::connect(server).await.unwrap(), &marks, &late).await;
+                    _ = carry(client, TcpStream::connect(server).await.unwrap(), &marks).await;
                 });
             }
         });
         // Without its memory of statements, the driver sends the words of each, and we know them.
         url.query_pairs_mut().append_pair("statement-cache-capacity", "0");
-        Self { location: url.as_str().parse().unwrap(), marks, late }
+        Self { location: url.as_str().parse().unwrap(), marks }
     }
 
     /// Loses the answer to the next statement with these words.
@@ -79,16 +68,9 @@ impl Proxy {
         self.marks.lock().unwrap().armed = Some((words, Fate::AnswerLost));
     }
 
-    /// Keeps the next statement with these words back.
+    /// Keeps the next statement with these words back for good.
     pub fn keep_back(&self, words: &'static str) {
-        self.late.send_replace(Late::Waiting);
-        self.marks.lock().unwrap().armed = Some((words, Fate::Late));
-    }
-
-    /// Has the statement done that was kept back, and waits until it is.
-    pub async fn release(&self) {
-        self.late.send_replace(Late::Released);
-        self.late.subscribe().wait_for(|late| *late == Late::Done).await.unwrap();
+        self.marks.lock().unwrap().armed = Some((words, Fate::KeptBack));
     }
 
     /// Takes its time with the next statement with these words, and says when it is on its way.
@@ -105,12 +87,7 @@ impl Proxy {
     }
 }
 
-async fn carry(
-    mut client: TcpStream,
-    mut server: TcpStream,
-    marks: &Mutex<Marks>,
-    late: &watch::Sender<Late>,
-) -> std::io::Result<()> {
+async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks>) -> std::io::Result<()> {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     // Once the statement was sent, it is prepared by one answer and done by the second.
     let mut left: Option<(u8, Fate)> = None;
@@ -127,8 +104,8 @@ async fn carry(
                 } else if let Some((words, fate)) = fated {
                     // What is not prepared is done at once: the simple query of a commit.
                     left = Some((if words == "COMMIT" { 1 } else { 2 }, fate));
-                } else if left == Some((1, Fate::Late)) {
-                    late.subscribe().wait_for(|late| *late == Late::Released).await.unwrap();
+                } else if left == Some((1, Fate::KeptBack)) {
+                    pending::<()>().await;
                 }
                 server.write_all(asked).await?;
             }
@@ -145,10 +122,6 @@ async fn carry(
                 match left {
                     Some((0, Fate::AnswerLost)) => {
                         marks.lock().unwrap().lost += 1;
-                        return Ok(());
-                    }
-                    Some((0, Fate::Late)) => {
-                        late.send_replace(Late::Done);
                         return Ok(());
                     }
                     _ => client.write_all(answer).await?,

@@ -1,4 +1,4 @@
-//! Classes with their one join code, and who has joined them.
+//! Classes, their join codes, and their students.
 
 use sea_orm_migration::prelude::*;
 
@@ -18,8 +18,6 @@ impl MigrationTrait for Migration {
                     .col(ColumnDef::new(Class::Description).text())
                     .col(ColumnDef::new(Class::Settings).json_binary())
                     .col(ColumnDef::new(Class::IsActive).boolean().not_null())
-                    .col(ColumnDef::new(Class::JoinCode).text().unique_key())
-                    .col(ColumnDef::new(Class::JoinCodeExpiresAt).timestamp_with_time_zone())
                     .col(ColumnDef::new(Class::CreatedAt).timestamp_with_time_zone().not_null())
                     .col(ColumnDef::new(Class::UpdatedAt).timestamp_with_time_zone().not_null())
                     .foreign_key(
@@ -34,6 +32,24 @@ impl MigrationTrait for Migration {
         manager
             .create_index(
                 Index::create().name("classes_by_owner").table(Class::Table).col(Class::OwnerId).take(),
+            )
+            .await?;
+        // One row for each class: a new code takes the place of the one before.
+        manager
+            .create_table(
+                Table::create()
+                    .table(JoinCode::Table)
+                    .col(ColumnDef::new(JoinCode::ClassId).uuid().not_null().primary_key())
+                    .col(ColumnDef::new(JoinCode::Code).text().not_null().unique_key())
+                    .col(ColumnDef::new(JoinCode::ExpiresAt).timestamp_with_time_zone().not_null())
+                    .col(ColumnDef::new(JoinCode::CreatedAt).timestamp_with_time_zone().not_null())
+                    .foreign_key(
+                        ForeignKey::create()
+                            .from(JoinCode::Table, JoinCode::ClassId)
+                            .to(Class::Table, Class::Id)
+                            .on_delete(ForeignKeyAction::Cascade),
+                    )
+                    .take(),
             )
             .await?;
         manager
@@ -102,10 +118,18 @@ enum Class {
     Description,
     Settings,
     IsActive,
-    JoinCode,
-    JoinCodeExpiresAt,
     CreatedAt,
     UpdatedAt,
+}
+
+#[derive(DeriveIden)]
+enum JoinCode {
+    #[sea_orm(iden = "join_codes")]
+    Table,
+    ClassId,
+    Code,
+    ExpiresAt,
+    CreatedAt,
 }
 
 #[derive(DeriveIden)]

@@ -1,0 +1,95 @@
+//! Generating join codes.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use sea_orm::{DbErr, EntityTrait};
+
+use super::Classroom;
+use crate::{
+    db::{self, ErrorKind},
+    domain::{
+        id::{ClassId, UserId},
+        join_code::JoinCode,
+    },
+    entity::{class, join_code},
+    rate_limit::{limiter::Refusal, policies},
+};
+
+/// Upper bound on codes generated for one request, because another class may have the same code. With a million classes, one code in
+/// half a million is taken. If all of these are taken, the random source is broken.
+const TRIES: u32 = 16;
+
+/// The new join code of a class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// The code.
+    pub code: JoinCode,
+    /// From this instant on the code admits no student. Whole seconds, as in the response.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The reason why no code was generated.
+#[derive(Debug, thiserror::Error)]
+pub enum GenerateError {
+    /// The class does not exist.
+    #[error("the class does not exist")]
+    NoSuchClass,
+    /// Another user owns the class.
+    #[error("another user owns the class")]
+    NotOwner,
+    /// Too many codes were generated for the class.
+    #[error("too many join codes were generated for the class")]
+    RateLimited {
+        /// Seconds until the next code may be generated. At least 1.
+        retry_after_seconds: u64,
+    },
+    /// Every generated code belongs to another class.
+    #[error("no join code was free in {TRIES} tries")]
+    Exhausted,
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+impl From<Refusal> for GenerateError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
+            Refusal::Database(error) => error.into(),
+        }
+    }
+}
+
+impl Classroom {
+    /// Generates a join code, which replaces the class's previous one. Only the owner may do so.
+    pub async fn generate_join_code(
+        &self,
+        class: ClassId,
+        owner: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<Generated, GenerateError> {
+        let found = class::Entity::find_by_id(class).one(self.db.read()).await?;
+        if found.ok_or(GenerateError::NoSuchClass)?.owner_id != owner {
+            return Err(GenerateError::NotOwner);
+        }
+        self.limiter.count(policies::generated_codes(class, self.settings.join_code_rate), now).await?;
+
+        let expires_at = (now + self.settings.join_code_life).trunc_subsecs(0);
+        for _ in 0..TRIES {
+            let code = JoinCode::generate(&*self.random);
+            let new = join_code::Model { class_id: class, code: code.clone(), expires_at, created_at: now };
+            let replace =
+                self.db.write(new, move |db, new| Box::pin(join_code::Entity::replace(db, owner, new)));
+            match replace.await {
+                Ok(true) => {
+                    metrics::counter!(crate::metrics::JOIN_CODES_GENERATED).increment(1);
+                    return Ok(Generated { code, expires_at });
+                }
+                // The class was deleted in the meantime.
+                Ok(false) => return Err(GenerateError::NoSuchClass),
+                Err(error) if db::kind(&error) == ErrorKind::UniqueViolation => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(GenerateError::Exhausted)
+    }
+}

@@ -1,0 +1,81 @@
+//! Join codes: at most one per class, unique among all classes.
+
+use sea_orm::{Statement, entity::prelude::*};
+
+use super::class;
+use crate::domain::{
+    id::{ClassId, UserId},
+    join_code::JoinCode,
+};
+
+/// The join code of a class.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "join_codes")]
+pub struct Model {
+    /// The class.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub class_id: ClassId,
+    /// The code.
+    #[sea_orm(unique)]
+    pub code: JoinCode,
+    /// From this instant on the code admits no student.
+    pub expires_at: DateTimeUtc,
+    /// Time of generation.
+    pub created_at: DateTimeUtc,
+}
+
+/// Relations to other tables.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {
+    /// The class to which the code admits.
+    #[sea_orm(belongs_to = "super::class::Entity", from = "Column::ClassId", to = "super::class::Column::Id")]
+    Class,
+}
+
+impl Related<class::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Class.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Replaces the join code of a class, if `owner` owns the class. Returns whether it did. A code of another class is a
+    /// unique violation.
+    pub async fn replace(db: &impl ConnectionTrait, owner: UserId, new: &Model) -> Result<bool, DbErr> {
+        let Model { class_id, code, expires_at, created_at } = new.clone();
+        // SQLite parses `ON CONFLICT` after a `SELECT` without `WHERE` as a join condition. sea-query has no `excluded` for all
+        // columns of an `INSERT ... SELECT`.
+        let sql = "INSERT INTO join_codes (class_id, code, expires_at, created_at) \
+                   SELECT id, $1, $2, $3 FROM classes WHERE id = $4 AND owner_id = $5 \
+                   ON CONFLICT (class_id) DO UPDATE SET code = excluded.code, \
+                   expires_at = excluded.expires_at, created_at = excluded.created_at";
+        let values = [code.into(), expires_at.into(), created_at.into(), class_id.into(), owner.into()];
+        let replace = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+        Ok(db.execute_raw(replace).await?.rows_affected() == 1)
+    }
+
+    /// The join code of a class, if it is not expired at `now`.
+    pub async fn find_live(
+        db: &impl ConnectionTrait,
+        class: ClassId,
+        now: DateTimeUtc,
+    ) -> Result<Option<Model>, DbErr> {
+        Self::find_by_id(class).filter(Column::ExpiresAt.gt(now)).one(db).await
+    }
+
+    /// The active class to which a code admits at `now`.
+    pub async fn find_class(
+        db: &impl ConnectionTrait,
+        code: &JoinCode,
+        now: DateTimeUtc,
+    ) -> Result<Option<class::Model>, DbErr> {
+        let found = Self::find()
+            .filter(Column::Code.eq(code.clone()))
+            .filter(Column::ExpiresAt.gt(now))
+            .find_also_related(class::Entity)
+            .filter(class::Column::IsActive.eq(true));
+        Ok(found.one(db).await?.and_then(|(_, class)| class))
+    }
+}
