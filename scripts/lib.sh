@@ -1,16 +1,23 @@
 # shellcheck shell=bash
 #
-# What the scripts share. Sourced, not run: it moves to the top of the repository, finds cargo, and
-# offers functions that install what is missing.
+# Common functions of the scripts. Sourced, not run. Changes to the top of the repository and finds cargo.
 #
-#   need COMMAND PACKAGE...   notes the Debian packages if there is no such command
-#   need_compiler             likewise for a C compiler that links
-#   need_postgres             likewise for the PostgreSQL server's programs
-#   install_missing           installs what was noted, or names it and exits
+#   need COMMAND PACKAGE...   marks these Debian packages as missing if the command does not exist
+#   need_compiler             the same for a C compiler that can link
+#   need_postgres             the same for the programs of the PostgreSQL server
+#   need_python               the same for Python with venv
+#   need_node                 the same for Node.js 20 or newer
+#   install_missing           installs the missing packages, or prints their names and exits
+#   need_cargo                exits if cargo does not exist
 #   need_component NAME COMPONENT
-#                             adds a component of the Rust toolchain if there is no `cargo NAME`
-#   need_node, use_node       likewise for Node.js 20 or newer, the second after install_missing
-#   npm_install DIRECTORY     installs what the directory's package-lock.json pins
+#                             installs a component of the Rust toolchain if `cargo NAME` does not exist
+#   need_disk GIGABYTES       exits if the disk has too little space for target/
+#   use_node                  puts Node.js 20 or newer on the path; call it after install_missing
+#   npm_install DIRECTORY     installs the packages of the package-lock.json in the directory
+#   python_install DIRECTORY REQUIREMENTS
+#                             creates a virtual environment with exactly these packages
+#   install_tool CRATE VERSION [ARGUMENT...]
+#                             installs a program from crates.io into $tools/bin
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 
@@ -19,7 +26,7 @@ die() {
     exit 1
 }
 
-# A shell that was open while rustup was installed does not have its directory on the path yet.
+# A shell that was started before the installation of rustup does not have cargo on its path.
 PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
 
 need_cargo() {
@@ -44,11 +51,16 @@ need_compiler() {
         missing+=(gcc libc6-dev)
 }
 
+# Debian has the module `venv` in python3, and the module that it needs in another package.
+need_python() {
+    python3 -c "import ensurepip, venv" 2>/dev/null || missing+=(python3 python3-venv)
+}
+
 need_postgres() {
     [ -n "$(postgres_bin)" ] || missing+=(postgresql)
 }
 
-# The directory of the PostgreSQL server's programs: the one on the path, else Debian's newest.
+# Prints the directory of the PostgreSQL server programs: the one on the path, otherwise the newest of Debian.
 postgres_bin() {
     local initdb
     initdb=$(command -v initdb || printf '%s\n' /usr/lib/postgresql/*/bin/initdb | sort -V | tail -n 1)
@@ -59,7 +71,7 @@ as_root() {
     if [ "$EUID" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-# Silent, unless it fails.
+# Prints output only if it fails.
 apt_get() {
     local output
     output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" 2>&1) || {
@@ -68,7 +80,7 @@ apt_get() {
     }
 }
 
-# Debian creates and starts a cluster when it installs PostgreSQL, unless it is told not to.
+# This setting stops Debian from creating and starting a cluster when it installs PostgreSQL.
 no_cluster=/etc/postgresql-common/createcluster.d/homeroom.conf
 
 apt_install() {
@@ -81,8 +93,8 @@ apt_install() {
 
 install_missing() {
     [ ${#missing[@]} != 0 ] || return 0
-    command -v apt-get >/dev/null || die "no apt-get here, please install: ${missing[*]}"
-    [ "$EUID" = 0 ] || command -v sudo >/dev/null || die "neither root nor sudo, please install: ${missing[*]}"
+    command -v apt-get >/dev/null || die "no apt-get, please install: ${missing[*]}"
+    [ "$EUID" = 0 ] || command -v sudo >/dev/null || die "not root and no sudo, please install: ${missing[*]}"
     echo "installing ${missing[*]}"
     local installed=yes
     apt_install "${missing[@]}" || installed=no
@@ -91,18 +103,15 @@ install_missing() {
     missing=()
 }
 
-# Silent, unless it fails, and without the packages' own scripts. What is installed already and is as
-# the lock file has it, stays.
 node_is_new() {
     command -v npm >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null
 }
 
 need_node() {
-    # Debian's Python has the module `venv`, and keeps what it needs in a package of its own.
-    node_is_new || python3 -c "import ensurepip" 2>/dev/null || missing+=(python3-venv)
+    node_is_new || need_python
 }
 
-# Where the system's Node.js is older than the tools ask for, as Debian 12's is, one from PyPI serves, apart from it.
+# Debian 12 has an older Node.js. In that case a copy from PyPI is installed in target/node.
 use_node() {
     node_is_new && return
     if [ ! -x target/node/bin/node ]; then
@@ -114,6 +123,7 @@ use_node() {
     PATH=$PWD/target/node/bin:$PATH
 }
 
+# Does nothing if the lock file has not changed. Does not run the install scripts of the packages.
 npm_install() {
     local output
     cmp -s "$1/package-lock.json" "$1/node_modules/.installed" && return
@@ -123,4 +133,35 @@ npm_install() {
         die "could not install the packages of $1"
     }
     cp "$1/package-lock.json" "$1/node_modules/.installed"
+}
+
+# Does nothing if the requirements and the version of Python have not changed.
+python_install() {
+    local content
+    content=$(python3 --version && cat "$2")
+    [ "$(cat "$1/installed" 2>/dev/null)" != "$content" ] || return 0
+    # The requirements name all packages, so pip must not add others. `pip check` finds a missing one.
+    local pip=("$1/bin/pip" --quiet --disable-pip-version-check)
+    if ! { python3 -m venv --clear "$1" && "${pip[@]}" install --no-deps --only-binary :all: --requirement "$2" &&
+        "${pip[@]}" check; }; then
+        die "could not install $2"
+    fi
+    printf '%s\n' "$content" >"$1/installed"
+}
+
+tools=$PWD/target/tools
+
+install_tool() {
+    grep -qs "^\"$1 $2 " "$tools/.crates.toml" && return
+    echo "installing $1"
+    cargo install --quiet --locked --root "$tools" --version "=$2" "${@:3}" "$1"
+}
+
+# The size of an existing target/ counts as free space, because it is used again.
+need_disk() {
+    local free used
+    free=$(df --output=avail --block-size=1M . | tail -n 1)
+    used=$(mkdir -p target && du --summarize --block-size=1M target | cut -f 1)
+    [ $((free + used)) -ge $(($1 * 1000)) ] ||
+        die "needs $1 GB of disk space for target/, but only $((free + used)) MB are free"
 }

@@ -1,16 +1,16 @@
-"""Breaks what Homeroom stands on while a school is at work, and holds it to what it acknowledged.
+"""Runs the server under faults while clients send requests, and checks the acknowledged writes.
 
   faults.py [--quick] [SCENARIO...]
 
-Each scenario has a database of its own. Its load runs from before the fault until some seconds after it; then all is
-read once more and the ledger is judged. A bound that is broken makes the exit status 1:
+Each scenario has its own database. The load starts before the fault and stops some seconds after it. Then all classes are
+read again, and the ledger is checked. The exit status is 1 if one of these bounds is missed:
 
-- lost, doubled and wrong are 0. Wrong is every answer that the operation may not give, a 5xx other than 503 among them,
-  and every failure that the fault does not excuse: of another kind, or later than RESUME seconds after it ended.
-- /health/live answers 200 throughout; /health/ready turns to 503 on every node while there is no database.
-- Service resumes within RESUME seconds of the fault's end, without a restart: the recovery lasts until the last failed
-  or slow answer to a request that was sent after it.
-- Every request is answered, within 20 seconds whatever happens.
+- lost, doubled and wrong are 0. A response is wrong if the operation may not give it, such as a 5xx other than 503. An
+  error is wrong if the fault does not excuse it: another kind, or more than RECOVERY_BOUND seconds after its end.
+- /health/live always returns 200. /health/ready returns 503 on every node while there is no database.
+- The recovery takes at most RECOVERY_BOUND seconds, without a restart. It ends with the last failed or slow response to
+  a request that was sent after the end of the fault.
+- Every request is answered within 20 seconds.
 """
 
 import argparse
@@ -28,16 +28,16 @@ import time
 from pathlib import Path
 
 from load import Health, Load, School
-from machines import AS_ROOT, Broken, Disk, Haproxy, Node, Postgres, Relay, Sqlite, Tmpfs, run, send
+from machines import AS_ROOT, SetupError, Disk, Haproxy, Node, Postgres, Relay, Sqlite, Tmpfs, run, send
 from wire import Connection
 
 # The bound of the recovery, in seconds.
-RESUME = 5.0
-# How long the load goes on after the last fault.
-AFTERWARDS = 6.0
-# How long a wrong password may keep its sender waiting, at most.
+RECOVERY_BOUND = 5.0
+# The duration of the load after the last fault, in seconds.
+LOAD_AFTER_FAULT = 6.0
+# The largest allowed Retry-After of a wrong password, in seconds.
 LONGEST_DELAY = 900
-# How long a server may take to end.
+# The largest allowed duration of a shutdown, in seconds.
 DRAIN = 10.0
 
 SCENARIOS = {}
@@ -51,15 +51,13 @@ class Trial:
         self.data = directory / "data"
         self.nodes, self.ends = [], []
         self.load = self.health = self.proxy = None
-        # What began and ended when.
+        # The start and the end of each fault.
         self.faults = []
         self.problems = []
         self.notes = {}
 
-    # What it stands on.
-
     async def cluster(self, cluster, relay=None):
-        """Three nodes behind HAProxy over one database, with one directory of keys."""
+        """Starts three nodes behind HAProxy with one database and one key directory."""
         database = cluster.database(self.name)
         self._school(database)
         environment = {"HOMEROOM_DATA_DIR": str(self.data)} | database.environment
@@ -75,7 +73,7 @@ class Trial:
         await self._go(self.proxy.port)
 
     async def single(self, data=None, environment=None):
-        """One node over SQLite, and no proxy."""
+        """Starts one node with SQLite, without a proxy."""
         self.data = data or self.data
         database = Sqlite(self.data)
         self._school(database)
@@ -91,9 +89,9 @@ class Trial:
         self.ends.append(node.end)
         await node.start()
 
-    async def _go(self, door):
-        self.load = Load(self.school, door)
-        await self.load.sign_everybody_in()
+    async def _go(self, port):
+        self.load = Load(self.school, port)
+        await self.load.sign_in_all_users()
         self.health = Health(self.nodes)
         self.health.start()
         self.ends.append(self.health.stop)
@@ -106,39 +104,37 @@ class Trial:
         yield
         self.faults.append((began, time.monotonic()))
 
-    def require(self, condition, otherwise):
+    def require(self, condition, message):
         if not condition:
-            self.problems.append(otherwise)
+            self.problems.append(message)
 
-    # What came of it.
-
-    async def judge(self, tolerated, database_gone):
-        await asyncio.sleep(AFTERWARDS)
+    async def check(self, excused, database_gone):
+        await asyncio.sleep(LOAD_AFTER_FAULT)
         await self.load.stop()
         tally = self.load.tally
         failures = list(tally.failures)
-        verdict = await self.load.check()
+        violations = await self.load.check()
         self.health.stop()
-        verdict.wrong += self.health.wrong
-        verdict.wrong += [f"{node.name}: {line}" for node in self.nodes for line in node.panics()]
+        violations.wrong += self.health.wrong
+        violations.wrong += [f"{node.name}: {line}" for node in self.nodes for line in node.panics()]
         if len(tally.failures) > len(failures):
-            verdict.wrong.append("requests failed although the load had stopped")
-        verdict.wrong += [why for failure in failures if (why := self._unexcused(failure, tolerated))]
+            violations.wrong.append("requests failed after the load had stopped")
+        violations.wrong += [message for failure in failures if (message := self._unexcused(failure, excused))]
         recoveries = [self._recovery(number, failures + tally.slow) for number in range(len(self.faults))]
-        self.require(max(recoveries, default=0) <= RESUME, f"it took longer than {RESUME} s to resume")
+        self.require(max(recoveries, default=0) <= RECOVERY_BOUND, f"the recovery took longer than {RECOVERY_BOUND} s")
         last = self.faults[-1][1] if self.faults else 0
         self.require(any(at > last for at in tally.acknowledged_at), "nothing was acknowledged after the fault")
         for began, ended in self.faults if database_gone else []:
             self.require(self.health.all_seen(False, began, ended), "a node stayed ready without a database")
-            self.require(self.health.all_seen(True, ended, ended + RESUME), "a node did not get ready again")
+            self.require(self.health.all_seen(True, ended, ended + RECOVERY_BOUND), "a node did not become ready again")
         for what in ("lost", "doubled", "wrong"):
-            self.require(not getattr(verdict, what), what)
+            self.require(not getattr(violations, what), what)
         return {
             "requests": tally.requests,
             "acknowledged": tally.acknowledged,
-            "lost": len(verdict.lost),
-            "doubled": len(verdict.doubled),
-            "wrong": len(verdict.wrong),
+            "lost": len(violations.lost),
+            "doubled": len(violations.doubled),
+            "wrong": len(violations.wrong),
             "503": tally.count("503"),
             "proxy": tally.count("proxy"),
             "cut": tally.count("cut") + tally.count("hung"),
@@ -150,24 +146,24 @@ class Trial:
             "notes": self.notes,
             "problems": self.problems,
             "failures": [f"{failure.kind}{self._when(failure)}" for failure in failures + tally.slow][:100],
-            "evidence": {what: getattr(verdict, what)[:20] for what in ("lost", "doubled", "wrong")},
+            "violations": {what: getattr(violations, what)[:20] for what in ("lost", "doubled", "wrong")},
         }
 
-    def _unexcused(self, failure, tolerated):
-        if failure.kind not in tolerated:
+    def _unexcused(self, failure, excused):
+        if failure.kind not in excused:
             return f"a request failed: {failure.kind}{self._when(failure)}"
-        if any(began <= failure.answered and failure.sent <= ended + RESUME for began, ended in self.faults):
+        if any(began <= failure.answered and failure.sent <= ended + RECOVERY_BOUND for began, ended in self.faults):
             return None
-        return f"a request failed beside the fault: {failure.kind}{self._when(failure)}"
+        return f"a request failed outside the fault: {failure.kind}{self._when(failure)}"
 
     def _when(self, failure):
-        """How far it was from the fault that it came after."""
+        """Describes the duration of a failed request and its distance from the start of the last fault."""
         began = max((began for began, _ in self.faults if began <= failure.answered), default=None)
         took = failure.answered - failure.sent
         return "" if began is None else f" after {took:.2f} s, {failure.answered - began:.2f} s after a fault began"
 
     def _recovery(self, number, bad):
-        """From the fault's end until the last answer, to what was sent since, that was none or late."""
+        """Returns the seconds from the end of a fault to the last failed or slow response to a later request."""
         ended = self.faults[number][1]
         until = self.faults[number + 1][0] if number + 1 < len(self.faults) else math.inf
         after = [failure for failure in bad if ended < failure.sent and failure.answered < until]
@@ -181,22 +177,22 @@ class Trial:
                 end()
 
 
-def scenario(name, seconds, tolerates=(), database_gone=False):
-    """Registers a scenario: about how long it takes, and which failures its fault excuses."""
+def scenario(name, seconds, excuses=(), database_gone=False):
+    """Registers a scenario with its approximate duration and the kinds of errors that its fault excuses."""
 
     def register(function):
-        SCENARIOS[name] = (function, seconds, set(tolerates), database_gone)
+        SCENARIOS[name] = (function, seconds, set(excuses), database_gone)
         return function
 
     return register
 
 
-# Three nodes over PostgreSQL.
+# Three nodes with PostgreSQL.
 
 
 @scenario("kill", 25, {"503", "proxy", "cut", "refused"})
 async def kill(trial, postgres):
-    """Each node in turn is killed, and is back two seconds later."""
+    """Each node in turn gets SIGKILL and is restarted after two seconds."""
     await trial.cluster(postgres)
     for node in trial.nodes:
         async with trial.fault():
@@ -208,13 +204,13 @@ async def kill(trial, postgres):
 
 @scenario("term", 25)
 async def term(trial, postgres):
-    """Each node in turn is told to end, once HAProxy sends it nothing any more, and is started again."""
+    """Each node in turn is drained in HAProxy, gets SIGTERM and is restarted."""
     await trial.cluster(postgres)
     for node in trial.nodes:
         async with trial.fault():
             await trial.proxy.command(f"set server nodes/{node.name} state drain")
             await asyncio.sleep(1)
-            await ends_well(trial, node)
+            await terminates_cleanly(trial, node)
         await node.start()
         await trial.proxy.command(f"set server nodes/{node.name} state ready")
         await asyncio.sleep(1)
@@ -222,19 +218,19 @@ async def term(trial, postgres):
 
 @scenario("pg-restart", 25, {"503", "proxy"}, database_gone=True)
 async def pg_restart(trial, postgres):
-    """PostgreSQL is stopped without notice, and later in the usual way, and is started two seconds afterwards."""
+    """PostgreSQL is stopped, first with mode immediate and then with mode fast. It starts again after two seconds."""
     await trial.cluster(postgres)
     for mode in ("immediate", "fast"):
         async with trial.fault():
             await asyncio.to_thread(postgres.stop, mode)
             await asyncio.sleep(2)
             await asyncio.to_thread(postgres.start)
-        await asyncio.sleep(AFTERWARDS)
+        await asyncio.sleep(LOAD_AFTER_FAULT)
 
 
 @scenario("pg-pause", 20, {"503", "proxy"}, database_gone=True)
 async def pg_pause(trial, postgres):
-    """All processes of PostgreSQL stand still for eight seconds."""
+    """All processes of PostgreSQL are stopped (SIGSTOP) for eight seconds."""
     await trial.cluster(postgres)
     async with trial.fault():
         send(signal.SIGSTOP, postgres.processes())
@@ -246,19 +242,19 @@ async def pg_pause(trial, postgres):
 
 @scenario("pg-vanish", 40, {"503", "proxy"}, database_gone=True)
 async def pg_vanish(trial, postgres):
-    """PostgreSQL's machine is gone without a word for twenty seconds, and comes back knowing no connection."""
+    """The machine of PostgreSQL loses power for twenty seconds: no FIN, no RST. Then it resets the old connections."""
     relay = Relay(postgres.port)
     await trial.cluster(postgres, relay)
     async with trial.fault():
         relay.vanish()
         await asyncio.sleep(20)
-        relay.come_back()
-    trial.require(trial.load.tally.count("503") > 0, "nobody was told that there was no database")
+        relay.reappear()
+    trial.require(trial.load.tally.count("503") > 0, "no request got a 503 without a database")
 
 
 @scenario("cut", 45, {"503", "proxy"})
 async def cut(trial, postgres):
-    """Connections end: PostgreSQL ends them, the network does, and one client in ten hangs up."""
+    """PostgreSQL closes connections, then the network does. One client in ten closes its connection early."""
     relay = Relay(postgres.port)
     await trial.cluster(postgres, relay)
     trial.load.hang_up = 0.1
@@ -267,7 +263,7 @@ async def cut(trial, postgres):
             statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
             await asyncio.to_thread(postgres.query, "postgres", f"{statement} AND datname = '{trial.name}'")
             await asyncio.sleep(1)
-    await asyncio.sleep(AFTERWARDS)
+    await asyncio.sleep(LOAD_AFTER_FAULT)
     async with trial.fault():
         for _ in range(20):
             relay.cut()
@@ -276,13 +272,13 @@ async def cut(trial, postgres):
 
 @scenario("pg-late", 30, {"503", "proxy"})
 async def pg_late(trial, postgres):
-    """Half of PostgreSQL's backends stand still, lose their connections, and do two seconds late what they were told."""
+    """Half of the backends are stopped, lose their connections, and execute their statements two seconds late."""
     relay = Relay(postgres.port)
     await trial.cluster(postgres, relay)
     async with trial.fault():
         for _ in range(5):
             backends = await asyncio.to_thread(postgres.backends, trial.name)
-            async with late(trial, random.sample(backends, len(backends) // 2)):
+            async with delayed(trial, random.sample(backends, len(backends) // 2)):
                 await asyncio.sleep(0.1)
                 relay.cut()
                 await asyncio.sleep(1.5)
@@ -290,40 +286,40 @@ async def pg_late(trial, postgres):
 
 @scenario("pg-stuck", 40, {"503", "proxy"})
 async def pg_stuck(trial, postgres):
-    """Most of PostgreSQL's backends stand still for longer than anybody waits, and do late what they were told."""
+    """Three quarters of the backends are stopped for longer than a request waits, and execute their statements late."""
     await trial.cluster(postgres)
     async with trial.fault():
         for _ in range(2):
             backends = await asyncio.to_thread(postgres.backends, trial.name)
-            async with late(trial, random.sample(backends, 3 * len(backends) // 4)):
-                # Whoever was refused after six seconds draws again, and another backend does it.
+            async with delayed(trial, random.sample(backends, 3 * len(backends) // 4)):
+                # A request that was refused after six seconds is repeated on another backend.
                 await asyncio.sleep(12)
-    trial.require(trial.load.tally.count("503") > 0, "nobody was told that the database stood still")
+    trial.require(trial.load.tally.count("503") > 0, "no request got a 503 while the database was stopped")
 
 
 @scenario("slow", 25, {"503", "proxy"})
 async def slow(trial, postgres):
-    """Another session holds a lock on the classes for twelve seconds, longer than a statement may take."""
+    """Another session locks the classes for twelve seconds, which is longer than the statement timeout."""
     await trial.cluster(postgres)
     lock = "BEGIN; LOCK TABLE classes IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(12); COMMIT"
     async with trial.fault():
         await asyncio.to_thread(postgres.query, trial.name, lock)
-    trial.require(trial.load.tally.count("503") > 0, "the lock was not felt")
+    trial.require(trial.load.tally.count("503") > 0, "no request got a 503 while the classes were locked")
 
 
 @scenario("term-bare", 25)
 async def term_bare(trial, postgres):
-    """Each node in turn is told to end, and HAProxy is not: it learns of it from the node, and no request notices."""
+    """Each node in turn gets SIGTERM. HAProxy is not told, and detects it by health checks. No request fails."""
     await trial.cluster(postgres)
     for node in trial.nodes * 2:
         async with trial.fault():
-            await ends_well(trial, node)
+            await terminates_cleanly(trial, node)
         await asyncio.sleep(1)
         await node.start()
         await asyncio.sleep(2)
 
 
-# One node over SQLite.
+# One node with SQLite.
 
 
 async def kill_rounds(trial, rounds):
@@ -338,7 +334,7 @@ async def kill_rounds(trial, rounds):
 
 @scenario("sqlite-kill", 110, {"cut", "refused"})
 async def sqlite_kill(trial, _):
-    """The server is killed a hundred times, at any moment, and is started again on the same data at once."""
+    """The server gets SIGKILL a hundred times at random instants, and is restarted with the same data."""
     await kill_rounds(trial, 100)
 
 
@@ -350,45 +346,45 @@ async def sqlite_kill_10(trial, _):
 
 @scenario("sqlite-term", 15, {"refused"})
 async def sqlite_term(trial, _):
-    """The server is told to end and is started again, with nothing in front of it that would wait."""
+    """The server gets SIGTERM and is restarted, without a proxy."""
     await trial.single()
     for _ in range(3):
         async with trial.fault():
-            await ends_well(trial, trial.nodes[0])
+            await terminates_cleanly(trial, trial.nodes[0])
         await trial.nodes[0].start()
         await asyncio.sleep(1)
 
 
 @scenario("sqlite-full", 35, {"503"})
 async def sqlite_full(trial, _):
-    """The disk is full, twice, and for four seconds after somebody has felt it."""
+    """The disk is full, twice, until four seconds after the first 503."""
     disk = Tmpfs(trial.directory / "disk", 16)
     trial.ends.append(disk.end)
     await trial.single(data=disk.path / "data")
     for _ in range(2):
-        async with felt_fault(trial, "nobody felt that the disk was full") as is_felt:
+        async with fault_with_503(trial, "no request got a 503 while the disk was full") as has_503:
             disk.fill()
-            # SQLite writes its log again from the beginning, and needs no room until it comes to the end.
+            # SQLite reuses its write-ahead log, and needs no space until it reaches the end of the file.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(20):
-                    while not is_felt():
+                    while not has_503():
                         await asyncio.sleep(0.1)
             await asyncio.sleep(4)
-            await still_reads(trial)
+            await reads_succeed(trial)
             disk.free()
 
 
 @scenario("sqlite-stall", 55, {"503"}, database_gone=True)
 async def sqlite_stall(trial, _):
-    """The disk stands still for fifteen seconds, twice: whoever writes waits, and nothing says that it fails."""
+    """The disk is frozen for fifteen seconds, twice. Writes wait and do not fail."""
     disk = Disk(trial.directory / "disk", 64)
     trial.ends.append(disk.end)
     await trial.single(data=disk.path / "data")
     for _ in range(2):
-        async with felt_fault(trial, "nobody felt that the disk stood still"):
+        async with fault_with_503(trial, "no request got a 503 while the disk was frozen"):
             disk.freeze()
             try:
-                # Who reads may have to note so beside the file, and then waits as well.
+                # Reads may wait too, because SQLite may write to the shared memory file.
                 await asyncio.sleep(15)
             finally:
                 disk.thaw()
@@ -396,7 +392,7 @@ async def sqlite_stall(trial, _):
 
 @scenario("sqlite-readonly", 20, {"503", "refused", "cut"})
 async def sqlite_readonly(trial, _):
-    """Nobody may write the file for four seconds; then the server is started while that is so again."""
+    """The database file is read-only for four seconds. Then the server is started with a read-only file."""
     await trial.single()
     node, database = trial.nodes[0], trial.data / "homeroom.db"
 
@@ -404,24 +400,24 @@ async def sqlite_readonly(trial, _):
         run(*AS_ROOT, "chattr", flag, *files)
 
     log = Path(f"{database}-wal")
-    async with felt_fault(trial, "nobody felt that the file was read-only"):
+    async with fault_with_503(trial, "no request got a 503 while the file was read-only"):
         immutable("+i", database, log)
         try:
             await asyncio.sleep(4)
-            await still_reads(trial)
+            await reads_succeed(trial)
         finally:
             immutable("-i", database, log)
     trial.require(trial.load.tally.count("cut") == 0, "a request was cut")
     async with trial.fault():
-        await ends_well(trial, node)
+        await terminates_cleanly(trial, node)
         immutable("+i", database)
         try:
             await node.start(ready=False)
             status = await asyncio.to_thread(node.process.wait, DRAIN)
             trial.notes["start on a read-only file"] = node.log.read_text().splitlines()[-1]
-            trial.require(status == 1, f"started on a read-only file it ended with {status}")
+            trial.require(status == 1, f"the server ended with {status} on a read-only file")
         except subprocess.TimeoutExpired:
-            trial.problems.append("started on a read-only file it neither served nor ended")
+            trial.problems.append("the server did not end on a read-only file")
             await node.kill()
         finally:
             immutable("-i", database)
@@ -430,39 +426,39 @@ async def sqlite_readonly(trial, _):
 
 @scenario("clock", 30)
 async def clock(trial, _):
-    """The machine's clock moves by an hour, forth and back, and to the other side."""
+    """The clock is set forward by an hour and back, and then back by an hour and forward."""
     library = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
     if library is None:
-        raise Broken("there is no libfaketimeMT.so.1")
+        raise SetupError("libfaketimeMT.so.1 is missing")
     now = trial.directory / "now"
     now.write_text("+0")
     environment = {
         "LD_PRELOAD": library,
         "FAKETIME_TIMESTAMP_FILE": str(now),
         "FAKETIME_NO_CACHE": "1",
-        # What the kernel never sets back stays as it is.
+        # The monotonic clock never changes.
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
     await trial.single(environment=environment)
-    guesser = Connection(trial.nodes[0].port)
+    client = Connection(trial.nodes[0].port)
     for _ in range(10):
-        await trial.load.guess(guesser)
+        await trial.load.guess(client)
     for moved in ("+3600", "+0", "-3600", "+0"):
-        # A code that is younger than a minute and meets another hour has expired, as it should.
-        trial.load.ledger.forgive(time.monotonic() - trial.load.ledger.code_life)
+        # A change of the clock expires authorization codes that were issued within the last minute.
+        trial.load.ledger.excuse_expiry(time.monotonic() - trial.load.ledger.code_life)
         async with trial.fault():
             now.with_suffix(".new").write_text(moved)
             now.with_suffix(".new").rename(now)
-        delays = [await trial.load.guess(guesser) for _ in range(3)]
-        trial.notes.setdefault("guessers wait for", []).append(max(delays))
-        trial.require(max(delays) <= LONGEST_DELAY, f"a guesser is to wait for {max(delays)} s")
+        delays = [await trial.load.guess(client) for _ in range(3)]
+        trial.notes.setdefault("Retry-After of wrong passwords", []).append(max(delays))
+        trial.require(max(delays) <= LONGEST_DELAY, f"Retry-After of a wrong password is {max(delays)} s")
         await asyncio.sleep(4)
-    guesser.close()
+    client.close()
 
 
 @contextlib.asynccontextmanager
-async def late(trial, backends):
-    """They stand still for a time. What they do when they go on has the last word, and is seen."""
+async def delayed(trial, backends):
+    """Stops backends. The load pauses while they continue, so that reads show the result of their late statements."""
     send(signal.SIGSTOP, backends)
     try:
         yield
@@ -477,29 +473,29 @@ async def late(trial, backends):
 
 
 @contextlib.asynccontextmanager
-async def felt_fault(trial, otherwise):
-    """A fault for which somebody is sent away, and some time after it."""
+async def fault_with_503(trial, message):
+    """A fault during which a request must get a 503, and the time of its recovery."""
     before = trial.load.tally.count("503")
 
-    def is_felt():
+    def has_503():
         return trial.load.tally.count("503") > before
 
     async with trial.fault():
-        yield is_felt
-    trial.require(is_felt(), otherwise)
-    await asyncio.sleep(AFTERWARDS)
+        yield has_503
+    trial.require(has_503(), message)
+    await asyncio.sleep(LOAD_AFTER_FAULT)
 
 
-async def ends_well(trial, node):
+async def terminates_cleanly(trial, node):
     status, took = await node.terminate()
     trial.notes.setdefault("drained in", []).append(round(took, 2))
     trial.require(status == 0, f"SIGTERM: exit status {status}")
-    trial.require(took <= DRAIN, f"SIGTERM: it took {took:.1f} s to end")
+    trial.require(took <= DRAIN, f"SIGTERM: the shutdown took {took:.1f} s")
     trial.require("cut=0" in node.log.read_text().splitlines()[-1], "SIGTERM: a connection was cut")
 
 
-async def still_reads(trial):
-    trial.require(await trial.load.read_busy_classes(), "reading failed, too")
+async def reads_succeed(trial):
+    trial.require(await trial.load.read_busy_classes(), "reads failed during the fault")
 
 
 QUICK = ["kill", "pg-restart", "sqlite-kill-10"]
@@ -521,16 +517,16 @@ COLUMNS = [
 
 
 async def attempt(name, directory, postgres):
-    """Runs one scenario, whatever happens."""
-    function, seconds, tolerated, database_gone = SCENARIOS[name]
+    """Runs one scenario. Errors are part of the result."""
+    function, seconds, excused, database_gone = SCENARIOS[name]
     directory.mkdir()
     trial = Trial(name, directory)
     try:
         async with asyncio.timeout(60 + 3 * seconds):
             await function(trial, postgres)
-            return await trial.judge(tolerated, database_gone)
-    except (Broken, TimeoutError, RuntimeError) as error:
-        return {"problems": [*trial.problems, f"it could not be run: {error or 'it took too long'}"]}
+            return await trial.check(excused, database_gone)
+    except (SetupError, TimeoutError, RuntimeError) as error:
+        return {"problems": [*trial.problems, f"the scenario could not run: {error or 'timeout'}"]}
     finally:
         trial.end()
 
@@ -544,16 +540,16 @@ async def main():
     parser = argparse.ArgumentParser(prog="scripts/faults")
     parser.add_argument("--quick", action="store_true", help=" ".join(QUICK))
     parser.add_argument("scenario", nargs="*", metavar="SCENARIO", help=" ".join(SCENARIOS))
-    asked = parser.parse_args()
-    if unknown := [name for name in asked.scenario if name not in SCENARIOS]:
-        parser.error(f"there is no scenario {unknown[0]}; there are {' '.join(SCENARIOS)}")
-    # However it is ended, what it started ends with it.
+    arguments = parser.parse_args()
+    if unknown := [name for name in arguments.scenario if name not in SCENARIOS]:
+        parser.error(f"unknown scenario {unknown[0]}; the scenarios are {' '.join(SCENARIOS)}")
+    # SIGTERM also ends the processes that this program started.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel)
-    names = asked.scenario or (QUICK if asked.quick else ALL)
+    names = arguments.scenario or (QUICK if arguments.quick else ALL)
     results = {}
     with tempfile.TemporaryDirectory(prefix="homeroom-faults-") as temporary:
         directory = Path(temporary)
-        # PostgreSQL's own user has to pass.
+        # The user of PostgreSQL needs access.
         directory.chmod(0o755)
         postgres = Postgres(directory / "postgres")
         try:
@@ -565,11 +561,11 @@ async def main():
                 result["seconds"] = round(time.monotonic() - began, 1)
                 for problem in result["problems"]:
                     print(f"   {problem}")
-                for what, lines in result.get("evidence", {}).items():
+                for what, lines in result.get("violations", {}).items():
                     for line in dict.fromkeys(lines):
                         print(f"   {what}: {line}")
                 if result["problems"]:
-                    keep(directory / name, Path("target/faults") / name)
+                    copy_logs(directory / name, Path("target/faults") / name)
         finally:
             postgres.end()
     print("\n" + f"{'':<16}" + "".join(f"{column:>13}" for column in COLUMNS))
@@ -579,8 +575,8 @@ async def main():
     sys.exit(any(result["problems"] for result in results.values()))
 
 
-def keep(directory, at):
-    """The logs of what failed."""
+def copy_logs(directory, at):
+    """Copies the logs of a failed scenario."""
     at.mkdir(parents=True, exist_ok=True)
     for log in directory.glob("*.log"):
         (at / log.name).write_bytes(log.read_bytes())

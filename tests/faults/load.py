@@ -1,4 +1,4 @@
-"""A school at work: teachers draw, students join, people sign in, and everything is written into the ledger."""
+"""The load of a school: teachers generate join codes, students join, users sign in. The ledger records all requests."""
 
 import asyncio
 import collections
@@ -9,7 +9,7 @@ import urllib.parse
 import uuid
 from dataclasses import dataclass, field
 
-from ledger import Draw, Join, Ledger, Read, Ticket
+from ledger import Generation, Join, Ledger, Read, Ticket
 from machines import BINARY, NO_LIMITS, run
 from wire import Connection, NotSent, Unanswered
 
@@ -19,15 +19,15 @@ STATE = "state-from-client"
 PASSWORD = "VeryStrongPass123!"
 
 TEACHERS, STUDENTS, CLASSES = 4, 12, 320
-# So many classes are drawn for by everybody at once.
+# The number of classes for which all workers generate codes at the same time.
 BUSY_CLASSES = 8
 WORKERS = 16
-# Whoever waits longer, in seconds, is not served yet.
+# A response that takes longer than this many seconds counts as slow.
 SLOW = 5.0
 
 
 class School:
-    """Accounts and classes, put into a fresh database by the program itself and then multiplied."""
+    """Accounts and classes. The program creates the first ones, and SQL copies them."""
 
     def __init__(self, database, data):
         self.database = database
@@ -56,7 +56,7 @@ class School:
             class_id, owner = uuid.uuid4(), self.teachers[number % TEACHERS]
             self.owners[str(class_id)] = owner
             chosen.append(f"({literal(class_id)}, {literal(self.users[owner])}, '{number}')")
-        # PostgreSQL takes quoted literals of a VALUES list for text.
+        # PostgreSQL reads quoted literals of a VALUES list as text.
         cast = "{}::uuid" if chosen[0].startswith("('") else "{}"
         self.database.rows(
             "INSERT INTO classes (id, owner_id, name, is_active, created_at, updated_at)"
@@ -65,20 +65,20 @@ class School:
         )
 
     def enrollments(self):
-        """The pairs of class and student that are in the database."""
+        """Returns the pairs of class and student in the database."""
         identifier = self.database.identifier
         rows = self.database.rows("SELECT class_id, student_id FROM enrollments")
         emails = {user: email for email, user in self.users.items()}
         return [(str(identifier(class_id)), emails[identifier(student)]) for class_id, student in rows]
 
     def codes(self):
-        """The join codes that are in the database."""
+        """Returns the join codes in the database."""
         return [code for (code,) in self.database.rows("SELECT join_code FROM classes WHERE join_code IS NOT NULL")]
 
 
 @dataclass(slots=True)
 class Failure:
-    """A request without success, for no fault of its own."""
+    """A valid request that failed."""
 
     kind: str
     sent: float
@@ -89,7 +89,7 @@ class Failure:
 class Tally:
     requests: int = 0
     acknowledged: int = 0
-    # Of 503, of the proxy's own, of ended connections, of none.
+    # The kinds are 503, proxy (an error of HAProxy), cut, hung (no response) and refused (no connection).
     failures: list = field(default_factory=list)
     slow: list = field(default_factory=list)
     wrong: list = field(default_factory=list)
@@ -100,16 +100,16 @@ class Tally:
         return sum(failure.kind == kind for failure in self.failures)
 
 
-# What each operation may answer when nothing is broken, and what is an acknowledged write.
+# The allowed responses of each operation without a fault, and the responses that acknowledge a write.
 ALLOWED = {
-    "draw": {200: None},
+    "generate": {200: None},
     "read": {200: None},
     "join": {201: None, 400: "INVALID_JOIN_CODE", 409: "ALREADY_ENROLLED"},
     "sign in": {201: None},
     "redeem": {201: None, 400: "[E4000]"},
     "guess": {400: "[E4000]", 429: "[E4290]"},
 }
-WRITES = {("draw", 200), ("join", 201), ("sign in", 201), ("redeem", 201)}
+WRITES = {("generate", 200), ("join", 201), ("sign in", 201), ("redeem", 201)}
 
 
 def credentials(email, password):
@@ -117,7 +117,7 @@ def credentials(email, password):
 
 
 def error_code(body):
-    """The code that an envelope of either family carries, or `None` if it is neither."""
+    """Returns the error code of an envelope of either API family, or `None`."""
     try:
         if "errors" in body:
             return body["errors"][0]["code"]
@@ -127,36 +127,36 @@ def error_code(body):
 
 
 class Load:
-    """All of it goes through `door`, a port."""
+    """Sends requests to a port."""
 
-    def __init__(self, school, door):
-        self.school, self.door = school, door
-        # The share of requests that clients give up.
+    def __init__(self, school, port):
+        self.school, self.port = school, port
+        # The share of requests for which the client closes the connection early.
         self.hang_up = 0.0
         self.ledger = Ledger(school.owners)
         self.tally = Tally()
         self.tokens = {}
         self.class_ids = list(school.owners)
-        self.places = collections.deque(
+        self.pending_joins = collections.deque(
             (class_id, student) for class_id in self.class_ids for student in school.students
         )
-        random.shuffle(self.places)
+        random.shuffle(self.pending_joins)
         self.tasks = []
         self.paused = self.stopping = False
 
-    async def ask(self, connection, operation, method, path, token=None, body=None, refused=None, **options):
-        """One request: its answer if it is one that the operation may give, `None` if it failed or is in doubt. `refused`
-        is told when the server had said that it was not carried out.
+    async def request(self, connection, operation, method, path, token=None, body=None, refused=None, **options):
+        """Sends one request. Returns the response if it is allowed, and `None` if the request failed or is uncertain.
 
-        Raises `NotSent` if it was not carried out for certain."""
+        Calls `refused` with the instant of a 503. Raises `NotSent` if the server cannot have executed the request.
+        """
         tally = self.tally
         if self.hang_up and operation != "redeem" and random.random() < self.hang_up:
-            # A password takes its time.
+            # A sign-in takes longer, because of the password hash.
             options["hang_up"] = random.uniform(0, 0.3 if operation == "sign in" else 0.02)
         tally.requests += 1
         began = time.monotonic()
         try:
-            answer = await connection.ask(method, path, token, body, **options)
+            response = await connection.request(method, path, token, body, **options)
         except NotSent:
             tally.failures.append(Failure("refused", began, time.monotonic()))
             raise
@@ -165,154 +165,156 @@ class Load:
                 kind = "hung" if str(failure) == "TimeoutError" else "cut"
                 tally.failures.append(Failure(kind, began, time.monotonic()))
             return None
-        took = answer.answered - answer.sent
+        took = response.answered - response.sent
         tally.slowest = max(tally.slowest, took)
-        content = answer.json()
+        content = response.json()
         code = error_code(content)
-        if answer.status == 503 and code in ("SERVICE_UNAVAILABLE", "[E5030]"):
-            tally.failures.append(Failure("503", answer.sent, answer.answered))
-            if not answer.headers.get("retry-after", "").isdigit():
+        if response.status == 503 and code in ("SERVICE_UNAVAILABLE", "[E5030]"):
+            tally.failures.append(Failure("503", response.sent, response.answered))
+            if not response.headers.get("retry-after", "").isdigit():
                 tally.wrong.append(f"{operation}: 503 without Retry-After")
             if refused:
-                refused(answer.answered)
+                refused(response.answered)
             return None
-        if answer.status in (502, 503, 504) and content is None:
-            tally.failures.append(Failure("proxy", answer.sent, answer.answered))
+        if response.status in (502, 503, 504) and content is None:
+            tally.failures.append(Failure("proxy", response.sent, response.answered))
             return None
         allowed = ALLOWED[operation]
-        if answer.status not in allowed or content is None or code != allowed[answer.status]:
-            tally.wrong.append(f"{operation}: {answer.status} {answer.body[:200]!r}")
+        if response.status not in allowed or content is None or code != allowed[response.status]:
+            tally.wrong.append(f"{operation}: {response.status} {response.body[:200]!r}")
             return None
         if took > SLOW:
-            tally.slow.append(Failure("slow", answer.sent, answer.answered))
-        if (operation, answer.status) in WRITES:
+            tally.slow.append(Failure("slow", response.sent, response.answered))
+        if (operation, response.status) in WRITES:
             tally.acknowledged += 1
-            tally.acknowledged_at.append(answer.answered)
-        return answer
+            tally.acknowledged_at.append(response.answered)
+        return response
 
-    # What somebody does. Each answers whether it went well.
+    # Single operations. The result is false if the operation did not succeed.
 
-    async def draw(self, connection, class_id):
+    async def generate(self, connection, class_id):
         history = self.ledger.classes[class_id]
-        draw = Draw(time.monotonic())
-        history.draws.append(draw)
+        generation = Generation(time.monotonic())
+        history.generations.append(generation)
         token = self.tokens[self.school.owners[class_id]]
         try:
             path = f"/classes/{class_id}/join-code"
-            answer = await self.ask(connection, "draw", "POST", path, token, refused=draw.refuse)
+            response = await self.request(connection, "generate", "POST", path, token, refused=generation.refuse)
         except NotSent:
-            history.draws.remove(draw)
+            history.generations.remove(generation)
             return None
-        if answer is None:
+        if response is None:
             return None
-        draw.code, draw.answered = answer.json()["data"]["joinCode"], answer.answered
-        return draw
+        generation.code, generation.answered = response.json()["data"]["joinCode"], response.answered
+        return generation
 
-    async def join(self, connection, class_id, student, draw):
-        join = Join(student, draw, time.monotonic())
+    async def join(self, connection, class_id, student, generation):
+        join = Join(student, generation, time.monotonic())
         try:
-            answer = await self.ask(connection, "join", "POST", f"/classes/join/{draw.code}", self.tokens[student])
+            path = f"/classes/join/{generation.code}"
+            response = await self.request(connection, "join", "POST", path, self.tokens[student])
         except NotSent:
             return None
         self.ledger.classes[class_id].joins.append(join)
-        if answer is not None:
-            join.status, join.answered = answer.status, answer.answered
+        if response is not None:
+            join.status, join.answered = response.status, response.answered
         return join
 
     async def read(self, connection, class_id):
         token = self.tokens[self.school.owners[class_id]]
         try:
-            answer = await self.ask(connection, "read", "GET", f"/classes/{class_id}", token)
+            response = await self.request(connection, "read", "GET", f"/classes/{class_id}", token)
         except NotSent:
             return None
-        if answer is not None:
-            code = answer.json()["data"]["joinCode"]
-            self.ledger.classes[class_id].reads.append(Read(answer.sent, answer.answered, code))
-        return answer
+        if response is not None:
+            code = response.json()["data"]["joinCode"]
+            self.ledger.classes[class_id].reads.append(Read(response.sent, response.answered, code))
+        return response
 
     async def guess(self, connection):
-        """Tries a password. Answers after how many seconds another one is welcome."""
-        answer = await self.ask(
+        """Sends a wrong password. Returns the seconds of Retry-After."""
+        response = await self.request(
             connection, "guess", "POST", "/api/v1/codes", body=credentials("guessed@example.com", "wrong")
         )
-        return int(answer.headers.get("retry-after", 0)) if answer else 0
+        return int(response.headers.get("retry-after", 0)) if response else 0
 
     async def sign_in(self, connection, email):
         body = credentials(email, PASSWORD)
         try:
-            answer = await self.ask(connection, "sign in", "POST", "/api/v1/codes", body=body)
+            response = await self.request(connection, "sign in", "POST", "/api/v1/codes", body=body)
         except NotSent:
             return None
-        if answer is None:
+        if response is None:
             return None
-        url = answer.json()["items"][0]["nextAction"]["url"]
-        return Ticket(urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["code"][0], answer.answered)
+        url = response.json()["items"][0]["nextAction"]["url"]
+        return Ticket(urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["code"][0], response.answered)
 
     async def redeem(self, connection, ticket):
-        """Answers the tokens, if it got any."""
+        """Returns the tokens, or `None`."""
         body = {"client_id": APP, "service": "email", "grant_type": "authorization_code", "code": ticket.code}
         body |= {"redirect_uri": REDIRECT_URI, "state": STATE}
         try:
-            answer = await self.ask(connection, "redeem", "POST", "/api/v1/tokens", body=body)
+            response = await self.request(connection, "redeem", "POST", "/api/v1/tokens", body=body)
         except NotSent:
             return None
-        ticket.tries.append(answer and answer.status)
-        return answer.json()["items"][0] if answer and answer.status == 201 else None
+        ticket.tries.append(response and response.status)
+        return response.json()["items"][0] if response and response.status == 201 else None
 
-    async def sign_everybody_in(self):
-        connection = Connection(self.door)
+    async def sign_in_all_users(self):
+        connection = Connection(self.port)
         for email in self.school.teachers + self.school.students:
             ticket = await self.sign_in(connection, email)
             tokens = ticket and await self.redeem(connection, ticket)
             if not tokens:
-                raise RuntimeError(f"nobody can sign in: {self.tally.failures} {self.tally.wrong}")
+                raise RuntimeError(f"the sign-in failed: {self.tally.failures} {self.tally.wrong}")
             self.tokens[email] = tokens["accessToken"]
         connection.close()
 
-    # What everybody does, over and over.
+    # The workers.
 
     async def _work(self):
-        connection = Connection(self.door)
+        connection = Connection(self.port)
         while not self.stopping:
             if self.paused:
                 await asyncio.sleep(0.05)
                 continue
             chance = random.random()
             if chance < 0.45:
-                busy = random.random() < 0.5
-                well = await self.draw(connection, random.choice(self.class_ids[: BUSY_CLASSES if busy else None]))
-            elif chance < 0.80 and self.places:
-                well = await self._enrol(connection, *self.places.pop())
+                is_busy = random.random() < 0.5
+                classes = self.class_ids[: BUSY_CLASSES if is_busy else None]
+                succeeded = await self.generate(connection, random.choice(classes))
+            elif chance < 0.80 and self.pending_joins:
+                succeeded = await self._enrol(connection, *self.pending_joins.pop())
             elif chance < 0.85:
-                well = await self._try_an_old_code(connection)
+                succeeded = await self._join_with_old_code(connection)
             else:
-                well = await self.read(connection, random.choice(self.class_ids))
-            if not well:
+                succeeded = await self.read(connection, random.choice(self.class_ids))
+            if not succeeded:
                 await asyncio.sleep(0.05)
         connection.close()
 
     async def _enrol(self, connection, class_id, student):
-        """Goes on until it is known whether the student is in."""
+        """Repeats until it is certain that the student is enrolled."""
         while not self.stopping:
-            draw = self.ledger.classes[class_id].latest()
-            if draw is None or random.random() < 0.3:
-                draw = await self.draw(connection, class_id)
-            join = draw and await self.join(connection, class_id, student, draw)
+            generation = self.ledger.classes[class_id].latest()
+            if generation is None or random.random() < 0.3:
+                generation = await self.generate(connection, class_id)
+            join = generation and await self.join(connection, class_id, student, generation)
             if join and join.status in (201, 409):
                 return True
             if not join or join.status is None:
                 await asyncio.sleep(0.05)
         return False
 
-    async def _try_an_old_code(self, connection):
+    async def _join_with_old_code(self, connection):
         class_id = random.choice(self.class_ids[:BUSY_CLASSES])
         old = self.ledger.classes[class_id].replaced(time.monotonic())
         student = random.choice(self.school.students)
         return await self.join(connection, class_id, student, old) if old else True
 
-    async def _visit(self):
-        """Signs in, waits a little, and redeems the code thrice at once: HAProxy has each node do it."""
-        connection = Connection(self.door)
+    async def _sign_in_repeatedly(self):
+        """Signs in, waits, and redeems the code three times at once. HAProxy sends the requests to different nodes."""
+        connection = Connection(self.port)
         while not self.stopping:
             ticket = await self.sign_in(connection, random.choice(self.school.students))
             if ticket is None:
@@ -321,7 +323,7 @@ class Load:
             self.ledger.tickets.append(ticket)
             await asyncio.sleep(random.uniform(0, 1.5))
             while not ticket.is_settled() and time.monotonic() < ticket.issued + self.ledger.code_life / 2:
-                connections = [Connection(self.door) for _ in range(3)]
+                connections = [Connection(self.port) for _ in range(3)]
                 await asyncio.gather(*(self.redeem(each, ticket) for each in connections))
                 for each in connections:
                     each.close()
@@ -332,22 +334,22 @@ class Load:
 
     def start(self):
         self.tasks = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
-        self.tasks += [asyncio.create_task(self._visit()) for _ in range(2)]
+        self.tasks += [asyncio.create_task(self._sign_in_repeatedly()) for _ in range(2)]
 
     async def stop(self):
         self.stopping = True
         await asyncio.gather(*self.tasks)
 
     async def read_busy_classes(self):
-        """Answers whether all could be read."""
-        connection = Connection(self.door)
+        """Returns whether all reads succeeded."""
+        connection = Connection(self.port)
         answers = [await self.read(connection, class_id) for class_id in self.class_ids[:BUSY_CLASSES]]
         connection.close()
         return all(answers)
 
     async def check(self):
-        """Reads everything once more, and judges. The load has stopped."""
-        connection = Connection(self.door)
+        """Reads all classes again and checks the ledger. Call it after the load has stopped."""
+        connection = Connection(self.port)
         for class_id in self.class_ids:
             await self.read(connection, class_id)
         joined = [
@@ -358,21 +360,21 @@ class Load:
         ]
         for class_id, student in random.sample(joined, min(100, len(joined))):
             try:
-                await self.ask(connection, "read", "GET", f"/classes/{class_id}", self.tokens[student])
+                await self.request(connection, "read", "GET", f"/classes/{class_id}", self.tokens[student])
             except NotSent:
-                self.tally.wrong.append("the server is gone")
+                self.tally.wrong.append("there is no connection to the server")
         connection.close()
-        verdict = self.ledger.judge(self.school.enrollments(), self.school.codes())
-        verdict.wrong += self.tally.wrong
-        return verdict
+        violations = self.ledger.check(self.school.enrollments(), self.school.codes())
+        violations.wrong += self.tally.wrong
+        return violations
 
 
 class Health:
-    """Asks every node, over and over, whether it lives and is ready."""
+    """Polls /health/live and /health/ready of every node."""
 
     def __init__(self, nodes):
         self.nodes = nodes
-        # Instant, node, ready.
+        # Tuples of instant, node name, and ready.
         self.seen = []
         self.wrong = []
         self.tasks = []
@@ -386,13 +388,13 @@ class Health:
             status = None
             connection = Connection(node.port)
             with contextlib.suppress(NotSent, Unanswered):
-                status = (await connection.ask("GET", f"/health/{path}", patience=10)).status
+                status = (await connection.request("GET", f"/health/{path}", timeout=10)).status
             connection.close()
             still = up and node.expected_up and node.process is process
             if still and path == "ready":
                 self.seen.append((time.monotonic(), node.name, status == 200))
             if still and status not in ((200,) if path == "live" else (200, 503)):
-                self.wrong.append(f"{node.name}: /health/{path} said {status}")
+                self.wrong.append(f"{node.name}: /health/{path} returned {status}")
             await asyncio.sleep(0.1)
 
     def stop(self):
@@ -400,6 +402,6 @@ class Health:
             task.cancel()
 
     def all_seen(self, ready, since, until):
-        """Whether every node said this at least once in this time."""
-        names = {name for at, name, said in self.seen if said is ready and since <= at <= until}
+        """Returns whether every node had this readiness at least once in this time."""
+        names = {name for at, name, value in self.seen if value is ready and since <= at <= until}
         return names == {node.name for node in self.nodes}

@@ -1,4 +1,4 @@
-"""What is broken: nodes, PostgreSQL, HAProxy, a network between them, a small disk. All of it is thrown away."""
+"""The machines that the scenarios break: nodes, PostgreSQL, HAProxy, a network and a small disk. All are temporary."""
 
 import asyncio
 import contextlib
@@ -18,9 +18,9 @@ BINARY = Path(os.environ["HOMEROOM_BINARY"])
 POSTGRES_BIN = Path(os.environ.get("POSTGRES_BIN", "/nowhere"))
 PUBLIC_URL = "http://homeroom.test"
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo", "-n"]
-PATIENCE = 60.0
+START_TIMEOUT = 60.0
 
-# Limits that one client on one address would meet at once; what is tested here is not them.
+# Switches off the rate limits that one client on one address would reach.
 NO_LIMITS = {
     "HOMEROOM_JOIN_CODE_RATE": "0",
     "HOMEROOM_JOIN_USER_FAILURES": "0",
@@ -28,27 +28,27 @@ NO_LIMITS = {
 }
 
 
-class Broken(Exception):
-    """What the scenario needs does not work, whatever the server does."""
+class SetupError(Exception):
+    """The environment of a scenario does not work. The server is not the cause."""
 
 
 def run(*command, **options):
-    """Runs a command to its end; what it said is in the failure."""
+    """Runs a command. Its output is in the error."""
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, **options)
     if done.returncode != 0:
-        raise Broken(f"{command[0]}: {done.stderr.strip() or done.stdout.strip()}")
+        raise SetupError(f"{command[0]}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
 def send(number, processes):
-    """Sends a signal to those of the processes that are there still."""
+    """Sends a signal to the processes that still exist."""
     for process in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, number)
 
 
 def free_port():
-    """A port below those that the kernel hands out, so that nobody takes it while its server is down."""
+    """Returns a free port below the ephemeral ports, so that it stays free while its server is down."""
     while True:
         port = random.randrange(20000, 32000)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -57,14 +57,14 @@ def free_port():
 
 
 class Node:
-    """A server on a port that stays its own, over any number of starts."""
+    """A server that keeps its port when it is restarted."""
 
     def __init__(self, name, directory, environment):
         self.name, self.port = name, free_port()
         self.log = directory / f"{name}.log"
         self.environment = NO_LIMITS | {"PATH": os.environ["PATH"]} | environment
         self.process = None
-        # Whether it is meant to answer.
+        # Whether the server should respond now.
         self.expected_up = False
 
     async def start(self, ready=True):
@@ -73,10 +73,10 @@ class Node:
             self.process = subprocess.Popen(
                 [BINARY, *arguments], env=self.environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START_TIMEOUT
         while ready and not self._listens():
             if self.process.poll() is not None or time.monotonic() > until:
-                raise Broken(f"{self.name} does not start: {self.log.read_text()[-500:]}")
+                raise SetupError(f"{self.name} does not start: {self.log.read_text()[-500:]}")
             await asyncio.sleep(0.01)
         self.expected_up = ready
 
@@ -85,17 +85,17 @@ class Node:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     async def kill(self):
-        """`kill -9`."""
+        """Sends SIGKILL."""
         self.expected_up = False
         self.process.kill()
         await asyncio.to_thread(self.process.wait)
 
     async def terminate(self):
-        """SIGTERM. Answers the exit status, and how long it took."""
+        """Sends SIGTERM. Returns the exit status and the duration."""
         self.expected_up = False
         began = time.monotonic()
         self.process.terminate()
-        status = await asyncio.to_thread(self.process.wait, PATIENCE)
+        status = await asyncio.to_thread(self.process.wait, START_TIMEOUT)
         return status, time.monotonic() - began
 
     def end(self):
@@ -108,7 +108,7 @@ class Node:
 
 
 class Sqlite:
-    """The embedded database in a data directory."""
+    """The SQLite database in a data directory."""
 
     def __init__(self, data):
         self.path = data / "homeroom.db"
@@ -126,7 +126,7 @@ class Sqlite:
 
 
 class Postgres:
-    """A cluster of its own, and in it a database for each scenario."""
+    """A temporary cluster with a database for each scenario."""
 
     def __init__(self, directory):
         self.directory, self.data, self.port = directory, directory / "data", free_port()
@@ -152,7 +152,7 @@ class Postgres:
         self._run("pg_ctl", "stop", "-s", "-w", "-D", self.data, "-m", mode)
 
     def processes(self):
-        """The postmaster and its children, in this order: it stands still before the others, and makes no more."""
+        """Yields the postmaster and then its children. A stopped postmaster starts no more children."""
         postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
         yield postmaster
         for stat in Path("/proc").glob("[0-9]*/stat"):
@@ -161,7 +161,7 @@ class Postgres:
                     yield int(stat.parent.name)
 
     def backends(self, database):
-        """The processes that answer the connections to one database."""
+        """Returns the backend processes of one database."""
         rows = self.query("postgres", f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}'")
         return [int(process) for (process,) in rows]
 
@@ -199,7 +199,7 @@ class PostgresDatabase:
 
 
 class Haproxy:
-    """HAProxy as one would set it up: it asks for readiness, and tries another node only if it found no connection."""
+    """HAProxy with health checks of /health/ready. It retries a request only if the connection to the node failed."""
 
     def __init__(self, directory, nodes):
         self.port, self.directory, self.process = free_port(), directory, None
@@ -217,7 +217,7 @@ defaults
     option redispatch 1
     retries 3
     retry-on conn-failure
-frontend everybody
+frontend clients
     bind 127.0.0.1:{self.port}
     default_backend nodes
 backend nodes
@@ -232,19 +232,19 @@ backend nodes
             self.process = subprocess.Popen(
                 ["haproxy", "-db", "-f", self.directory / "haproxy.cfg"], stdout=log, stderr=log
             )
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START_TIMEOUT
         while not self.socket.exists():
             if self.process.poll() is not None or time.monotonic() > until:
-                raise Broken(f"HAProxy does not start: {(self.directory / 'haproxy.log').read_text()}")
+                raise SetupError(f"HAProxy does not start: {(self.directory / 'haproxy.log').read_text()}")
             await asyncio.sleep(0.01)
 
     async def command(self, text):
-        """Says something to HAProxy's own socket."""
+        """Sends a command to the socket of HAProxy."""
         reader, writer = await asyncio.open_unix_connection(self.socket)
         writer.write(f"{text}\n".encode())
-        answer = await reader.read()
+        response = await reader.read()
         writer.close()
-        return answer.decode()
+        return response.decode()
 
     def end(self):
         if self.process is not None and self.process.poll() is None:
@@ -258,7 +258,7 @@ class Relay:
     def __init__(self, target):
         self.target, self.port, self.server = target, None, None
         self.pairs = set()
-        # Nothing passes, and nobody is told.
+        # If true, the relay drops all data and does not close connections.
         self.silent = False
 
     async def start(self):
@@ -281,23 +281,23 @@ class Relay:
         pair.abort()
 
     def cut(self):
-        """Every connection ends, with whatever is on its way."""
+        """Closes all connections. Data in transit is lost."""
         for pair in list(self.pairs):
             pair.abort()
 
     def vanish(self):
-        """The machine behind it is gone from one moment to the next."""
+        """Simulates a machine that loses power: no data and no FIN or RST."""
         self.silent = True
         for pair in self.pairs:
-            pair.forgotten = True
+            pair.stale = True
 
-    def come_back(self):
-        """It is there again, and knows nothing of its former connections: who sends on one is told so."""
+    def reappear(self):
+        """Simulates the machine after its restart: it resets the old connections when it receives data on them."""
         self.silent = False
         for pair in list(self.pairs):
-            if pair.sent_in_vain:
+            if pair.sent_while_silent:
                 pair.abort()
-            elif pair.forgotten:
+            elif pair.stale:
                 pair.far_writer.transport.abort()
 
     def end(self):
@@ -311,35 +311,35 @@ class Pair:
 
     def __init__(self, relay, writer, far_writer):
         self.relay, self.writer, self.far_writer = relay, writer, far_writer
-        self.forgotten = relay.silent
-        # What the near half goes on sending until it is heard.
-        self.sent_in_vain = False
+        self.stale = relay.silent
+        # Whether the node sent data that was dropped. TCP sends it again, and the restarted machine then resets.
+        self.sent_while_silent = False
         self.tasks = []
 
     async def forward(self, reader, writer):
         with contextlib.suppress(OSError):
             while chunk := await reader.read(65536):
                 if self.relay.silent:
-                    self.sent_in_vain |= writer is self.far_writer
+                    self.sent_while_silent |= writer is self.far_writer
                     continue
-                if self.forgotten:
+                if self.stale:
                     break
                 writer.write(chunk)
                 await writer.drain()
-        # The far half ends when its machine has vanished; the near half does not hear of it.
-        if self.forgotten and writer is self.writer:
+        # The node does not learn that the other half of its connection has ended.
+        if self.stale and writer is self.writer:
             await asyncio.Event().wait()
 
     def abort(self):
         self.writer.transport.abort()
-        # What was passed on before is read before the end is.
+        # PostgreSQL reads the forwarded data before the end of the connection.
         self.far_writer.close()
         for task in self.tasks:
             task.cancel()
 
 
 class Tmpfs:
-    """A disk of a few megabytes."""
+    """A disk of a few megabytes that can be filled."""
 
     def __init__(self, path, megabytes):
         self.path = path
@@ -361,7 +361,7 @@ class Tmpfs:
 
 
 class Disk:
-    """A disk that can stand still: whoever writes to it waits."""
+    """A disk that can be frozen. Writes then wait."""
 
     def __init__(self, path, megabytes):
         self.path = path
@@ -380,6 +380,6 @@ class Disk:
         run(*AS_ROOT, "fsfreeze", "--unfreeze", self.path)
 
     def end(self):
-        with contextlib.suppress(Broken):
+        with contextlib.suppress(SetupError):
             self.thaw()
         run(*AS_ROOT, "umount", "--lazy", self.path)

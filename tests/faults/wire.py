@@ -1,4 +1,4 @@
-"""HTTP/1.1 as a client speaks it over one connection that is kept, and that says how a request failed."""
+"""An HTTP/1.1 client over one persistent connection. Its errors tell whether a request was sent."""
 
 import asyncio
 import contextlib
@@ -7,17 +7,17 @@ import time
 from dataclasses import dataclass
 
 
-# How long a connection may have rested that is used again, in seconds. A server ends one that idles, and what is sent in
-# that moment is lost (RFC 9112 section 9.5). Ours waits for ten.
-REST = 5.0
+# The client opens a new connection after this many idle seconds. The server closes idle connections after ten seconds,
+# and a request that is sent at that moment is lost (RFC 9112 section 9.5).
+MAX_IDLE = 5.0
 
 
 class NotSent(Exception):
-    """There was no connection: the request cannot have been carried out."""
+    """There was no connection, so the server did not execute the request."""
 
 
 class Unanswered(Exception):
-    """The connection ended, or the patience, before there was a whole answer: the request may have been carried out."""
+    """The connection or the timeout ended before the full response. The server may have executed the request."""
 
     def __init__(self, reason, sent):
         super().__init__(reason)
@@ -25,7 +25,7 @@ class Unanswered(Exception):
 
 
 @dataclass(slots=True)
-class Answer:
+class Response:
     status: int
     headers: dict
     body: bytes
@@ -33,7 +33,7 @@ class Answer:
     answered: float
 
     def json(self):
-        """The body, or `None` if it is no JSON."""
+        """Returns the body, or `None` if it is not JSON."""
         if self.headers.get("content-type") != "application/json":
             return None
         try:
@@ -46,10 +46,10 @@ class Connection:
     def __init__(self, port):
         self.port = port
         self.streams = None
-        self.rests_since = 0.0
+        self.idle_since = 0.0
 
-    async def ask(self, method, path, token=None, body=None, patience=20.0, hang_up=None):
-        """Sends a request and reads the whole answer. `hang_up` ends the connection so many seconds after sending."""
+    async def request(self, method, path, token=None, body=None, timeout=20.0, hang_up=None):
+        """Sends a request and reads the response. `hang_up` closes the connection this many seconds after sending."""
         content = b"" if body is None else json.dumps(body).encode()
         head = [f"{method} {path} HTTP/1.1", "Host: homeroom.test", f"Content-Length: {len(content)}"]
         if body is not None:
@@ -57,7 +57,7 @@ class Connection:
         if token is not None:
             head.append(f"Authorization: Bearer {token}")
         request = "\r\n".join([*head, "", ""]).encode() + content
-        if time.monotonic() - self.rests_since > REST:
+        if time.monotonic() - self.idle_since > MAX_IDLE:
             self.close()
         if self.streams is None:
             try:
@@ -68,22 +68,22 @@ class Connection:
         reader, writer = self.streams
         sent = time.monotonic()
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 writer.write(request)
                 if hang_up is not None:
                     await asyncio.sleep(hang_up)
                     raise ConnectionAbortedError("hung up")
-                status, headers, answer, keep = await self._read(reader)
+                status, headers, response, keep = await self._read(reader)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
             self.close()
             raise Unanswered(type(error).__name__, sent) from error
         except asyncio.CancelledError:
             self.close()
             raise
-        answered = self.rests_since = time.monotonic()
+        answered = self.idle_since = time.monotonic()
         if not keep:
             self.close()
-        return Answer(status, headers, answer, sent, answered)
+        return Response(status, headers, response, sent, answered)
 
     async def _read(self, reader):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")

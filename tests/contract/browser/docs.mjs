@@ -1,7 +1,7 @@
-// Opens / and then /docs in a real browser, as a person would: authorizes, tries both documented operations, and reads
-// what comes back. Nothing may leave the server's own origin, and the browser must have nothing to complain of.
+// Opens / and /docs in Chromium, authorizes, executes both documented operations and checks the responses. The pages must
+// send no request to another origin, and cause no error and no warning in the browser.
 //
-// With PREFIX, the browser reaches the server through a reverse proxy that strips this path.
+// If PREFIX is set, the browser reaches the server through a reverse proxy that strips this path.
 
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
@@ -25,7 +25,7 @@ const signIn = {
     acceptPrivacyPolicy: false,
 };
 
-// A reverse proxy that passes on what is below a path, without that path, and nothing else.
+// A reverse proxy that forwards only requests below `path`, and removes `path` from them.
 async function proxyThatStrips(path, target) {
     const proxy = http.createServer((request, response) => {
         if (request.url !== path && !request.url.startsWith(`${path}/`)) {
@@ -34,11 +34,11 @@ async function proxyThatStrips(path, target) {
         }
         const rest = request.url.slice(path.length) || "/";
         const { method, headers } = request;
-        const passed = http.request(new URL(target), { path: rest, method, headers }, (answer) => {
+        const forwarded = http.request(new URL(target), { path: rest, method, headers }, (answer) => {
             response.writeHead(answer.statusCode, answer.headers);
             answer.pipe(response);
         });
-        request.pipe(passed);
+        request.pipe(forwarded);
     });
     await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
     return proxy;
@@ -79,7 +79,7 @@ after(async () => {
     rmSync(profile, { recursive: true, force: true });
 });
 
-// Runs an operation from its section of the page, and returns the body that the page shows.
+// Executes an operation in its section of the page. Returns the displayed response.
 async function execute(page, operationId, fill) {
     const section = page.locator(`.opblock[id$="-${operationId}"]`);
     await section.locator(".opblock-summary-control").click();
@@ -96,14 +96,14 @@ async function execute(page, operationId, fill) {
     return { request: response.request(), status: response.status(), body: JSON.parse(shown) };
 }
 
-test(`Swagger UI at ${prefix}/docs signs in and draws a join code`, { timeout: 180_000 }, async () => {
+test(`Swagger UI at ${prefix}/docs signs in and generates a join code`, { timeout: 180_000 }, async () => {
     context = await chromium.launchPersistentContext(profile, {
         executablePath,
         headless: true,
         timeout: 60_000,
         viewport: { width: 1280, height: 900 },
         args: [
-            // Chromium's sandbox does not work for root, and the page that is opened is our own.
+            // The sandbox of Chromium does not work for root. The pages are trusted.
             "--no-sandbox",
             "--disable-gpu",
             "--disable-quic",
@@ -111,7 +111,7 @@ test(`Swagger UI at ${prefix}/docs signs in and draws a join code`, { timeout: 1
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
-            // Whatever would leave this machine fails, and the console says so.
+            // Requests to other hosts fail with a message on the console.
             "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
         ],
     });
@@ -119,21 +119,21 @@ test(`Swagger UI at ${prefix}/docs signs in and draws a join code`, { timeout: 1
     page.setDefaultTimeout(30_000);
 
     const requests = [];
-    const complaints = [];
+    const messages = [];
     context.on("request", (request) => requests.push(request.url()));
-    page.on("pageerror", (error) => complaints.push(`page error: ${error.stack}`));
-    page.on("requestfailed", (request) => complaints.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
+    page.on("pageerror", (error) => messages.push(`page error: ${error.stack}`));
+    page.on("requestfailed", (request) => messages.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
     page.on("console", (message) => {
         const { url } = message.location();
         if (["error", "warning"].includes(message.type())) {
-            complaints.push(`console ${message.type()}: ${message.text()} (${url})`);
+            messages.push(`console ${message.type()}: ${message.text()} (${url})`);
         }
     });
     const token = await accessToken();
 
     for (const root of [server, `${server}/`]) {
-        const landed = await page.goto(root);
-        assert.equal(landed.status(), 200);
+        const landing = await page.goto(root);
+        assert.equal(landing.status(), 200);
         assert.equal(await page.locator("h1").innerText(), "Homeroom");
     }
     const opening = page.waitForResponse(`${server}/docs`);
@@ -152,7 +152,7 @@ test(`Swagger UI at ${prefix}/docs signs in and draws a join code`, { timeout: 1
     await dialog.locator("button.btn-done").click();
 
     const code = await execute(page, "createCode", async (section) => {
-        // The page offers the documented example, and that is what is sent.
+        // The page shows the documented example, which is sent unchanged.
         const offered = await section.locator("textarea.body-param__text").inputValue();
         assert.deepEqual(JSON.parse(offered), signIn);
     });
@@ -167,13 +167,13 @@ test(`Swagger UI at ${prefix}/docs signs in and draws a join code`, { timeout: 1
         /^https:\/\/app\.example\.com\/callback\?code=[\w-]{43}&state=state-from-client&client_id=app_11111111-1111-1111-1111-111111111111&redirect_uri=https:\/\/app\.example\.com\/callback&service=email&grant_type=authorization_code$/,
     );
 
-    const drawn = await execute(page, "generateJoinCode", async (section) => {
+    const generated = await execute(page, "generateJoinCode", async (section) => {
         await section.locator('tr[data-param-name="classId"] input').fill(classId);
     });
-    assert.equal(await drawn.request.headerValue("authorization"), `Bearer ${token}`);
-    assert.equal(new URL(drawn.request.url()).pathname, `${prefix}/classes/${classId}/join-code`);
-    assert.equal(drawn.status, 200);
-    const { data, ...envelope } = drawn.body;
+    assert.equal(await generated.request.headerValue("authorization"), `Bearer ${token}`);
+    assert.equal(new URL(generated.request.url()).pathname, `${prefix}/classes/${classId}/join-code`);
+    assert.equal(generated.status, 200);
+    const { data, ...envelope } = generated.body;
     assert.deepEqual(envelope, { success: true, code: 200, message: "Join code generated successfully" });
     assert.deepEqual(Object.keys(data).sort(), ["expiresAt", "joinCode"]);
     assert.match(data.joinCode, /^[0-9B-DF-HJKMNP-TV-Z]{8}$/);
@@ -182,19 +182,19 @@ test(`Swagger UI at ${prefix}/docs signs in and draws a join code`, { timeout: 1
     mkdirSync(dirname(screenshot), { recursive: true });
     await page.screenshot({ path: screenshot, fullPage: true });
 
-    const away = () => requests.filter((url) => !url.startsWith("data:") && new URL(url).origin !== origin);
-    assert.deepEqual(away(), []);
-    assert.deepEqual(complaints, []);
+    const otherOrigins = () => requests.filter((url) => !url.startsWith("data:") && new URL(url).origin !== origin);
+    assert.deepEqual(otherOrigins(), []);
+    assert.deepEqual(messages, []);
     console.log(`${requests.length} requests, none to another origin`);
 
-    // The page may not even try, and complains.
+    // The content security policy blocks a request to another origin, with a message on the console.
     const elsewhere = "http://elsewhere.invalid/";
     await page.evaluate((url) => fetch(url).catch(() => {}), elsewhere);
-    assert.deepEqual(away(), []);
-    assert.notDeepEqual(complaints, []);
+    assert.deepEqual(otherOrigins(), []);
+    assert.notDeepEqual(messages, []);
 
-    // And had it asked, that would have been seen.
+    // This test records requests to other origins: a navigation there is recorded.
     const other = await context.newPage();
     await other.goto(elsewhere).catch(() => {});
-    assert.deepEqual(away(), [elsewhere]);
+    assert.deepEqual(otherOrigins(), [elsewhere]);
 });

@@ -1,18 +1,20 @@
-"""Compares a contract with the last released one, or with an earlier one if none is released; see scripts/compatibility."""
+"""Compares a contract with the last released one, or with an earlier document before the first release. See
+scripts/compatibility.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
 from contract import Change, ContractError, Level, Object, compare, read
-from releases import judge, release, released, version
+from releases import check_version, release, released, version
 
 
 def check(contract: Path, directory: Path, earlier: Path | None) -> None:
-    """Prints what changed. A change that the version does not announce is refused once a contract is released."""
+    """Prints the changes. Fails if the version does not match them, unless no contract is released yet."""
     document = read(contract)
     current = version(document)
-    # A document that this comparison cannot follow is told of before there is anything to compare it with.
+    # This finds a document that the comparison cannot process, even if there is no other document.
     own = compare(document, document)
     if own:
         raise ContractError(f"{contract} differs from itself: {own[0]}")
@@ -20,13 +22,13 @@ def check(contract: Path, directory: Path, earlier: Path | None) -> None:
     if documents:
         last = max(documents)
         changes = changelog(documents[last], document, f"{current} after {last}")
-        fault = judge(last, current, changes)
-        if fault is not None:
-            raise ContractError(fault)
+        problem = check_version(last, current, changes)
+        if problem is not None:
+            raise ContractError(problem)
     elif earlier is not None:
-        changelog(read(earlier), document, f"{current}, not released yet, since the document committed before")
+        changelog(read(earlier), document, f"{current}, not released yet, compared with the previous commit")
     else:
-        print(f"no contract is released yet, and no earlier document is known: nothing to compare {current} with")
+        print(f"no contract is released yet and there is no earlier document: nothing to compare {current} with")
 
 
 def changelog(old: Object, new: Object, title: str) -> list[Change]:
@@ -40,8 +42,8 @@ def changelog(old: Object, new: Object, title: str) -> list[Change]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--release", action="store_true", help="release the contract, which was checked before")
-    parser.add_argument("--earlier", type=Path, help="an earlier document, for as long as none is released")
+    parser.add_argument("--release", action="store_true", help="store the contract as released; check it first")
+    parser.add_argument("--earlier", type=Path, help="the earlier document to compare with before the first release")
     parser.add_argument("contract", type=Path)
     parser.add_argument("directory", type=Path)
     arguments = parser.parse_args()

@@ -1,18 +1,17 @@
-"""Compares two versions of an OpenAPI 3.0 document and says what each difference asks of the version.
+"""Compares two versions of an OpenAPI 3.0 document and classifies the differences.
 
-What a client sends may only be taken more freely, and what it receives may only become narrower;
-everything else is a break. So is a changed type, format or operation id, which the names and types of
-generated clients are made of, and so is a difference in anything that this comparison does not know.
+A change is compatible if requests may have more values than before and responses have fewer. All other changes are
+breaking. A changed type, format or operation id is always breaking, because generated clients use them in names and
+types. A difference in a part that this comparison does not know is breaking too.
 
-- A value added to an enum that a client receives is a break: clients generated from the document hold
-  the list to be complete, and some fail to decode the answer. A value added to one it sends is not.
-- A new status is a break unless it is a failure (4xx, 5xx): a client treats any other failure alike,
-  but does not expect to succeed in a way it was not told of. A dropped status is a break.
-- A property or header that is gone is a break even if it was optional: someone read it.
-- A further media type is none, because a client names the ones that it takes.
+- A new enum value is breaking in responses: some generated clients fail to decode it. It is compatible in requests.
+- A new status is compatible if it is an error (4xx, 5xx), because clients handle unknown errors alike. A new success
+  status and a removed status are breaking.
+- A removed property or header is breaking even if it was optional, because a client may read it.
+- A new media type is compatible, because a client names the media types that it accepts.
 
-References and `allOf` are followed, so how a document divides itself into components is no difference.
-Descriptions, titles, summaries, examples and extensions (`x-`) are documentation.
+References and `allOf` are resolved, so the division into components does not matter. Descriptions, titles, summaries,
+examples and extensions (`x-`) are documentation.
 """
 
 import json
@@ -30,11 +29,11 @@ Object = dict[str, Any]
 
 
 class ContractError(Exception):
-    """The document is not one that can be compared."""
+    """The document cannot be compared."""
 
 
 class Level(IntEnum):
-    """What a difference is; the greatest among all decides on the version."""
+    """The class of a difference. The highest one decides which part of the version must increase."""
 
     DOCUMENTATION = 0
     ADDITION = 1
@@ -57,7 +56,7 @@ class Change:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML 1.2's scalars: PyYAML alone would take `no` for a boolean and a date for an object."""
+    """Reads scalars as YAML 1.2 does. PyYAML alone reads `no` as a boolean and a date as an object."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -75,12 +74,12 @@ def read(path: Path) -> Object:
     except yaml.YAMLError as error:
         raise ContractError(f"{path} is not YAML: {error}") from error
     if not isinstance(document, dict) or not re.fullmatch(r"3\.0\.\d+", str(document.get("openapi"))):
-        raise ContractError(f"{path} is not an OpenAPI 3.0 document, and no other kind is understood here")
+        raise ContractError(f"{path} is not an OpenAPI 3.0 document")
     return document
 
 
 def compare(old: Object, new: Object) -> list[Change]:
-    """Every difference but those of documentation, each told once."""
+    """Returns all differences except those of documentation, each once."""
     comparison = _Comparison(old, new)
     comparison.document()
     return comparison.changes
@@ -97,7 +96,7 @@ UPPER = ("maxLength", "maxItems", "maxProperties", "maximum")
 
 
 def _value(value: Any) -> str:
-    """A value as text that is equal exactly when the value is: `200` and `200.0` are, `1` and `true` are not."""
+    """Returns a text that is equal exactly if the values are: `200` and `200.0` are equal, `1` and `true` are not."""
 
     def whole(part: Any) -> Any:
         if isinstance(part, dict):
@@ -111,21 +110,21 @@ def _value(value: Any) -> str:
 
 @dataclass
 class _Schema:
-    """A schema with its references followed and its `allOf` made one."""
+    """A schema with its references resolved and its `allOf` merged."""
 
     type: str | None
     format: str | None
     nullable: bool
-    # Pairs of the bound and whether it belongs to the range, in an order in which the narrower is the greater (lower
-    # bounds) or the smaller (upper bounds).
+    # Pairs of a bound and a flag for exclusive (lower) or inclusive (upper). The order of the pairs is the order of
+    # strictness: the greater lower bound and the smaller upper bound are stricter.
     lower: dict[str, tuple[float, bool]]
     upper: dict[str, tuple[float, bool]]
-    # What a value must satisfy besides, as text: patterns and the like, of which one cannot tell which is narrower.
+    # Other constraints as text, such as patterns. Two different ones cannot be compared for strictness.
     constraints: set[str]
     enum: dict[str, Any] | None
     properties: Object
     required: set[str]
-    # Of values that `properties` does not name; an empty schema allows any, and None forbids them.
+    # The schema of properties that `properties` does not name. An empty schema allows all values, None forbids them.
     additional: Object | None
     items: Object
     alternatives: dict[str, list[Object]]
@@ -144,13 +143,13 @@ _KNOWN = {
 
 
 class _Document:
-    """A document, and how its parts are looked up."""
+    """A document and the lookup of its parts."""
 
     def __init__(self, root: Object) -> None:
         self.root = root
 
     def resolve(self, part: Any) -> Object:
-        """Follows a reference. What stands beside one does not count in OpenAPI 3.0."""
+        """Resolves a reference. OpenAPI 3.0 ignores the siblings of `$ref`."""
         for _ in range(100):
             if not isinstance(part, dict):
                 raise ContractError(f"an object was expected, not {part!r}")
@@ -158,17 +157,17 @@ class _Document:
             if not isinstance(reference, str):
                 return part
             if not reference.startswith("#/"):
-                raise ContractError(f"{reference} points out of the document")
+                raise ContractError(f"{reference} points outside the document")
             part = self.root
             for step in reference[2:].split("/"):
                 name = step.replace("~1", "/").replace("~0", "~")
                 if not isinstance(part, dict) or name not in part:
-                    raise ContractError(f"{reference} points nowhere")
+                    raise ContractError(f"{reference} does not exist")
                 part = part[name]
-        raise ContractError("references go round in a circle")
+        raise ContractError("the references are circular")
 
     def expand(self, value: Any, inside: tuple[str, ...] = ()) -> Any:
-        """A copy with all references followed, for what is compared as a whole."""
+        """Returns a copy with all references resolved, for parts that are compared as a whole."""
         if isinstance(value, list):
             return [self.expand(part, inside) for part in value]
         if not isinstance(value, dict):
@@ -176,7 +175,7 @@ class _Document:
         reference = value.get("$ref")
         if isinstance(reference, str):
             if reference in inside:
-                return "as above"
+                return "circular reference"
             return self.expand(self.resolve(value), (*inside, reference))
         return {name: self.expand(part, inside) for name, part in value.items()}
 
@@ -214,7 +213,7 @@ class _Document:
         parts = [self.schema(part) for part in source.get("allOf", [])]
         for part in parts:
             _merge(schema, part)
-        # An `allOf` takes null if all that it names does; generators also let what stands around it say so.
+        # An `allOf` is nullable if all its parts are. Some generators declare it beside the `allOf` instead.
         typed = [part.nullable for part in parts if part.type is not None]
         schema.nullable = schema.nullable or (bool(typed) and all(typed))
         return schema
@@ -232,7 +231,7 @@ def _merge(into: _Schema, part: _Schema) -> None:
     for name in ("type", "format", "default"):
         ours, theirs = getattr(into, name), getattr(part, name)
         if ours is not None and theirs is not None and ours != theirs:
-            raise ContractError(f"an allOf says both {ours} and {theirs} for {name}")
+            raise ContractError(f"an allOf has both {ours} and {theirs} for {name}")
         setattr(into, name, ours if theirs is None else theirs)
     for name, bound in part.lower.items():
         into.lower[name] = max(bound, into.lower.get(name, bound))
@@ -262,7 +261,7 @@ class _Comparison:
         self.old = _Document(old)
         self.new = _Document(new)
         self.changes: list[Change] = []
-        # A component that many operations share is told of once; and one that holds itself would have no end.
+        # Reports a component that many operations share only once, and stops at recursive schemas.
         self.compared: set[tuple[str, str, Direction]] = set()
 
     def _break(self, where: str, what: str) -> None:
@@ -282,11 +281,11 @@ class _Comparison:
         (self._break if direction is Direction.RESPONSE else self._add)(where, what)
 
     def _unknown(self, where: str, old: Object, new: Object, known: Iterable[str] = ()) -> None:
-        """Nothing is let through for want of a rule."""
+        """Reports differences in parts that this comparison has no rule for as breaking."""
         for name in sorted((old.keys() | new.keys()) - set(known)):
             before, after = self.old.expand(old.get(name)), self.new.expand(new.get(name))
             if _matters(name) and _value(before) != _value(after):
-                self._break(where, f"`{name}` differs, which this comparison has no rule for")
+                self._break(where, f"`{name}` differs, and this comparison has no rule for it")
 
     def _deprecated(self, where: str, old: bool, new: bool) -> None:
         if old != new:
@@ -335,7 +334,7 @@ class _Comparison:
         self._responses(where, old.get("responses", {}), new.get("responses", {}))
 
     def _servers(self, where: str, old: list[Object], new: list[Object]) -> None:
-        """The innermost list counts, and by default there is the one server that has the document."""
+        """The innermost list of servers applies. The default is the server of the document."""
 
         def urls(objects: list[Object]) -> set[str]:
             servers = next((part["servers"] for part in objects if part.get("servers")), [{"url": "/"}])
@@ -347,14 +346,14 @@ class _Comparison:
             self._add(where, f"a new server {server}")
 
     def _security(self, where: str, old: Object, new: Object) -> None:
-        """A client holds the credentials of one of the alternatives, whichever. They must still be enough."""
+        """A client has the credentials of any one alternative, so each of them must still be sufficient."""
         before, after = _security(self.old, old), _security(self.new, new)
-        for held in before:
-            if not any(all(scheme in held and scopes <= held[scheme] for scheme, scopes in a.items()) for a in after):
-                self._break(where, "what was enough to be let in no longer is")
+        for own in before:
+            if not any(all(scheme in own and scopes <= own[scheme] for scheme, scopes in a.items()) for a in after):
+                self._break(where, "credentials that were sufficient no longer are")
                 return
-        if any(asked not in before for asked in after) or any(held not in after for held in before):
-            self._add(where, "less, or something else as well, is enough to be let in")
+        if any(a not in before for a in after) or any(b not in after for b in before):
+            self._add(where, "other or fewer credentials are sufficient too")
 
     def _parameters(self, where: str, old: dict[str, Object], new: dict[str, Object]) -> None:
         for name in old.keys() - new.keys():
@@ -364,12 +363,12 @@ class _Comparison:
                 if parameter.get("required") is True:
                     self._break(where, f"a new {name} is required")
                 else:
-                    self._add(where, f"a new {name} may be given")
+                    self._add(where, f"a new optional {name}")
                 continue
             self._parameter(f"{where}, {name}", old[name], parameter, Direction.REQUEST)
 
     def _parameter(self, where: str, old: Object, new: Object, direction: Direction) -> None:
-        """A parameter, or a response's header."""
+        """Compares a parameter or a response header."""
         known = ("name", "in", "required", "deprecated", "schema", "content", "style", "explode", "allowEmptyValue")
         self._unknown(where, old, new, known)
         before, after = old.get("required") is True, new.get("required") is True
@@ -379,14 +378,14 @@ class _Comparison:
             self._wider(where, direction, "became optional")
         self._deprecated(where, old.get("deprecated") is True, new.get("deprecated") is True)
         if _style(old) != _style(new):
-            self._break(where, "is written in another style")
+            self._break(where, "has another style")
         empty = old.get("allowEmptyValue") is True, new.get("allowEmptyValue") is True
         if empty == (True, False):
             self._narrower(where, direction, "may no longer be empty")
         elif empty == (False, True):
             self._wider(where, direction, "may be empty")
         if ("content" in old) != ("content" in new):
-            self._break(where, "is written in another way")
+            self._break(where, "has a schema instead of content, or content instead of a schema")
         elif "content" in old:
             self._content(where, old["content"], new["content"], direction)
         else:
@@ -400,7 +399,7 @@ class _Comparison:
             elif "requestBody" in new and self.new.resolve(new["requestBody"]).get("required") is True:
                 self._break(where, "a body is now required")
             elif "requestBody" in new:
-                self._add(where, "a body may be sent")
+                self._add(where, "a new optional body")
             return
         before, after = self.old.resolve(old["requestBody"]), self.new.resolve(new["requestBody"])
         self._unknown(where, before, after, ("content", "required"))
@@ -415,10 +414,10 @@ class _Comparison:
         before = {str(status): response for status, response in old.items() if _matters(str(status))}
         after = {str(status): response for status, response in new.items() if _matters(str(status))}
         for status in sorted(before.keys() - after.keys()):
-            self._break(where, f"the status {status} was dropped")
+            self._break(where, f"the status {status} was removed")
         for status in sorted(after.keys() - before.keys()):
             if status[0] in "45":
-                self._add(where, f"a new failure {status}")
+                self._add(where, f"a new error {status}")
             else:
                 self._break(where, f"a new status {status}")
         for status in sorted(before.keys() & after.keys()):
@@ -497,14 +496,14 @@ class _Comparison:
         for constraint in sorted(new.constraints - old.constraints):
             self._narrower(where, direction, f"{constraint} is new")
         for constraint in sorted(old.constraints - new.constraints):
-            self._wider(where, direction, f"{constraint} is gone")
+            self._wider(where, direction, f"{constraint} was removed")
 
     def _enum(self, where: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, to: Direction) -> None:
         if old is None or new is None:
             if new is not None:
-                self._narrower(where, to, "only listed values remain")
+                self._narrower(where, to, "only listed values are allowed")
             elif old is not None:
-                self._wider(where, to, "any value may come, not the listed ones alone")
+                self._wider(where, to, "values that are not listed are allowed")
             return
         for value in sorted(old.keys() - new.keys()):
             self._narrower(where, to, f"the value {value} was removed")
@@ -520,7 +519,7 @@ class _Comparison:
             if direction is Direction.REQUEST and name in new.required:
                 self._break(where, f"a new property {name} is required")
             elif direction is Direction.RESPONSE and old.additional is None:
-                self._break(where, f"a new property {name}, where there were to be none")
+                self._break(where, f"a new property {name}, although additional properties were forbidden")
             else:
                 self._add(where, f"a new property {name}")
         unnamed = (old.required | new.required) - before.keys() - after.keys()
@@ -543,16 +542,16 @@ class _Comparison:
     def _alternatives(
         self, where: str, name: str, old: list[Object] | None, new: list[Object] | None, direction: Direction
     ) -> None:
-        """Alternatives are compared in their order: which one became which cannot be told otherwise."""
+        """Compares alternatives in their order, because they have no names."""
         if old is None or new is None:
-            self._break(where, f"{name} is {'new' if old is None else 'gone'}")
+            self._break(where, f"{name} is {'new' if old is None else 'removed'}")
             return
         for number, (before, after) in enumerate(zip(old, new, strict=False), 1):
             self._schema(f"{where}({number})", before, after, direction)
         if len(new) > len(old):
-            self._wider(where, direction, f"{name} has another alternative")
+            self._wider(where, direction, f"{name} has more alternatives")
         elif len(new) < len(old):
-            self._narrower(where, direction, f"{name} has lost an alternative")
+            self._narrower(where, direction, f"{name} has fewer alternatives")
 
 
 def _bound(bound: tuple[float, bool] | None) -> str:
@@ -573,7 +572,7 @@ def _style(parameter: Object) -> tuple[str, bool]:
 
 
 def _parameters(document: _Document, path: Object, operation: Object) -> dict[str, Object]:
-    """By place and name; an operation's own take the place of its path's."""
+    """Returns the parameters by location and name. Those of the operation override those of its path."""
     parameters: dict[str, Object] = {}
     for raw in [*path.get("parameters", []), *operation.get("parameters", [])]:
         parameter = document.resolve(raw)
@@ -583,7 +582,7 @@ def _parameters(document: _Document, path: Object, operation: Object) -> dict[st
 
 
 def _security(document: _Document, operation: Object) -> list[dict[str, set[str]]]:
-    """The alternatives, each the scopes asked of a scheme. A scheme is what it does, not what it is called."""
+    """Returns the alternatives, each with the scopes of its schemes. Schemes are compared by content, not by name."""
     schemes = document.root.get("components", {}).get("securitySchemes", {})
     alternatives: list[dict[str, set[str]]] = []
     asking = operation if "security" in operation else document.root
@@ -591,9 +590,9 @@ def _security(document: _Document, operation: Object) -> list[dict[str, set[str]
         alternative: dict[str, set[str]] = {}
         for name, scopes in requirement.items():
             if name not in schemes:
-                raise ContractError(f"there is no security scheme {name}")
+                raise ContractError(f"the security scheme {name} does not exist")
             scheme = document.resolve(schemes[name])
-            # The format of a bearer token is a hint: a client sends what it was given.
+            # bearerFormat is a hint for people.
             does = {key: scheme[key] for key in scheme if _matters(key) and key != "bearerFormat"}
             alternative[_value(does)] = set(scopes)
         alternatives.append(alternative)
@@ -601,7 +600,7 @@ def _security(document: _Document, operation: Object) -> list[dict[str, set[str]
 
 
 def _visible(document: _Document, properties: Object, direction: Direction) -> Object:
-    """Without those that are never sent this way."""
+    """Returns the properties without those that are never sent in this direction."""
 
     def hidden(schema: _Schema) -> bool:
         return schema.read_only if direction is Direction.REQUEST else schema.write_only

@@ -1,7 +1,7 @@
-"""The released contracts, and which version a changed one must have.
+"""The released contracts, and the version that a changed contract must have.
 
-tests/contract/released holds the document of every released version, and SHA256SUMS their sums in the format of
-sha256sum. A released file is never edited: those who hold a copy would hold another contract.
+tests/contract/released has the document of each released version, and SHA256SUMS has their checksums in the format of
+sha256sum. Released files are never edited, because clients have copies of them.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ NEXT = {Level.DOCUMENTATION: "patch", Level.ADDITION: "minor", Level.BREAK: "maj
 
 
 class Version(NamedTuple):
-    """A version of semver, of a release: without labels, because there is nothing before or beside a contract."""
+    """A semantic version without a pre-release label."""
 
     major: int
     minor: int
@@ -38,11 +38,11 @@ def version(document: Object) -> Version:
 
 
 def released(directory: Path) -> dict[Version, Object]:
-    """The released documents, after it is sure that they are what was released."""
+    """Returns the released documents. Fails if their files do not match SHA256SUMS."""
     files = {path.name: path for path in sorted(directory.glob("*")) if path.name != SUMS}
     sums = _sums(directory)
     for name in sums.keys() - files.keys():
-        raise ContractError(f"{directory / name} was released, and is gone")
+        raise ContractError(f"{directory / name} was released, but does not exist")
     documents: dict[Version, Object] = {}
     for name, path in files.items():
         if path.suffix != ".yaml":
@@ -50,42 +50,42 @@ def released(directory: Path) -> dict[Version, Object]:
         if name not in sums:
             raise ContractError(f"{path} is not in {SUMS}: contracts are released by scripts/compatibility --release")
         if sums[name] != _sum(path):
-            raise ContractError(f"{path} was edited, and what was released stays as it was")
+            raise ContractError(f"{path} was edited after its release")
         document = read(path)
         if version(document) != parse(path.stem):
-            raise ContractError(f"{path} is of version {version(document)}")
+            raise ContractError(f"{path} has the version {version(document)}")
         documents[version(document)] = document
     return documents
 
 
-def judge(last: Version, current: Version, changes: list[Change]) -> str | None:
-    """What is wrong with the version of a document that differs so from the last released one, if anything is."""
+def check_version(last: Version, current: Version, changes: list[Change]) -> str | None:
+    """Returns an error if the version is too low for these changes since the last release."""
     if current < last:
-        return f"the version {current} is behind the last released one, {last}"
+        return f"the version {current} is lower than the last released one, {last}"
     needed = level(changes)
     enough = {
-        # An unchanged version may still explain itself better.
+        # A change of wording needs no new version.
         Level.DOCUMENTATION: True,
         Level.ADDITION: current[:2] > last[:2],
         Level.BREAK: current.major > last.major,
     }
     if enough[needed]:
         return None
-    return f"the version {current} does not say so: after {last} this needs a higher {NEXT[needed]} version"
+    return f"the version {current} is too low: after {last}, these changes need a higher {NEXT[needed]} version"
 
 
 def release(contract: Path, directory: Path) -> Path:
-    """Keeps the document as the one of its version."""
+    """Stores the document as the released one of its version."""
     current = version(read(contract))
-    kept = directory / f"{current}.yaml"
-    if kept.exists():
-        raise ContractError(f"{current} is released already: raise info.version")
+    stored = directory / f"{current}.yaml"
+    if stored.exists():
+        raise ContractError(f"{current} is already released: increase info.version")
     directory.mkdir(parents=True, exist_ok=True)
-    kept.write_bytes(contract.read_bytes())
-    sums = _sums(directory) | {kept.name: _sum(kept)}
+    stored.write_bytes(contract.read_bytes())
+    sums = _sums(directory) | {stored.name: _sum(stored)}
     lines = [f"{sums[name]}  {name}\n" for name in sorted(sums, key=lambda name: parse(name.removesuffix(".yaml")))]
     (directory / SUMS).write_text("".join(lines), encoding="ascii")
-    return kept
+    return stored
 
 
 def _sum(path: Path) -> str:
@@ -98,6 +98,6 @@ def _sums(directory: Path) -> dict[str, str]:
     for line in path.read_text(encoding="ascii").splitlines() if path.exists() else []:
         match = re.fullmatch(r"([0-9a-f]{64})  (\S+)", line)
         if match is None:
-            raise ContractError(f"{path} has a line that is not one of sha256sum: {line}")
+            raise ContractError(f"{path} has a line that is not in the format of sha256sum: {line}")
         sums[match[2]] = match[1]
     return sums

@@ -1,7 +1,7 @@
-"""Holds the comparison to a table of changes to the real openapi.yaml, 20 breaking and 20 not.
+"""Tests the comparison with a table of changes to openapi.yaml: 20 breaking ones and 20 others.
 
-A change is a few edits, each of which fails if the document has nothing at its place any more: then the
-row is to be brought to another place, and not to be dropped.
+A change consists of edits. An edit fails if its location no longer exists in the document. Then give the row another
+location, and do not remove it.
 """
 
 import copy
@@ -16,13 +16,13 @@ from typing import Any
 
 from check import check
 from contract import Change, ContractError, Level, Object, compare, level, read
-from releases import SUMS, Version, judge, release, released, version
+from releases import SUMS, Version, check_version, release, released, version
 
 Edit = Callable[[Object], None]
 
 
 def _find(document: Object, place: str) -> tuple[Any, str]:
-    """What holds the place, and the name in it. The steps are apart by blanks, because paths are full of slashes."""
+    """Returns the container of a location and the name in it. Steps are separated by blanks, because paths have slashes."""
     *steps, name = place.split()
     holder: Any = document
     for step in steps:
@@ -33,7 +33,7 @@ def _find(document: Object, place: str) -> tuple[Any, str]:
 def add(place: str, value: Any) -> Edit:
     def edit(document: Object) -> None:
         holder, name = _find(document, place)
-        assert name not in holder, f"there is already a {place}"
+        assert name not in holder, f"{place} already exists"
         holder[name] = copy.deepcopy(value)
 
     return edit
@@ -42,7 +42,7 @@ def add(place: str, value: Any) -> Edit:
 def replace(place: str, value: Any) -> Edit:
     def edit(document: Object) -> None:
         holder, name = _find(document, place)
-        assert holder[name] != value, f"{place} is {value} already"
+        assert holder[name] != value, f"{place} is already {value}"
         holder[name] = copy.deepcopy(value)
 
     return edit
@@ -59,7 +59,7 @@ def remove(place: str) -> Edit:
 def rename(place: str, other: str) -> Edit:
     def edit(document: Object) -> None:
         holder, name = _find(document, place)
-        assert other not in holder, f"there is already a {other} beside {place}"
+        assert other not in holder, f"{other} already exists beside {place}"
         holder[other] = holder.pop(name)
 
     return edit
@@ -68,7 +68,7 @@ def rename(place: str, other: str) -> Edit:
 def append(place: str, value: Any) -> Edit:
     def edit(document: Object) -> None:
         holder, name = _find(document, place)
-        assert value not in holder[name], f"{place} has {value} already"
+        assert value not in holder[name], f"{place} already has {value}"
         holder[name].append(copy.deepcopy(value))
 
     return edit
@@ -83,7 +83,7 @@ def without(place: str, value: Any) -> Edit:
 
 
 def refer(old: str, new: str) -> Edit:
-    """Every reference to the one becomes one to the other."""
+    """Replaces every reference to `old` by one to `new`."""
 
     def walk(part: Any) -> None:
         if isinstance(part, dict) and part.get("$ref") == old:
@@ -95,14 +95,14 @@ def refer(old: str, new: str) -> Edit:
 
 
 def reverse(document: Object) -> None:
-    """The same document, every object's keys in the opposite order."""
+    """Reverses the order of the keys of all objects."""
 
-    def turned(part: Any) -> Any:
+    def reversed_copy(part: Any) -> Any:
         if isinstance(part, dict):
-            return {name: turned(part[name]) for name in reversed(part)}
-        return [turned(inner) for inner in part] if isinstance(part, list) else part
+            return {name: reversed_copy(part[name]) for name in reversed(part)}
+        return [reversed_copy(inner) for inner in part] if isinstance(part, list) else part
 
-    whole = turned(document)
+    whole = reversed_copy(document)
     document.clear()
     document.update(whole)
 
@@ -138,39 +138,39 @@ ROWS = [
     breaks("a path is removed", remove("paths /.well-known/jwks.json")),
     breaks("an operation is removed", remove(GET_CLASS)),
     breaks("an operation id changes", replace(f"{CODES} operationId", "signIn")),
-    breaks("a status is dropped", remove(f"{JOIN} responses 409")),
-    breaks("the status of success changes", rename(f"{JOIN} responses 201", "200")),
+    breaks("a status is removed", remove(f"{JOIN} responses 409")),
+    breaks("the success status changes", rename(f"{JOIN} responses 201", "200")),
     breaks(
-        "the media type of an answer changes", rename(f"{CODES} responses 201 content application/json", "text/json")
+        "the media type of a response changes", rename(f"{CODES} responses 201 content application/json", "text/json")
     ),
-    breaks("a required header of an answer is removed", remove(f"{CODES} responses 429 headers Retry-After")),
-    breaks("an operation asks for a token", replace(f"{CODES} security", [{"accessToken": []}])),
+    breaks("a required header of a response is removed", remove(f"{CODES} responses 429 headers Retry-After")),
+    breaks("an operation requires a token", replace(f"{CODES} security", [{"accessToken": []}])),
     breaks("a query parameter is required", append(f"{GET_CLASS} parameters", ROLL | {"required": True})),
     breaks("a parameter moves to the query", replace(f"{CODES} parameters 0 in", "query")),
     breaks(
-        "a property of an answer is removed, behind a list and an allOf",
+        "a property of a response is removed, inside a list and an allOf",
         remove(f"{SCHEMAS} NextAction properties method"),
         without(f"{SCHEMAS} NextAction required", "method"),
     ),
     breaks(
-        "a property of an answer is renamed",
+        "a property of a response is renamed",
         rename(f"{SCHEMAS} GeneratedJoinCode properties joinCode", "code"),
         without(f"{SCHEMAS} GeneratedJoinCode required", "joinCode"),
         append(f"{SCHEMAS} GeneratedJoinCode required", "code"),
     ),
     breaks(
-        "a property of an answer may be null", add(f"{SCHEMAS} ClassEnrollment properties createdAt nullable", True)
+        "a property of a response may be null", add(f"{SCHEMAS} ClassEnrollment properties createdAt nullable", True)
     ),
-    breaks("a property of an answer becomes optional", without(f"{SCHEMAS} TokenSet required", "idToken")),
+    breaks("a property of a response becomes optional", without(f"{SCHEMAS} TokenSet required", "idToken")),
     breaks("the type of a property changes", replace(f"{SCHEMAS} IssuedCodeList properties totalItems type", "string")),
     breaks("the format of a property changes", replace(f"{SCHEMAS} SchoolClass properties createdAt format", "date")),
-    breaks("an answer has another value of an enum", append(f"{SCHEMAS} ClassEnrollmentStatus enum", "paused")),
+    breaks("a response enum has a new value", append(f"{SCHEMAS} ClassEnrollmentStatus enum", "paused")),
     breaks("a property of a request becomes required", append(f"{SCHEMAS} CreateCodeRequest required", "appUuid")),
     breaks(
-        "a text of a request must be shorter",
+        "the maximum length of a request string decreases",
         replace(f"{SCHEMAS} CreateCodeRequest properties password maxLength", 72),
     ),
-    breaks("a request takes no further properties", add(f"{SCHEMAS} CreateTokenRequest additionalProperties", False)),
+    breaks("a request allows no additional properties", add(f"{SCHEMAS} CreateTokenRequest additionalProperties", False)),
     explains(
         "a description changes",
         replace(f"{SCHEMAS} SchoolClass properties description description", "About the class."),
@@ -182,13 +182,13 @@ ROWS = [
         replace(f"{JOIN} parameters 0 example", "00000000"),
     ),
     explains(
-        "a tag and a server are described otherwise",
+        "the descriptions of a tag and a server change",
         replace("tags 0 description", "Classes."),
         replace("servers 0 description", "Here"),
     ),
     explains("the order of keys changes", reverse),
     explains(
-        "a component has another name, and the wire is the same",
+        "a component has another name",
         rename(f"{SCHEMAS} ClassroomError", "ClassroomFailure"),
         refer("#/components/schemas/ClassroomError", "#/components/schemas/ClassroomFailure"),
     ),
@@ -199,32 +199,38 @@ ROWS = [
         add(f"{SCHEMAS} CreateCodeRequest properties locale", {"type": "string"}),
     ),
     adds(
-        "a new property of an answer",
+        "a new property of a response",
         add(f"{SCHEMAS} SchoolClass properties colour", {"type": "string"}),
         append(f"{SCHEMAS} SchoolClass required", "colour"),
     ),
-    adds("a new failure", add(f"{JOIN} responses 410", {"description": "The class is over"})),
+    adds("a new error status", add(f"{JOIN} responses 410", {"description": "The class has ended"})),
     adds("a new query parameter is optional", append(f"{GET_CLASS} parameters", ROLL)),
     adds(
-        "a new header of an answer is optional",
+        "a new header of a response is optional",
         add(f"{GET_CLASS} responses 200 headers ETag", {"schema": {"type": "string"}}),
     ),
-    adds("a text of a request may be longer", replace(f"{SCHEMAS} CreateCodeRequest properties state maxLength", 4096)),
-    adds("a request takes another value of an enum", append(f"{SCHEMAS} TokenGrantType enum", "refresh_token")),
+    adds(
+        "the maximum length of a request string increases",
+        replace(f"{SCHEMAS} CreateCodeRequest properties state maxLength", 4096),
+    ),
+    adds("a request enum has a new value", append(f"{SCHEMAS} TokenGrantType enum", "refresh_token")),
     adds(
         "a required property of a request becomes optional",
         without(f"{SCHEMAS} CreateTokenRequest required", "service"),
     ),
-    adds("a text of an answer is shorter", replace(f"{SCHEMAS} SignInError properties message maxLength", 100)),
-    adds("an answer no longer has a value of an enum", without(f"{SCHEMAS} ClassroomErrorCode enum", "OWN_CLASS")),
-    adds("an operation asks for no token", replace(f"{GET_CLASS} security", [])),
+    adds(
+        "the maximum length of a response string decreases",
+        replace(f"{SCHEMAS} SignInError properties message maxLength", 100),
+    ),
+    adds("a response enum loses a value", without(f"{SCHEMAS} ClassroomErrorCode enum", "OWN_CLASS")),
+    adds("an operation requires no token", replace(f"{GET_CLASS} security", [])),
     adds(
         "a new link",
-        add(f"{CODES} responses 201 links", {"swap": {"operationId": "createToken", "description": "Swap the code"}}),
+        add(f"{CODES} responses 201 links", {"exchange": {"operationId": "createToken"}}),
     ),
 ]
 
-# Which next versions may hold such a change: the same, a higher patch, a higher minor, a higher major one.
+# The next versions that are allowed after such a change: the same, a higher patch, a higher minor, a higher major one.
 ALLOWED = {
     Level.DOCUMENTATION: (True, True, True, True),
     Level.ADDITION: (False, False, True, True),
@@ -234,7 +240,7 @@ ALLOWED = {
 
 def table(contract: Object) -> int:
     assert [row.expected is Level.BREAK for row in ROWS] == [True] * 20 + [False] * 20, "not 20 and 20"
-    assert len({row.name for row in ROWS}) == 40, "two rows do the same"
+    assert len({row.name for row in ROWS}) == 40, "two rows have the same name"
     last = version(contract)
     nexts = (
         last,
@@ -253,7 +259,7 @@ def table(contract: Object) -> int:
             failed += 1
             print(f"FAILED  {row.name}: {type(error).__name__}: {error}")
             continue
-        allowed = tuple(judge(last, following, changes) is None for following in nexts)
+        allowed = tuple(check_version(last, following, changes) is None for following in nexts)
         if level(changes) is row.expected and allowed == ALLOWED[row.expected]:
             print(f"ok      {row.expected.name.lower():13}  {row.name}")
         else:
@@ -272,13 +278,13 @@ def refused(act: Callable[[], object]) -> bool:
 
 
 def releasing(contract: Path) -> int:
-    """What is released stays as it was, and what is not yet is not made up."""
+    """Tests the rules for released files."""
     current = version(read(contract))
     outcomes: dict[str, bool] = {}
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary) / "released"
         outcomes["nothing is released at first"] = released(directory) == {}
-        # An earlier document in which a path has another name, so that this one breaks it.
+        # An earlier document in which a path has another name, so that the current one is a breaking change.
         earlier = Path(temporary) / "earlier.yaml"
         text = contract.read_text(encoding="utf-8")
         earlier.write_text(text.replace("/health/live:", "/health/alive:"), encoding="utf-8")
@@ -287,27 +293,27 @@ def releasing(contract: Path) -> int:
         outcomes["a break before the first release is printed and not refused"] = "break: " in printed.getvalue()
         with redirect_stdout(io.StringIO()) as printed:
             check(contract, directory, None)
-        outcomes["no earlier document is no failure"] = "nothing to compare" in printed.getvalue()
+        outcomes["a missing earlier document is no error"] = "nothing to compare" in printed.getvalue()
         first = release(earlier, Path(temporary) / "other")
         with redirect_stdout(io.StringIO()) as printed:
             refusal = refused(lambda: check(contract, first.parent, earlier))
         outcomes["the same break after a release is refused"] = refusal
-        kept = release(contract, directory)
-        outcomes["a release is a copy"] = kept.read_bytes() == contract.read_bytes() and kept.stem == str(current)
-        outcomes["a release is found again"] = list(released(directory)) == [current]
-        outcomes["a version is released once"] = refused(lambda: release(contract, directory))
-        kept.write_bytes(contract.read_bytes() + b"\n")
+        stored = release(contract, directory)
+        outcomes["a release is a copy"] = stored.read_bytes() == contract.read_bytes() and stored.stem == str(current)
+        outcomes["a release is found"] = list(released(directory)) == [current]
+        outcomes["a version cannot be released twice"] = refused(lambda: release(contract, directory))
+        stored.write_bytes(contract.read_bytes() + b"\n")
         outcomes["an edited release is refused"] = refused(lambda: released(directory))
-        kept.unlink()
-        outcomes["a lost release is refused"] = refused(lambda: released(directory))
-        kept.write_bytes(contract.read_bytes())
+        stored.unlink()
+        outcomes["a missing release is refused"] = refused(lambda: released(directory))
+        stored.write_bytes(contract.read_bytes())
         (directory / "999.0.0.yaml").write_bytes(contract.read_bytes())
-        outcomes["a release without a sum is refused"] = refused(lambda: released(directory))
+        outcomes["a release without a checksum is refused"] = refused(lambda: released(directory))
         with (directory / SUMS).open("a", encoding="ascii") as sums:
             sums.write((directory / SUMS).read_text(encoding="ascii").split()[0] + "  999.0.0.yaml\n")
-        outcomes["a release of another version is refused"] = refused(lambda: released(directory))
+        outcomes["a file of another version is refused"] = refused(lambda: released(directory))
     none: list[Change] = []
-    outcomes["a version behind is refused"] = judge(Version(1, 2, 0), Version(1, 1, 9), none) is not None
+    outcomes["a lower version is refused"] = check_version(Version(1, 2, 0), Version(1, 1, 9), none) is not None
     labelled = {"info": {"version": "1.0.0-rc.1"}}
     outcomes["a version with a label is refused"] = refused(lambda: version(labelled))
     for name, passed in outcomes.items():

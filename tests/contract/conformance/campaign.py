@@ -1,9 +1,9 @@
-"""Runs Schemathesis against one server as everybody who may call it, and counts what it did from its own reports.
+"""Runs Schemathesis against one server with each identity, and summarizes its reports.
 
   campaign.py run DATABASE DIRECTORY EXAMPLES SEED
-      signs in as each identity in turn at $HOMEROOM_URL; the reports are in DIRECTORY
+      runs with each identity at $HOMEROOM_URL; the reports are in DIRECTORY
   campaign.py total REQUIRED DIRECTORY...
-      prints the figures of these runs, and fails if there were fewer than REQUIRED requests
+      prints the figures of these runs, and fails if they sent fewer than REQUIRED requests
 """
 
 import json
@@ -18,11 +18,12 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 
-# "both" comes before "student", who then is enrolled and sees what students see.
-IDENTITIES = ["nobody", "teacher", "both", "student"]
+# "both" is before "student", so that the student is enrolled then.
+IDENTITIES = ["anonymous", "teacher", "both", "student"]
 
-# What the stateful phase must have seen, as one identity or another; what stands in LINKED, by following a link.
-STORY = {
+# The responses that the stateful phase must have received, with any identity. For the operations in LINKED, only
+# requests that follow a link count.
+REQUIRED_RESPONSES = {
     ("createCode", 201),
     ("createToken", 201),
     ("generateJoinCode", 200),
@@ -34,7 +35,7 @@ LINKED = {"createToken", "joinClassByCode", "getClassById"}
 
 
 def fetch(url, path):
-    """Keeps the document that the server serves. Read from its address, it would be left out of the tests."""
+    """Stores the served document. Schemathesis does not test the operation of the document if it reads it from there."""
     with urllib.request.urlopen(url, timeout=30) as response:
         path.write_bytes(response.read())
 
@@ -45,7 +46,7 @@ def run(database, directory, examples, seed):
     document = directory / "openapi.yaml"
     fetch(f"{server}/openapi.yaml", document)
     operations = operation_ids(document)
-    figures, story, failed = {}, set(), []
+    figures, received, failed = {}, set(), []
     for number, identity in enumerate(IDENTITIES):
         began = time.monotonic()
         reports = directory / identity
@@ -53,9 +54,9 @@ def run(database, directory, examples, seed):
         ended = schemathesis(server, document, reports, identity, examples, seed + number)
         report = json.loads((reports / "report.json").read_text())
         phases, seen = read_events(reports / "events.ndjson", operations)
-        story |= seen
+        received |= seen
         figures[identity] = {
-            # As Schemathesis counts them; the phases below are counted from its events.
+            # Counted by Schemathesis. The numbers of the phases are counted from its events.
             "requests": report["test_cases"]["generated"],
             "phases": phases,
             "failures": report["test_cases"]["unique_failures"],
@@ -67,15 +68,18 @@ def run(database, directory, examples, seed):
         if ended != 0 or not whole or not done:
             failed.append(identity)
             print((reports / "output.txt").read_text(), flush=True)
+        else:
+            # Hundreds of megabytes, which only help to explain a failure.
+            (reports / "events.ndjson").unlink()
     (directory / "figures.json").write_text(json.dumps(figures, indent=2))
     if failed:
-        sys.exit(f"{database}: Schemathesis failed as {', '.join(failed)} (seeds from {seed})")
-    if missing := STORY - story:
-        sys.exit(f"{database}: the stateful phase never saw {sorted(missing)}")
+        sys.exit(f"{database}: Schemathesis failed with the identities {', '.join(failed)} (seeds from {seed})")
+    if missing := REQUIRED_RESPONSES - received:
+        sys.exit(f"{database}: the stateful phase never received {sorted(missing)}")
 
 
 def schemathesis(server, document, reports, identity, examples, seed):
-    """One run; its exit status."""
+    """Runs Schemathesis once. Returns its exit status."""
     command = [Path(sys.executable).parent / "st", "--no-color", "--config-file", HERE / "schemathesis.toml"]
     command += ["run", document, "--url", server, "--seed", str(seed), "--max-examples", str(examples)]
     command += ["--report", "json,ndjson", "--report-json-path", reports / "report.json"]
@@ -87,7 +91,7 @@ def schemathesis(server, document, reports, identity, examples, seed):
         "SCHEMATHESIS_HOOKS": "hooks",
     }
     with open(reports / "output.txt", "w") as output:
-        # Schemathesis leaves files of its own where it is run.
+        # Schemathesis writes other files to its current directory.
         return subprocess.run(
             command,
             cwd=reports,
@@ -99,7 +103,7 @@ def schemathesis(server, document, reports, identity, examples, seed):
 
 
 def operation_ids(document):
-    """The `operationId` of each method and path."""
+    """Returns the `operationId` of each method and path."""
     paths = yaml.safe_load(document.read_text())["paths"]
     return {
         (method.upper(), path): operation["operationId"]
@@ -109,7 +113,7 @@ def operation_ids(document):
 
 
 def read_events(path, operations):
-    """How many requests each phase sent, and what the stateful phase reached."""
+    """Returns the number of requests of each phase, and the responses of the stateful phase."""
     phases, seen = {}, set()
     with open(path) as events:
         for line in events:
@@ -140,9 +144,9 @@ def total(required, directories):
                 f"{figures['failures']:>3} failures {figures['seconds']:>7} s  ({phases})"
             )
             requests += figures["requests"]
-    print(f"{requests} requests in all")
+    print(f"{requests} requests in total")
     if requests < required:
-        sys.exit(f"{required} were to be generated at least")
+        sys.exit(f"at least {required} requests are required")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""What Schemathesis cannot read from the document: who is signed in, the one link that OpenAPI cannot express, and
-a check of ours.
+"""Adds to Schemathesis what the document cannot express: the identity, one link, and one check.
 
-The environment names the server (HOMEROOM_URL) and who is signed in (CONFORMANCE_IDENTITY): "nobody", "teacher",
-"student", or "both", where each operation is called by whoever calls it in the story.
+HOMEROOM_URL is the server. CONFORMANCE_IDENTITY is "anonymous", "teacher", "student" or "both". With "both", the teacher
+generates join codes, and the student joins and reads the class.
 """
 
 import os
@@ -17,11 +16,11 @@ from sign_in import STUDENT, TEACHER, access_token, credentials
 
 IDENTITY = os.environ["CONFORMANCE_IDENTITY"]
 
-# Well within the 60 minutes that a token lives, so that a soak may last as long as one likes.
+# Less than the 60 minutes that a token lives, so that long runs work.
 REFRESH_SECONDS = 20 * 60
 
-WHO_SIGNS_IN = {
-    "nobody": {},
+SIGNED_IN_OPERATIONS = {
+    "anonymous": {},
     "teacher": {TEACHER: ["generateJoinCode", "joinClassByCode", "getClassById"]},
     "student": {STUDENT: ["generateJoinCode", "joinClassByCode", "getClassById"]},
     "both": {TEACHER: ["generateJoinCode"], STUDENT: ["joinClassByCode", "getClassById"]},
@@ -29,7 +28,7 @@ WHO_SIGNS_IN = {
 
 
 def sign_in_as(email, operations):
-    """Lets `email` call `operations`."""
+    """Sends the token of `email` with `operations`."""
 
     @schemathesis.auth(refresh_interval=REFRESH_SECONDS).apply_to(operation_id=operations)
     class Bearer:
@@ -40,16 +39,16 @@ def sign_in_as(email, operations):
             case.headers["Authorization"] = f"Bearer {data}"
 
 
-for email, operations in WHO_SIGNS_IN[IDENTITY].items():
+for email, operations in SIGNED_IN_OPERATIONS[IDENTITY].items():
     sign_in_as(email, operations)
 
 
 @schemathesis.hook
 def before_load_schema(context, raw_schema):
-    """Links a code to the tokens it becomes.
+    """Links createCode to createToken.
 
-    The code is inside a URL, and runtime expressions of OpenAPI end at the property that holds the URL; the part behind
-    `#regex:` is Schemathesis' own, and so it stands here and not in the document.
+    The code is inside a URL. OpenAPI runtime expressions cannot select a part of a property, so the link uses `#regex:`,
+    an extension of Schemathesis. Therefore it is here and not in the document.
     """
     del context
     codes = raw_schema["paths"]["/api/v1/codes"]["post"]
@@ -68,10 +67,10 @@ def before_load_schema(context, raw_schema):
     }
 
 
-# All names of the media type: Schemathesis takes the first that it knows.
+# Under all names of the media type, because Schemathesis uses the first one that it knows.
 @schemathesis.deserializer(*YAML_MEDIA_TYPES)
 def read_yaml_as_text(context, response):
-    """Keeps a YAML file the text that the document calls it, where Schemathesis would read what is in it."""
+    """Returns a YAML body as text, as the document declares it. By default, Schemathesis parses it."""
     del context
     return response.content.decode()
 
@@ -82,21 +81,21 @@ CHALLENGE = {"codeChallenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "co
 
 @schemathesis.hook.apply_to(operation_id="createCode")
 def map_case(context, case):
-    """Leaves a faulty request to sign in no other reason to be refused than its fault.
+    """Replaces the valid properties of an invalid sign-in request by those of the sample school.
 
-    What was made up names no app, no user and no redirect URI, so that a server that overlooks the fault would refuse
-    the request all the same. What is well-formed becomes what the sample school has; what is faulty, or missing, stays.
+    Then the invalid property is the only reason to refuse the request. Otherwise the generated app, user or redirect URI
+    would be unknown, and the test would not find a server that accepts the invalid property.
     """
     del context
     if case.meta is None or not case.meta.is_negative_at(ParameterLocation.BODY) or not isinstance(case.body, dict):
         return case
     schema = case.operation.get_body_for_media_type("application/json").raw_schema
     validator = make_validator(schema, case.operation.schema.adapter.jsonschema_validator_cls)
-    faulty = {error.instance_path[0] for error in validator.iter_errors(case.body) if error.instance_path}
+    invalid = {error.instance_path[0] for error in validator.iter_errors(case.body) if error.instance_path}
     for name, value in credentials(TEACHER).items():
-        if name in case.body and name not in faulty:
+        if name in case.body and name not in invalid:
             case.body[name] = value
-    # A challenge needs its method, which is another reason.
+    # A challenge without its method would be a second reason.
     if not CHALLENGE.keys().isdisjoint(case.body):
         case.body = CHALLENGE | case.body
     if not case.meta.is_negative_at(ParameterLocation.HEADER):
@@ -104,14 +103,14 @@ def map_case(context, case):
     return case
 
 
-# Where a story begins. Schemathesis guesses that from names: it takes appUuid and classId for the ids of resources that
-# no operation makes, and would begin with join codes that are made up, and with nothing else.
-BEGINNINGS = {"createCode", "generateJoinCode"}
+# The first operations of the stateful phase. Schemathesis guesses them from names: it would take appUuid and classId for
+# ids of resources that no operation creates, and would start only with generated join codes.
+FIRST_OPERATIONS = {"createCode", "generateJoinCode"}
 assert callable(stateful.is_likely_root_transition)
-stateful.is_likely_root_transition = lambda operation, *_: operation.definition.raw["operationId"] in BEGINNINGS
+stateful.is_likely_root_transition = lambda operation, *_: operation.definition.raw["operationId"] in FIRST_OPERATIONS
 
 
-# What createCode and createToken say to a request that is well-formed, and is refused for what it names.
+# The messages with which createCode and createToken may refuse a valid request.
 SIGN_IN_REFUSALS = {
     "createCode": {
         "appUuid is required unless the Origin header names the app",
@@ -119,9 +118,9 @@ SIGN_IN_REFUSALS = {
         "Origin does not belong to the app",
         "redirectUri is not registered for the app",
         "The e-mail address or the password is wrong",
-        # That a challenge needs its method, the document says in words: OpenAPI 3.0 has no keyword for it.
+        # OpenAPI 3.0 has no keyword for a property that requires another one.
         "codeChallengeMethod is required with codeChallenge",
-        # The pattern is ASCII, and the document says in words what it cannot.
+        # The pattern covers ASCII only. The description covers the other control characters.
         "state must have no control characters",
     },
     "createToken": {
@@ -133,11 +132,11 @@ JOIN_REFUSALS = {"INVALID_JOIN_CODE", "OWN_CLASS"}
 
 
 @schemathesis.check
-def form_is_accepted(ctx, response, case):
-    """What the document allows is never called a fault of the form.
+def valid_request_is_accepted(ctx, response, case):
+    """Fails if the server reports a validation error for a request that the document allows.
 
-    The three operations that may answer 400 to a well-formed request are excused from `positive_data_acceptance` for
-    that status (schemathesis.toml); this holds them to the reasons for which they may.
+    Three operations may return 400 for a valid request, so schemathesis.toml allows this status for them. This check
+    allows it only for the listed reasons.
     """
     del ctx
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != 400:
@@ -147,4 +146,4 @@ def form_is_accepted(ctx, response, case):
         unexpected = {error["message"] for error in response.json()["errors"]} - SIGN_IN_REFUSALS[operation]
     else:
         unexpected = {response.json()["errorCode"]} - JOIN_REFUSALS
-    assert not unexpected, f"a request that the document allows was refused: {', '.join(sorted(unexpected))}"
+    assert not unexpected, f"the server refused a request that the document allows: {', '.join(sorted(unexpected))}"

@@ -1,4 +1,4 @@
-"""Signs in to the sample school, as an app would."""
+"""Signs in to the sample school."""
 
 import json
 import urllib.parse
@@ -19,12 +19,12 @@ def _post(url, body):
 
 
 def credentials(email):
-    """A request to sign in as this user."""
+    """Returns the request body to sign in as this user."""
     return {"appUuid": APP, "email": email, "password": PASSWORD, "state": STATE, "redirectUri": REDIRECT_URI}
 
 
 def access_token(server, email):
-    """An access token of this user's."""
+    """Returns an access token of this user."""
     code = _post(f"{server}/api/v1/codes", credentials(email))
     query = urllib.parse.parse_qs(urllib.parse.urlsplit(code["nextAction"]["url"]).query)
     tokens = _post(

@@ -1,6 +1,6 @@
-// Lints the document at the top of the repository with Redocly CLI and with Spectral, and fails on a warning as on an
-// error. It fails as well when a linter says nothing worth believing: each must find the damage that is done to a copy
-// of the document, and each exception in its configuration must still except something.
+// Lints openapi.yaml with Redocly CLI and with Spectral. Warnings count as errors. Also tests the linters themselves: each
+// must find the errors that are put into a copy of the document, and each exception in its configuration must still be
+// needed.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const document = resolve(here, "../../../openapi.yaml");
 const text = readFileSync(document, "utf8");
 
-// What Spectral is made of, as its program finds it.
+// The packages of Spectral, resolved from its command line program.
 const require = createRequire(createRequire(import.meta.url).resolve("@stoplight/spectral-cli/package.json"));
 const { oas3, oas3_0 } = require("@stoplight/spectral-formats");
 const { Yaml } = require("@stoplight/spectral-parsers");
@@ -24,8 +24,7 @@ const yaml = (name) => Yaml.parse(readFileSync(join(here, name), "utf8")).data;
 const scratch = mkdtempSync(join(tmpdir(), "lint-"));
 process.on("exit", () => rmSync(scratch, { recursive: true, force: true }));
 
-// Both linters end with 1 when they have found something: whether they have is in the report, and all else that they
-// end with is a failure of theirs.
+// Runs a linter and returns its report. Exit status 1 means findings, and every status above 1 an error of the linter.
 function report(tool, args) {
     const run = spawnSync(join(here, "node_modules/.bin", tool), args, {
         cwd: here,
@@ -39,7 +38,7 @@ function report(tool, args) {
         if (run.error || (run.status !== 0 && run.status !== 1)) throw run.error ?? new Error(`status ${run.status}`);
         return JSON.parse(run.stdout);
     } catch (error) {
-        throw new Error(`${tool} did not report: ${error.message}\n${run.stdout}${run.stderr}`);
+        throw new Error(`${tool} gave no report: ${error.message}\n${run.stdout}${run.stderr}`);
     }
 }
 
@@ -53,9 +52,9 @@ function redocly(file) {
         rule: problem.ruleId,
         error: problem.severity === "error",
         at: problem.location[0]?.pointer ?? "",
-        says: problem.message,
+        message: problem.message,
     }));
-    if (found.length !== totals.errors + totals.warnings) throw new Error("redocly's report is not whole");
+    if (found.length !== totals.errors + totals.warnings) throw new Error("the report of redocly is incomplete");
     return { found, ignored: totals.ignored };
 }
 
@@ -68,19 +67,19 @@ function spectral(file, ruleset = "spectral.yaml") {
         rule: String(result.code),
         error: result.severity === 0,
         at: pointer(result.path),
-        says: result.message,
+        message: result.message,
     }));
     return { found };
 }
 
-// The rules that are on for a document of this version. Nothing public tells; the package's version is pinned.
+// The number of rules that apply to this OpenAPI version. Internal API of Spectral, whose version is pinned.
 async function spectralRules() {
     const { rules } = await getRuleset(join(here, "spectral.yaml"));
     const formats = new Set([oas3, oas3_0]);
     return Object.values(rules).filter((rule) => rule.enabled && rule.matchesFormat(formats)).length;
 }
 
-// The same rules without the exceptions, and the exceptions as pairs of a place and a rule.
+// The same rules without the exceptions, and the exceptions as pairs of a location and a rule.
 function spectralBare() {
     const { overrides, ...bare } = yaml("spectral.yaml");
     const owasp = createRequire(import.meta.url).resolve("@stoplight/spectral-owasp-ruleset");
@@ -96,17 +95,17 @@ function spectralBare() {
     return { ruleset, exceptions };
 }
 
-const within = (found, place) => found === place || found.startsWith(`${place}/`);
+const within = (found, at) => found === at || found.startsWith(`${at}/`);
 
-const faults = [];
+const problems = [];
 
-// Damage that a linter must see: what is replaced, by what, and which rule says so. No exception is for these rules.
-const damages = [
+// Errors that a linter must find: the replaced text, the new text and the rule. No exception is for these rules.
+const insertedErrors = [
     { linter: redocly, rule: "operation-operationId-unique", from: "operationId: createToken", to: "operationId: createCode" },
-    { linter: redocly, rule: "operation-summary", from: "      summary: Sign in with e-mail and password\n", to: "" },
+    { linter: redocly, rule: "operation-summary", from: /^ {6}summary: .*\n/m, to: "" },
     { linter: redocly, rule: "no-unresolved-refs", from: "schemas/CreateCodeRequest'", to: "schemas/Nothing'" },
     { linter: spectral, rule: "operation-operationId-unique", from: "operationId: createToken", to: "operationId: createCode" },
-    { linter: spectral, rule: "operation-description", from: "      description: It can when its database answers, and as long as it was not told to stop.\n", to: "" },
+    { linter: spectral, rule: "operation-description", from: /^ {6}description: .*\n(?= {6}responses:)/m, to: "" },
     { linter: spectral, rule: "oas3-valid-media-example", from: "kind: codes\n", to: "kind: nonsense\n" },
     {
         linter: spectral,
@@ -117,15 +116,15 @@ const damages = [
     { linter: spectral, rule: "owasp:api4:2023-array-limit", from: "          maxItems: 64\n", to: "" },
 ];
 
-for (const { linter, rule, from, to } of damages) {
-    const damaged = text.replace(from, () => to);
+for (const { linter, rule, from, to } of insertedErrors) {
+    const changed = text.replace(from, () => to);
     const copy = join(scratch, "openapi.yaml");
-    writeFileSync(copy, damaged);
+    writeFileSync(copy, changed);
     const { found = [] } = linter(copy);
-    if (damaged === text) {
-        faults.push(`the damage that ${rule} is there for does none: the document has no ${JSON.stringify(from)}`);
+    if (changed === text) {
+        problems.push(`the error for ${rule} cannot be inserted: the document has no ${from}`);
     } else if (!found.some((finding) => finding.rule === rule)) {
-        faults.push(`${linter.name} does not see the damage that ${rule} is there for`);
+        problems.push(`${linter.name} does not find the error for ${rule}`);
     }
 }
 
@@ -133,7 +132,7 @@ const { ruleset, exceptions } = spectralBare();
 const excepted = spectral(document, ruleset).found;
 for (const { at, rule } of exceptions) {
     if (!excepted.some((finding) => finding.rule === rule && within(finding.at, at))) {
-        faults.push(`spectral.yaml: ${rule} finds nothing at ${at}, the exception can go`);
+        problems.push(`spectral.yaml: ${rule} finds nothing at ${at}: remove the exception`);
     }
 }
 
@@ -142,13 +141,13 @@ const ignored = Object.values(yaml(".redocly.lint-ignore.yaml"))
     .flat().length;
 const fromRedocly = redocly(document);
 if (fromRedocly.ignored !== ignored) {
-    faults.push(`.redocly.lint-ignore.yaml: of ${ignored} exceptions ${fromRedocly.ignored} except something`);
+    problems.push(`.redocly.lint-ignore.yaml: only ${fromRedocly.ignored} of ${ignored} exceptions are needed`);
 }
 
 const fromSpectral = spectral(document);
 for (const [name, found] of [["redocly", fromRedocly.found], ["spectral", fromSpectral.found]]) {
-    for (const { rule, error, at, says } of found) {
-        console.error(`${name}: ${error ? "error" : "warning"}: ${rule} at ${at}: ${says}`);
+    for (const { rule, error, at, message } of found) {
+        console.error(`${name}: ${error ? "error" : "warning"}: ${rule} at ${at}: ${message}`);
     }
 }
 
@@ -158,7 +157,7 @@ function line(name, rules, found, exceptions) {
 }
 line("redocly", "recommended-strict", fromRedocly.found, ignored);
 line("spectral", `${await spectralRules()} rules`, fromSpectral.found, exceptions.length);
-console.log(`damage: ${damages.length} kinds done`);
+console.log(`${insertedErrors.length} inserted errors found`);
 
-for (const fault of faults) console.error(fault);
-process.exitCode = faults.length + fromRedocly.found.length + fromSpectral.found.length === 0 ? 0 : 1;
+for (const problem of problems) console.error(problem);
+process.exitCode = problems.length + fromRedocly.found.length + fromSpectral.found.length === 0 ? 0 : 1;

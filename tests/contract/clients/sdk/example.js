@@ -1,7 +1,7 @@
 // A teacher signs in with the vendor's browser SDK, unmodified, in Chromium.
 //
-// The pages are those of the sample school's app, https://app.example.com. Playwright answers requests to that origin.
-// Requests to the server go over the network, under the browser's own CORS rules.
+// The pages belong to the app of the sample school, https://app.example.com. Playwright intercepts requests to that origin.
+// Requests to the server go over the network, and the browser applies CORS.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -14,7 +14,7 @@ const callback = "https://app.example.com/callback";
 const clientId = "app_11111111-1111-1111-1111-111111111111";
 const classId = "22222222-2222-2222-2222-222222222222";
 
-// `main` is dist/userdocks.js. The build for a <script> element is beside it.
+// `main` is dist/userdocks.js. The build for a <script> element is in the same directory.
 const dist = dirname(createRequire(import.meta.url).resolve("@userdocks/web-client-sdk"));
 const sdk = readFileSync(join(dist, "userdocks.umd.js"), "utf8");
 
@@ -22,14 +22,14 @@ const browser = await chromium.launch({
     executablePath,
     timeout: 60_000,
     args: [
-        // Chromium's sandbox does not work for root. The pages are this program's own.
+        // The sandbox of Chromium does not work for root. The pages are trusted.
         "--no-sandbox",
         "--disable-gpu",
         "--disable-background-networking",
         "--disable-component-update",
         // A public page may call a server on this machine only with the user's permission.
         "--disable-features=LocalNetworkAccessChecks",
-        // Other hosts cannot be resolved. The SDK then works without its web worker, as it does offline.
+        // Other hosts cannot be resolved. The SDK then works without its web worker.
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     ],
 });
@@ -47,7 +47,7 @@ try {
         route.fulfill({ contentType: "text/html", body: "<!doctype html><title>App</title>" }),
     );
 
-    // The app's own sign-in page sends the request of the documentation.
+    // The sign-in page of the app sends the documented request.
     await page.goto("https://app.example.com/sign-in");
     const { status, body } = await page.evaluate(async (server) => {
         const response = await fetch(`${server}/api/v1/codes`, {
@@ -61,7 +61,7 @@ try {
     }, server);
     assert.equal(status, 201, JSON.stringify(body));
 
-    // The answer's URL is where the browser goes next. The SDK reads the code from it.
+    // The browser goes to the URL of the response. The SDK reads the code from it.
     await page.goto(body.items[0].nextAction.url);
     await page.addScriptTag({ content: sdk });
     const token = await page.evaluate(
@@ -73,7 +73,7 @@ try {
         },
         [server, clientId, callback],
     );
-    // Without a token the SDK has refused an answer, or the server the SDK's request.
+    // Without a token, the SDK refused a response, or the server refused a request.
     assert.ok(token.accessToken, `no token: ${JSON.stringify({ requests, messages }, null, 2)}`);
     assert.equal(token.tokenType, "Bearer");
     assert.equal(token.redirectUri, callback);

@@ -1,4 +1,4 @@
-// A service verifies the tokens that this server issued: with the published keys, and without calling the server for each.
+// A service verifies tokens of the server with its published keys, without a request to the server for each token.
 
 import { createRemoteJWKSet, jwtVerify } from "jose";
 import createClient from "openapi-fetch";
@@ -8,25 +8,25 @@ const serverUrl = process.env["HOMEROOM_URL"] ?? "http://127.0.0.1:8080";
 const issuer = process.env["HOMEROOM_ISSUER"] ?? serverUrl;
 const clientId = "app_11111111-1111-1111-1111-111111111111";
 
-// Fetches the key set when it is needed, keeps it for 5 minutes as the answer's `Cache-Control` allows, and fetches it again
-// for an unknown `kid`, but at most every 30 seconds: so no stream of forged tokens becomes a stream of requests.
+// Caches the key set for 5 minutes, which is the max-age of its `Cache-Control`. An unknown `kid` fetches it again, but at
+// most every 30 seconds, so that forged tokens cannot cause many requests.
 const keys = createRemoteJWKSet(new URL(`${serverUrl}/.well-known/jwks.json`), {
   cacheMaxAge: 300_000,
   cooldownDuration: 30_000,
 });
 
-// What a service behind the app checks of each request's bearer.
+// The checks that a service makes on the access token of each request.
 async function verifyAccessToken(token: string) {
   const expected = { algorithms: ["RS256"], typ: "at+jwt", issuer, audience: serverUrl };
   const { payload } = await jwtVerify(token, keys, { ...expected, requiredClaims: ["exp", "sub", "client_id"] });
   return payload;
 }
 
-// What the app itself checks, once, when it gets the tokens.
+// The checks that the app makes once, when it receives the tokens.
 async function verifyIdToken(token: string, nonce: string) {
   const expected = { algorithms: ["RS256"], typ: "JWT", issuer, audience: clientId };
   const { payload } = await jwtVerify(token, keys, { ...expected, requiredClaims: ["exp", "sub", "nonce"] });
-  if (payload["nonce"] !== nonce) throw new Error("the id token is the answer to another request");
+  if (payload["nonce"] !== nonce) throw new Error("the id token belongs to another request");
   return payload;
 }
 
@@ -71,14 +71,14 @@ if (tokens === undefined) throw new Error(`no tokens: ${JSON.stringify(exchanged
 
 const access = await verifyAccessToken(tokens.accessToken);
 const id = await verifyIdToken(tokens.idToken, nonce);
-assert(access.sub === id.sub, "both tokens name one user");
-assert(String(id.exp) === tokens.expiresIn, "expiresIn is the id token's exp");
+assert(access.sub === id.sub, "both tokens have the same user");
+assert(String(id.exp) === tokens.expiresIn, "expiresIn equals exp of the id token");
 assert(id["email"] === "user@example.com", "scope email adds the address");
 
-// Neither token is accepted in place of the other, nor one whose content was changed.
-assert(await rejects(verifyAccessToken(tokens.idToken)), "an id token is no access token");
-assert(await rejects(verifyIdToken(tokens.accessToken, nonce)), "an access token is no id token");
+// A token is not accepted as the other kind of token, and not with changed claims.
+assert(await rejects(verifyAccessToken(tokens.idToken)), "an id token is not an access token");
+assert(await rejects(verifyIdToken(tokens.accessToken, nonce)), "an access token is not an id token");
 assert(await rejects(verifyIdToken(tokens.idToken, "another")), "the nonce is compared");
 const [header, , signature] = tokens.accessToken.split(".");
-const claims = Buffer.from(JSON.stringify({ ...access, sub: "somebody" })).toString("base64url");
+const claims = Buffer.from(JSON.stringify({ ...access, sub: "another-user" })).toString("base64url");
 assert(await rejects(verifyAccessToken(`${header}.${claims}.${signature}`)), "the signature covers the claims");

@@ -1,11 +1,11 @@
-//! A teacher draws a join code, and a student joins with it.
+//! A teacher generates a join code, and a student joins with it.
 
 use homeroom::{Client, Error, ResponseValue, types};
 use types::{
     ClassEnrollmentStatus, ClassroomErrorCode, SignInErrorCode, SignInErrors, SignInService, TokenGrantType,
 };
 
-/// The client, as progenitor writes it from the contract.
+/// The client that progenitor generates from the contract.
 mod homeroom {
     progenitor::generate_api!(spec = "../../../../openapi.yaml", interface = Builder);
 }
@@ -13,64 +13,64 @@ mod homeroom {
 const APP: &str = "11111111-1111-1111-1111-111111111111";
 const CALLBACK: &str = "https://app.example.com/callback";
 const CLASS: &str = "22222222-2222-2222-2222-222222222222";
-const SOMEBODY_ELSES: &str = "33333333-3333-3333-3333-333333333333";
+const OTHER_CLASS: &str = "33333333-3333-3333-3333-333333333333";
 
-type Answer<T, E> = Result<ResponseValue<T>, Error<E>>;
+type ClientResult<T, E> = Result<ResponseValue<T>, Error<E>>;
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Outcome<()> {
     let url = std::env::var("HOMEROOM_URL")?;
-    let anyone = Client::new(&url);
+    let anonymous = Client::new(&url);
 
-    let failure = refused(400, code(&anyone, "user@example.com", "not-the-password").await)?;
+    let failure = refused(400, code(&anonymous, "user@example.com", "not-the-password").await)?;
     assert_eq!(failure.errors[0].code, SignInErrorCode::E4000);
 
     let teacher = sign_in(&url, "user@example.com").await?;
-    let drawn = teacher.generate_join_code().class_id(CLASS).send().await?.into_inner().data;
+    let generated = teacher.generate_join_code().class_id(CLASS).send().await?.into_inner().data;
 
-    let failure = refused(403, teacher.generate_join_code().class_id(SOMEBODY_ELSES).send().await)?;
+    let failure = refused(403, teacher.generate_join_code().class_id(OTHER_CLASS).send().await)?;
     assert_eq!(failure.error_code, ClassroomErrorCode::Forbidden);
     let failure = refused(404, teacher.generate_join_code().class_id("unknown").send().await)?;
     assert_eq!(failure.error_code, ClassroomErrorCode::ClassNotFound);
-    let failure = refused(401, anyone.generate_join_code().class_id(CLASS).send().await)?;
+    let failure = refused(401, anonymous.generate_join_code().class_id(CLASS).send().await)?;
     assert_eq!(failure.error_code, ClassroomErrorCode::Unauthorized);
 
     let student = sign_in(&url, "student@example.com").await?;
-    let joined = student.join_class_by_code().join_code(drawn.join_code.as_str()).send().await?;
+    let joined = student.join_class_by_code().join_code(generated.join_code.as_str()).send().await?;
     assert_eq!(joined.status(), 201);
     assert_eq!(joined.data.status, ClassEnrollmentStatus::Active);
 
     let failure =
-        refused(409, student.join_class_by_code().join_code(drawn.join_code.as_str()).send().await)?;
+        refused(409, student.join_class_by_code().join_code(generated.join_code.as_str()).send().await)?;
     assert_eq!(failure.error_code, ClassroomErrorCode::AlreadyEnrolled);
     let failure = refused(400, student.join_class_by_code().join_code("unknown").send().await)?;
     assert_eq!(failure.error_code, ClassroomErrorCode::InvalidJoinCode);
 
     let class = teacher.get_class_by_id().class_id(CLASS).send().await?.into_inner().data;
-    assert_eq!(class.join_code.as_deref(), Some(&*drawn.join_code), "what the owner sees");
+    assert_eq!(class.join_code.as_deref(), Some(&*generated.join_code), "the owner sees the join code");
     let class = student.get_class_by_id().class_id(CLASS).send().await?.into_inner().data;
-    assert_eq!(class.join_code, None, "what the student sees");
+    assert_eq!(class.join_code, None, "a student sees no join code");
     Ok(())
 }
 
-/// Signs in: the answer is a URL with a code in it, and the code becomes an access token, once.
+/// Signs in. createCode returns a URL with a code, and createToken exchanges the code once for an access token.
 async fn sign_in(url: &str, email: &str) -> Outcome<Client> {
-    let anyone = Client::new(url);
-    let [code] = code(&anyone, email, "VeryStrongPass123!").await?.into_inner().items;
+    let anonymous = Client::new(url);
+    let [code] = code(&anonymous, email, "VeryStrongPass123!").await?.into_inner().items;
     let next = reqwest::Url::parse(&code.next_action.url)?;
     let query = |name| next.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
 
-    let swap = types::CreateTokenRequest::builder()
+    let request = types::CreateTokenRequest::builder()
         .client_id(APP)
         .service(SignInService::Email)
         .grant_type(TokenGrantType::AuthorizationCode)
         .redirect_uri(CALLBACK)
         .code(query("code").ok_or("the URL has no code")?)
         .state(query("state").ok_or("the URL has no state")?);
-    let [token] = anyone.create_token().body(swap.clone()).send().await?.into_inner().items;
+    let [token] = anonymous.create_token().body(request.clone()).send().await?.into_inner().items;
 
-    let failure = refused(400, anyone.create_token().body(swap).send().await)?;
+    let failure = refused(400, anonymous.create_token().body(request).send().await)?;
     assert_eq!(failure.errors[0].code, SignInErrorCode::E4000);
 
     let bearer = format!("{} {}", token.token_type, *token.access_token).parse()?;
@@ -78,7 +78,7 @@ async fn sign_in(url: &str, email: &str) -> Outcome<Client> {
     Ok(Client::new_with_client(url, reqwest::Client::builder().default_headers(headers).build()?))
 }
 
-async fn code(client: &Client, email: &str, password: &str) -> Answer<types::IssuedCodeList, SignInErrors> {
+async fn code(client: &Client, email: &str, password: &str) -> ClientResult<types::IssuedCodeList, SignInErrors> {
     let body = types::CreateCodeRequest::builder()
         .app_uuid(APP.parse::<types::CreateCodeRequestAppUuid>().ok())
         .email(email)
@@ -88,11 +88,11 @@ async fn code(client: &Client, email: &str, password: &str) -> Answer<types::Iss
     client.create_code().body(body).send().await
 }
 
-/// The body of the failure that we expect.
-fn refused<T, E: std::fmt::Debug>(status: u16, answer: Answer<T, E>) -> Result<E, String> {
-    match answer {
+/// The body of an error response, which must have this status.
+fn refused<T, E: std::fmt::Debug>(status: u16, result: ClientResult<T, E>) -> Result<E, String> {
+    match result {
         Err(Error::ErrorResponse(failure)) if failure.status() == status => Ok(failure.into_inner()),
-        Err(other) => Err(format!("expected {status}, and this is {other:?}")),
-        Ok(success) => Err(format!("expected {status}, and this is {}", success.status())),
+        Err(other) => Err(format!("expected {status}, got {other:?}")),
+        Ok(success) => Err(format!("expected {status}, got {}", success.status())),
     }
 }
