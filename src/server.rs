@@ -91,7 +91,7 @@ impl Server {
         } = parts;
         Self {
             identity: Arc::new(Identity::new(db.clone(), random.clone(), hashing, keys, identity)),
-            classroom: Arc::new(Classroom::new(db.clone(), random.clone(), classroom)),
+            classroom: Arc::new(Classroom::new(&db, &random, &classroom)),
             db,
             clock,
             random,

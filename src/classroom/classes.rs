@@ -1,35 +1,58 @@
-//! Classes: making them and reading them.
+//! Creating and reading classes.
+
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, EntityTrait, IntoActiveModel};
 
-use super::Classroom;
 use crate::{
+    db::Db,
     domain::{
         class_name::ClassName,
         id::{ClassId, UserId},
         join_code::JoinCode,
     },
     entity::{class, enrollment, join_code},
+    random::RandomSource,
 };
 
-/// Why a class cannot be read.
+/// Creates and reads classes.
+pub struct Classes {
+    db: Db,
+    random: Arc<dyn RandomSource>,
+}
+
+/// A class as a user sees it.
+#[derive(Debug, Clone)]
+pub struct VisibleClass {
+    /// The class.
+    pub class: class::Model,
+    /// The join code. `None` if there is no valid one, and for every user but the owner.
+    pub join_code: Option<JoinCode>,
+}
+
+/// The reason why a class cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// There is no such class.
-    #[error("there is no such class")]
+    /// The class does not exist.
+    #[error("the class does not exist")]
     NoSuchClass,
     /// The reader neither owns the class nor is enrolled in it.
-    #[error("the class is closed to the reader")]
+    #[error("the reader is not a member of the class")]
     NotMember,
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
 }
 
-impl Classroom {
-    /// Makes a class. Its owner must have an account.
-    pub async fn add_class(
+impl Classes {
+    /// Creates the service.
+    pub fn new(db: Db, random: Arc<dyn RandomSource>) -> Self {
+        Self { db, random }
+    }
+
+    /// Creates a class. Its owner must exist.
+    pub async fn create(
         &self,
         id: Option<ClassId>,
         owner: UserId,
@@ -53,33 +76,34 @@ impl Classroom {
         Ok(class)
     }
 
-    /// A class as `reader` may see it `now`, with the join code that admits to it, which its owner alone sees.
-    pub async fn read_class(
+    /// Reads a class on behalf of a user.
+    pub async fn read(
         &self,
         id: ClassId,
         reader: UserId,
         now: DateTime<Utc>,
-    ) -> Result<(class::Model, Option<JoinCode>), ReadError> {
+    ) -> Result<VisibleClass, ReadError> {
         let db = self.db.read();
         let class = class::Entity::find_by_id(id).one(db).await?.ok_or(ReadError::NoSuchClass)?;
-        let owns = class.owner_id == reader;
-        if !owns && !enrollment::Entity::exists(db, id, reader).await? {
+        let is_owner = class.owner_id == reader;
+        if !is_owner && !enrollment::Entity::exists(db, id, reader).await? {
             return Err(ReadError::NotMember);
         }
-        if !owns || !class.is_active {
-            return Ok((class, None));
-        }
-        let live = join_code::Entity::find_live(db, id, now).await?;
-        Ok((class, live.map(|live| live.code)))
+        let join_code = if is_owner && class.is_active {
+            join_code::Entity::find_valid(db, id, now).await?.map(|row| row.code)
+        } else {
+            None
+        };
+        Ok(VisibleClass { class, join_code })
     }
 
-    /// The class of an id, for an operator.
-    pub async fn class(&self, id: ClassId) -> Result<Option<class::Model>, DbErr> {
+    /// Finds a class on behalf of an operator.
+    pub async fn find(&self, id: ClassId) -> Result<Option<class::Model>, DbErr> {
         class::Entity::find_by_id(id).one(self.db.read()).await
     }
 
-    /// Every class, the oldest first.
-    pub async fn classes(&self) -> Result<Vec<class::Model>, DbErr> {
+    /// All classes, oldest first.
+    pub async fn list(&self) -> Result<Vec<class::Model>, DbErr> {
         class::Entity::list(self.db.read()).await
     }
 }

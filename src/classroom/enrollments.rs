@@ -1,16 +1,15 @@
-//! Joining a class.
+//! Joining a class by its join code.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
 
-use super::Classroom;
 use crate::{
-    db,
+    db::{self, Db, ErrorKind},
     domain::{
-        id::{ClassId, EnrollmentId, UserId},
-        join_code::{InvalidJoinCode, JoinCode},
+        id::{EnrollmentId, UserId},
+        join_code::JoinCode,
         network::Network,
     },
     entity::{
@@ -18,29 +17,41 @@ use crate::{
         enrollment::{self, Status},
         join_code,
     },
-    rate_limit::limiter::{Refusal, Secret},
+    random::RandomSource,
+    rate_limit::{
+        limiter::{Limiter, Refusal, Secret},
+        policies::JoinLimits,
+    },
 };
 
-/// Why nobody was enrolled.
+/// Enrolls students.
+pub struct Enrollments {
+    db: Db,
+    random: Arc<dyn RandomSource>,
+    limiter: Limiter,
+    limits: JoinLimits,
+}
+
+/// The reason why a student was not enrolled.
 #[derive(Debug, thiserror::Error)]
 pub enum JoinError {
-    /// The code is unknown, expired or replaced: nobody is told which.
+    /// The code is invalid, unknown, expired or replaced. The response does not say which.
     #[error("the join code admits to no class")]
     NoSuchCode,
-    /// The student, or others from the same network, tried too many codes that admit nobody.
+    /// The student, or others in the same network, tried too many wrong codes.
     #[error("too many failures")]
     RateLimited {
-        /// In how many seconds to come again. At least 1.
+        /// Seconds until the next attempt is allowed. At least 1.
         retry_after_seconds: u64,
     },
-    /// The class is the bearer's own.
+    /// The student owns the class.
     #[error("the owner of a class cannot join it")]
     OwnClass,
-    /// The student has a place in the class.
-    #[error("the student is enrolled already")]
+    /// The student is already enrolled in the class.
+    #[error("the student is already enrolled")]
     AlreadyEnrolled,
-    /// The account is gone since its token was issued.
-    #[error("the account is gone")]
+    /// The account was deleted after its token was issued.
+    #[error("the account does not exist")]
     NoSuchUser,
     /// The database failed.
     #[error("the database failed")]
@@ -56,9 +67,14 @@ impl From<Refusal> for JoinError {
     }
 }
 
-impl Classroom {
-    /// Enrols `student` in the class that the code admits to which they `typed`, at an address. What can be no code
-    /// is a guess like any other.
+impl Enrollments {
+    /// Creates the service.
+    pub fn new(db: Db, random: Arc<dyn RandomSource>, limits: JoinLimits) -> Self {
+        let limiter = Limiter::new(db.clone());
+        Self { db, random, limiter, limits }
+    }
+
+    /// Enrolls a student in the class of a join code. A text that is not a join code counts as a wrong code.
     pub async fn join(
         &self,
         typed: &str,
@@ -66,20 +82,20 @@ impl Classroom {
         address: Option<IpAddr>,
         now: DateTime<Utc>,
     ) -> Result<enrollment::Model, JoinError> {
-        let counts = self.settings.rate_limit.counts(student, Network::of(address));
+        let counts = self.limits.counts(student, Network::of(address));
         let attempt = self.limiter.check(Secret::JoinCode, counts, now).await?;
         let reservation = self.limiter.reserve(attempt).await?;
-        let admitting = match JoinCode::parse(typed) {
+        let found = match JoinCode::parse(typed) {
             Ok(code) => join_code::Entity::find_class(self.db.read(), &code, now)
                 .await
                 .map(|class| class.map(|class| (class, code))),
-            Err(InvalidJoinCode) => Ok(None),
+            Err(_) => Ok(None),
         };
-        match admitting {
+        match found {
             Ok(Some((class, code))) => {
-                // Whatever comes of it, it was no guess.
+                // The code was right, so the attempt does not count, whatever happens next.
                 let ((), joined) =
-                    tokio::join!(reservation.release(), self.enrol(&class, &code, student, now));
+                    tokio::join!(reservation.release(), self.enroll(&class, &code, student, now));
                 joined
             }
             Ok(None) => {
@@ -93,7 +109,7 @@ impl Classroom {
         }
     }
 
-    async fn enrol(
+    async fn enroll(
         &self,
         class: &class::Model,
         code: &JoinCode,
@@ -123,17 +139,13 @@ impl Classroom {
                 metrics::counter!(crate::metrics::ENROLLMENTS).increment(1);
                 Ok(enrollment)
             }
-            Ok(false) => Err(self.why_not_admitted(class.id, student).await?),
-            Err(error) if db::kind(&error) == db::ErrorKind::ForeignKeyViolation => {
-                Err(JoinError::NoSuchUser)
+            // Since the queries above, another request enrolled the student, or a new code replaced this one.
+            Ok(false) if enrollment::Entity::exists(self.db.read(), class.id, student).await? => {
+                Err(JoinError::AlreadyEnrolled)
             }
+            Ok(false) => Err(JoinError::NoSuchCode),
+            Err(error) if db::kind(&error) == ErrorKind::ForeignKeyViolation => Err(JoinError::NoSuchUser),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// The class was there a moment ago: another request enrolled this student since, or the code was replaced.
-    async fn why_not_admitted(&self, class: ClassId, student: UserId) -> Result<JoinError, DbErr> {
-        let enrolled = enrollment::Entity::exists(self.db.read(), class, student).await?;
-        Ok(if enrolled { JoinError::AlreadyEnrolled } else { JoinError::NoSuchCode })
     }
 }

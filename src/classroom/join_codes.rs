@@ -1,22 +1,36 @@
 //! Generating join codes.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use sea_orm::{DbErr, EntityTrait};
 
-use super::Classroom;
 use crate::{
-    db::{self, ErrorKind},
+    db::{self, Db, ErrorKind},
     domain::{
         id::{ClassId, UserId},
         join_code::JoinCode,
     },
     entity::{class, join_code},
-    rate_limit::{limiter::Refusal, policies},
+    random::RandomSource,
+    rate_limit::{
+        limiter::{Limiter, Refusal},
+        policies,
+    },
 };
 
-/// Upper bound on codes generated for one request, because another class may have the same code. With a million classes, one code in
-/// half a million is taken. If all of these are taken, the random source is broken.
+/// Upper bound on the codes generated for one request, because another class may have the same code. With a million classes, one
+/// code in half a million is taken. If all of these are taken, the random source is broken.
 const TRIES: u32 = 16;
+
+/// Generates join codes.
+pub struct JoinCodes {
+    db: Db,
+    random: Arc<dyn RandomSource>,
+    limiter: Limiter,
+    life: TimeDelta,
+    per_minute: u32,
+}
 
 /// The new join code of a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,9 +73,15 @@ impl From<Refusal> for GenerateError {
     }
 }
 
-impl Classroom {
+impl JoinCodes {
+    /// Creates the service. A code is valid for `life`. `per_minute` limits the codes generated for a class, and 0 sets no limit.
+    pub fn new(db: Db, random: Arc<dyn RandomSource>, life: TimeDelta, per_minute: u32) -> Self {
+        let limiter = Limiter::new(db.clone());
+        Self { db, random, limiter, life, per_minute }
+    }
+
     /// Generates a join code, which replaces the class's previous one. Only the owner may do so.
-    pub async fn generate_join_code(
+    pub async fn generate(
         &self,
         class: ClassId,
         owner: UserId,
@@ -71,9 +91,9 @@ impl Classroom {
         if found.ok_or(GenerateError::NoSuchClass)?.owner_id != owner {
             return Err(GenerateError::NotOwner);
         }
-        self.limiter.count(policies::generated_codes(class, self.settings.join_code_rate), now).await?;
+        self.limiter.count(policies::generated_codes(class, self.per_minute), now).await?;
 
-        let expires_at = (now + self.settings.join_code_life).trunc_subsecs(0);
+        let expires_at = (now + self.life).trunc_subsecs(0);
         for _ in 0..TRIES {
             let code = JoinCode::generate(&*self.random);
             let new = join_code::Model { class_id: class, code: code.clone(), expires_at, created_at: now };

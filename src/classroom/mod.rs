@@ -1,4 +1,4 @@
-//! ROOM: classes, the join codes that open them, and who has joined. One file per use case.
+//! Classes, the join codes that admit to them, and enrollments. One service each.
 
 pub mod classes;
 pub mod enrollments;
@@ -8,42 +8,45 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::{
-    db::Db,
-    random::RandomSource,
-    rate_limit::{limiter::Limiter, policies::JoinLimits},
-};
+use self::{classes::Classes, enrollments::Enrollments, join_codes::JoinCodes};
+use crate::{db::Db, random::RandomSource, rate_limit::policies::JoinLimits};
 
-/// The room, with what it works on.
+/// The services of classes.
 pub struct Classroom {
-    db: Db,
-    random: Arc<dyn RandomSource>,
-    limiter: Limiter,
-    settings: Settings,
+    /// Creates and reads classes.
+    pub classes: Classes,
+    /// Generates join codes.
+    pub join_codes: JoinCodes,
+    /// Enrolls students.
+    pub enrollments: Enrollments,
 }
 
-/// What an operator decides of this room.
+/// Configuration of the services.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long a join code admits.
+    /// Lifetime of a join code.
     pub join_code_life: TimeDelta,
-    /// How many join codes may be generated for one class in a minute; 0 is no limit.
+    /// Join codes that may be generated for a class in a minute. 0 sets no limit.
     pub join_code_rate: u32,
-    /// How many join codes may be guessed.
+    /// Limits on guessing join codes.
     pub rate_limit: JoinLimits,
 }
 
 impl Default for Settings {
-    /// A week, one code a second, and the defaults of the flags.
+    /// The defaults of the command line.
     fn default() -> Self {
         Self { join_code_life: TimeDelta::days(7), join_code_rate: 60, rate_limit: JoinLimits::DEFAULT }
     }
 }
 
 impl Classroom {
-    /// A classroom over this database.
-    pub fn new(db: Db, random: Arc<dyn RandomSource>, settings: Settings) -> Self {
-        let limiter = Limiter::new(db.clone());
-        Self { db, random, limiter, settings }
+    /// Creates the services over one database.
+    pub fn new(db: &Db, random: &Arc<dyn RandomSource>, settings: &Settings) -> Self {
+        let &Settings { join_code_life, join_code_rate, rate_limit } = settings;
+        Self {
+            classes: Classes::new(db.clone(), random.clone()),
+            join_codes: JoinCodes::new(db.clone(), random.clone(), join_code_life, join_code_rate),
+            enrollments: Enrollments::new(db.clone(), random.clone(), rate_limit),
+        }
     }
 }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, say, with_existing};
 use crate::{
-    classroom::{Classroom, Settings},
+    classroom::classes::Classes,
     clock::{Clock, SystemClock},
     config::Data,
     db::Db,
@@ -51,15 +51,15 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 let owner = owner.ok_or_else(|| {
                     Failure::Usage("--owner has no account; make one with `user add`".to_owned())
                 })?;
-                let class = classroom(db).add_class(None, owner.id, name, SystemClock.now()).await;
+                let class = classes(db).create(None, owner.id, name, SystemClock.now()).await;
                 say(&format!("{}", class.map_err(|error| Failure::of("making the class", &error))?.id))
             })
             .await
         }
         Command::List(data) => {
             with_existing(&data, async |db| {
-                let classes = classroom(db).classes().await;
-                for class in classes.map_err(|error| Failure::of("listing", &error))? {
+                let listed = classes(db).list().await;
+                for class in listed.map_err(|error| Failure::of("listing", &error))? {
                     say(&format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str()))?;
                 }
                 Ok(())
@@ -69,6 +69,6 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-fn classroom(db: &Db) -> Classroom {
-    Classroom::new(db.clone(), Arc::new(OsRandom), Settings::default())
+fn classes(db: &Db) -> Classes {
+    Classes::new(db.clone(), Arc::new(OsRandom))
 }

@@ -9,7 +9,7 @@ use super::{
     serve::{listen, prepare},
 };
 use crate::{
-    classroom::Classroom,
+    classroom::classes::Classes,
     clock::{Clock, SystemClock},
     config::{Config, Data},
     db::{DatabaseUrl, Db},
@@ -54,7 +54,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
         refuse_others(&db, &config.data).await?;
         migrate(&db).await?;
         let hashing = hashing.tested()?;
-        found(&db, &hashing, config).await?;
+        found(&db, &hashing).await?;
         let location = location(&config.data)?;
         listen(config, db.clone(), hashing, |url, public_url| say(&welcome(url, public_url, &location))).await
     });
@@ -97,7 +97,7 @@ pub async fn open_accounts(
 }
 
 /// Makes what the sample school lacks: all of it the first time, nothing the next.
-async fn found(db: &Db, hashing: &PasswordHashing, config: &Config) -> Result<(), Failure> {
+async fn found(db: &Db, hashing: &PasswordHashing) -> Result<(), Failure> {
     let failed = |error: &(dyn StdError + 'static)| Failure::of("making the sample school", error);
     let now = SystemClock.now();
     if apps::find(db, APP).await.map_err(|error| failed(&error))?.is_none() {
@@ -107,7 +107,7 @@ async fn found(db: &Db, hashing: &PasswordHashing, config: &Config) -> Result<()
             vec![RedirectUri::register(REDIRECT_URI).map_err(|error| failed(&error))?];
         apps::register(db, &registration).await.map_err(|error| failed(&error))?;
     }
-    let classroom = Classroom::new(db.clone(), Arc::new(OsRandom), config.classroom());
+    let classes = Classes::new(db.clone(), Arc::new(OsRandom));
     for (address, class) in
         [(TEACHER, Some((OWN_CLASS, "10A1"))), (OTHER_TEACHER, Some((OTHER_CLASS, "10A2"))), (STUDENT, None)]
     {
@@ -121,10 +121,10 @@ async fn found(db: &Db, hashing: &PasswordHashing, config: &Config) -> Result<()
             added.map_err(|error| failed(&error))?
         };
         if let Some((id, name)) = class
-            && classroom.class(id).await.map_err(|error| failed(&error))?.is_none()
+            && classes.find(id).await.map_err(|error| failed(&error))?.is_none()
         {
             let name = ClassName::parse(name).map_err(|error| failed(&error))?;
-            classroom.add_class(Some(id), user, name, now).await.map_err(|error| failed(&error))?;
+            classes.create(Some(id), user, name, now).await.map_err(|error| failed(&error))?;
         }
     }
     Ok(())

@@ -11,33 +11,33 @@ use crate::domain::{
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "classes")]
 pub struct Model {
-    /// Its id.
+    /// Primary key.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: ClassId,
-    /// The teacher who owns it.
+    /// The teacher who owns the class.
     pub owner_id: UserId,
-    /// What it is called.
+    /// Name.
     pub name: ClassName,
-    /// What it is about.
+    /// Description.
     pub description: Option<String>,
-    /// A client's own settings, an object.
+    /// A JSON object that clients define. The server does not interpret it.
     pub settings: Option<Json>,
-    /// Whether it takes part in lessons. An inactive class admits no student.
+    /// Whether the class is in use. An inactive class admits no student.
     pub is_active: bool,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: DateTimeUtc,
-    /// When its name, description, settings or standing last changed.
+    /// Time of the last change of the name, the description, the settings or `is_active`.
     pub updated_at: DateTimeUtc,
 }
 
-/// No query follows a relation from a class.
+/// No query starts at a class and follows a relation.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Every class, the oldest first.
+    /// All classes, oldest first.
     pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
         Self::find().order_by_asc(Column::Id).all(db).await
     }

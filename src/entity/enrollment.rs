@@ -1,4 +1,4 @@
-//! Enrollments: which student is in which class, one row for each pair.
+//! Enrollments: one row for each pair of class and student.
 
 use sea_orm::{
     ActiveEnum,
@@ -12,63 +12,54 @@ use crate::domain::{
     join_code::JoinCode,
 };
 
-/// A student's place in a class.
+/// The enrollment of a student in a class.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "enrollments")]
 pub struct Model {
-    /// Its id.
+    /// Primary key.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: EnrollmentId,
     /// The class.
     pub class_id: ClassId,
     /// The student.
     pub student_id: UserId,
-    /// The day on which the student joined, in UTC.
+    /// Day on which the student joined, in UTC.
     pub enrolled_at: Date,
-    /// How it stands.
+    /// Status.
     pub status: Status,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: DateTimeUtc,
-    /// When it last changed.
+    /// Time of the last change.
     pub updated_at: DateTimeUtc,
 }
 
-/// How an enrollment stands.
+/// Status of an enrollment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "camelCase")]
 pub enum Status {
-    /// The student is in the class.
+    /// The student takes part in the class.
     Active,
-    /// The student has left it.
+    /// The student left the class.
     Dropped,
-    /// The class is over.
+    /// The student finished the class.
     Completed,
 }
 
-/// Nothing is read from an enrollment's side.
+/// No query starts at an enrollment and follows a relation.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// A student's place in a class, however it stands.
-    pub async fn find_place(
-        db: &impl ConnectionTrait,
-        class: ClassId,
-        student: UserId,
-    ) -> Result<Option<Model>, DbErr> {
-        Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student)).one(db).await
-    }
-
-    /// Whether a student has a place in a class, however it stands.
+    /// Whether a student is enrolled in a class, with any status.
     pub async fn exists(db: &impl ConnectionTrait, class: ClassId, student: UserId) -> Result<bool, DbErr> {
-        Ok(Self::find_place(db, class, student).await?.is_some())
+        let found = Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student));
+        Ok(found.one(db).await?.is_some())
     }
 
-    /// Enrols a student, if `code` still admits to the class `now` and the student has no place in it, and says
-    /// whether it did. Code and enrollment are judged by one statement, so no code that was replaced before the
-    /// statement began lets anybody in.
+    /// Inserts an enrollment, unless its student is already enrolled in the class or `code` is not the class's valid code.
+    /// Returns whether it did. One statement does both, so a code that was replaced before it began admits no student.
     pub async fn admit(
         db: &impl ConnectionTrait,
         enrollment: &Model,
@@ -76,7 +67,7 @@ impl Entity {
     ) -> Result<bool, DbErr> {
         let Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } =
             enrollment.clone();
-        let place = Query::select()
+        let row = Query::select()
             .exprs([
                 Expr::value(id),
                 Expr::value(class_id),
@@ -109,7 +100,7 @@ impl Entity {
                 Column::CreatedAt,
                 Column::UpdatedAt,
             ])
-            .select_from(place)
+            .select_from(row)
             .map_err(|mismatch| DbErr::Custom(mismatch.to_string()))?
             .on_conflict(OnConflict::columns([Column::ClassId, Column::StudentId]).do_nothing().to_owned());
         Ok(db.execute(&insert).await?.rows_affected() == 1)

@@ -45,8 +45,7 @@ impl Entity {
     /// unique violation.
     pub async fn replace(db: &impl ConnectionTrait, owner: UserId, new: &Model) -> Result<bool, DbErr> {
         let Model { class_id, code, expires_at, created_at } = new.clone();
-        // SQLite parses `ON CONFLICT` after a `SELECT` without `WHERE` as a join condition. sea-query has no `excluded` for all
-        // columns of an `INSERT ... SELECT`.
+        // Raw, because it is shorter and clearer than an `INSERT ... SELECT` of sea-query.
         let sql = "INSERT INTO join_codes (class_id, code, expires_at, created_at) \
                    SELECT id, $1, $2, $3 FROM classes WHERE id = $4 AND owner_id = $5 \
                    ON CONFLICT (class_id) DO UPDATE SET code = excluded.code, \
@@ -56,8 +55,8 @@ impl Entity {
         Ok(db.execute_raw(replace).await?.rows_affected() == 1)
     }
 
-    /// The join code of a class, if it is not expired at `now`.
-    pub async fn find_live(
+    /// The join code of a class, unless it is expired at `now`.
+    pub async fn find_valid(
         db: &impl ConnectionTrait,
         class: ClassId,
         now: DateTimeUtc,

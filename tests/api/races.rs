@@ -178,7 +178,7 @@ both! {
         for (number, class) in classes.iter().enumerate() {
             let name = ClassName::parse("10B").unwrap();
             let owner = owners[number % 2];
-            school.server.classroom.add_class(Some(*class), owner, name, school.clock.now()).await.unwrap();
+            school.server.classroom.classes.create(Some(*class), owner, name, school.clock.now()).await.unwrap();
         }
         for round in 0..8 {
             // Of eight who ask for a class four own it, one asks for a class that is not there, and three own others.

@@ -69,7 +69,7 @@ impl Classes {
         let bearer = self.bearer(&token, at).await?;
         let class = class(&class_id)?;
         let generated =
-            self.classroom.generate_join_code(class, bearer.user, at.0).await.map_err(ApiError::from)?;
+            self.classroom.join_codes.generate(class, bearer.user, at.0).await.map_err(ApiError::from)?;
         Ok(OperationResponse(Success::new(GenerateJoinCode::SUCCESS, generated)))
     }
 
@@ -88,7 +88,7 @@ impl Classes {
         at: ReceivedAt,
     ) -> Result<OperationResponse<JoinClassByCode>, OperationError<JoinClassByCode>> {
         let bearer = self.bearer(&token, at).await?;
-        let joined = self.classroom.join(&join_code, bearer.user, address.0, at.0).await;
+        let joined = self.classroom.enrollments.join(&join_code, bearer.user, address.0, at.0).await;
         let enrollment = joined.map_err(ApiError::from)?;
         Ok(OperationResponse(Success::new(JoinClassByCode::SUCCESS, enrollment)))
     }
@@ -107,7 +107,7 @@ impl Classes {
     ) -> Result<OperationResponse<GetClassById>, OperationError<GetClassById>> {
         let bearer = self.bearer(&token, at).await?;
         let class = class(&class_id)?;
-        let class = self.classroom.read_class(class, bearer.user, at.0).await.map_err(ApiError::from)?;
+        let class = self.classroom.classes.read(class, bearer.user, at.0).await.map_err(ApiError::from)?;
         Ok(OperationResponse(Success::new(GetClassById::SUCCESS, class)))
     }
 }

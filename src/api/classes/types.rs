@@ -10,7 +10,7 @@ use poem_openapi::{
 use serde_json::Value;
 
 use crate::{
-    classroom::join_codes::Generated,
+    classroom::{classes::VisibleClass, join_codes::Generated},
     domain::{
         self,
         class_name::ClassName,
@@ -85,8 +85,8 @@ pub struct Class {
     updated_at: Instant,
 }
 
-impl From<(class::Model, Option<domain::join_code::JoinCode>)> for Class {
-    fn from((class, join_code): (class::Model, Option<domain::join_code::JoinCode>)) -> Self {
+impl From<VisibleClass> for Class {
+    fn from(VisibleClass { class, join_code }: VisibleClass) -> Self {
         let class::Model { id, owner_id, name, description, settings, is_active, created_at, updated_at } =
             class;
         Self {

@@ -17,7 +17,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use homeroom::{
-    classroom,
+    classroom::{self, classes::Classes},
     clock::Clock,
     config,
     db::Db,
@@ -285,12 +285,12 @@ async fn populate(db: &Db, hashing: &PasswordHashing, chance: &Chance, now: Date
         login_domains: Vec::new(),
     };
     apps::register(db, &registration).await.unwrap();
-    let classroom = classroom::Classroom::new(db.clone(), Arc::new(OsRandom), classroom::Settings::default());
+    let classes = Classes::new(db.clone(), Arc::new(OsRandom));
     let teacher = account(db, hashing, chance, TEACHER, now).await;
     let colleague = account(db, hashing, chance, COLLEAGUE, now).await;
     account(db, hashing, chance, STUDENT, now).await;
     for (id, owner, name) in [(OWN_CLASS, teacher, "10A1"), (OTHER_CLASS, colleague, "10A2")] {
-        classroom.add_class(Some(id), owner, ClassName::parse(name).unwrap(), now).await.unwrap();
+        classes.create(Some(id), owner, ClassName::parse(name).unwrap(), now).await.unwrap();
     }
 }
 
