@@ -303,7 +303,7 @@ pub struct Config {
           value_parser = clap::value_parser!(i64).range(1..=527_040))]
     pub join_code_life: i64,
 
-    /// How many join codes may be drawn for one class in a minute; 0 is no limit
+    /// Join codes that may be generated for one class at once, and then in each minute; 0 sets no limit
     #[arg(long, env = "HOMEROOM_JOIN_CODE_RATE", value_name = "COUNT", default_value_t = 60)]
     pub join_code_rate: u32,
 

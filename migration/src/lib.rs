@@ -1,6 +1,6 @@
-//! The schema of Homeroom's database, one file per step. A step that has landed is never edited.
+//! The schema of Homeroom's database, one file per migration. A released migration is never edited.
 //!
-//! A step only adds: a node of the version before must run on beside a new one.
+//! A migration only adds, so that nodes of the previous version go on working. `tests/api/migrations.rs` checks this.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ mod m20261127_000001_identity;
 mod m20261127_000002_classroom;
 mod m20261127_000003_rate_limits;
 
-/// Applies the steps, in this order, each once. That each only adds is held by `tests/api/migrations.rs`.
+/// All migrations, in the order in which they are applied.
 pub struct Migrator;
 
 #[async_trait::async_trait]
@@ -28,12 +28,12 @@ impl MigratorTrait for Migrator {
         ]
     }
 
-    /// The steps that were not applied yet. Of steps that were, and that are not ours, the library would make an error; but
-    /// they are those of a newer version, beside which this one runs on.
+    /// The migrations that are not applied. The default method fails on applied migrations of a newer version. This one ignores
+    /// them, because this version works on the newer schema.
     async fn get_pending_migrations<C: ConnectionTrait>(db: &C) -> Result<Vec<Migration>, DbErr> {
         let applied = Self::get_migration_models(db).await?;
-        let applied: HashSet<String> = applied.into_iter().map(|step| step.version).collect();
-        let steps = Self::get_migration_files().into_iter();
-        Ok(steps.filter(|step| !applied.contains(step.name())).collect())
+        let applied: HashSet<String> = applied.into_iter().map(|model| model.version).collect();
+        let migrations = Self::get_migration_files().into_iter();
+        Ok(migrations.filter(|migration| !applied.contains(migration.name())).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! Apps, users, and what is between them: codes and acceptances.
+//! Apps, users, authorization codes and accepted policies.
 
 use sea_orm_migration::prelude::*;
 
@@ -14,7 +14,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Apps, where they send users back to, and where their own pages are.
+/// Apps, their redirect URIs and login domains.
 async fn apps(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_table(
@@ -83,7 +83,6 @@ async fn apps(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await
 }
 
-/// Users.
 async fn users(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_table(
@@ -100,7 +99,7 @@ async fn users(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await
 }
 
-/// What is between a user and an app.
+/// Tables that reference both a user and an app.
 async fn codes_and_acceptances(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_table(

@@ -1,4 +1,4 @@
-//! Classes, their join codes, and their students.
+//! Classes, join codes and enrollments.
 
 use sea_orm_migration::prelude::*;
 
@@ -34,7 +34,7 @@ impl MigrationTrait for Migration {
                 Index::create().name("classes_by_owner").table(Class::Table).col(Class::OwnerId).take(),
             )
             .await?;
-        // One row for each class: a new code takes the place of the one before.
+        // One row per class: a new code replaces the previous one.
         manager
             .create_table(
                 Table::create()

@@ -1,4 +1,4 @@
-//! Counts of failures, by which guessing is limited.
+//! Counts of the rate limiter.
 
 use sea_orm_migration::prelude::*;
 
@@ -21,7 +21,7 @@ impl MigrationTrait for Migration {
                     .take(),
             )
             .await?;
-        // The sweep looks for rows that neither know an address nor count a failure.
+        // For the sweep, which deletes rows without failures and without a known address.
         manager
             .create_index(
                 Index::create()

@@ -23,18 +23,18 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a class
+    /// Create a class
     Add {
-        /// The e-mail address of the teacher who owns it
+        /// E-mail address of the teacher who owns the class
         #[arg(long, value_name = "EMAIL")]
         owner: String,
-        /// What it is called (1 to 50 characters)
+        /// Name (1 to 50 characters)
         #[arg(long, value_name = "NAME")]
         name: String,
         #[command(flatten)]
         data: Data,
     },
-    /// Print every class: id, owner, name
+    /// Print all classes: id, owner, name
     List(Data),
 }
 
@@ -46,20 +46,21 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             let name = ClassName::parse(&name)
                 .map_err(|error| Failure::Usage(format!("--name {name:?} {error}")))?;
             with_existing(&data, async |db| {
-                let owner =
-                    accounts::find(db, email).await.map_err(|error| Failure::of("looking up", &error))?;
+                let owner = accounts::find(db, email)
+                    .await
+                    .map_err(|error| Failure::of("looking up the owner", &error))?;
                 let owner = owner.ok_or_else(|| {
-                    Failure::Usage("--owner has no account; make one with `user add`".to_owned())
+                    Failure::Usage("--owner has no account; create one with `user add`".to_owned())
                 })?;
                 let class = classes(db).create(None, owner.id, name, SystemClock.now()).await;
-                say(&format!("{}", class.map_err(|error| Failure::of("making the class", &error))?.id))
+                say(&format!("{}", class.map_err(|error| Failure::of("creating the class", &error))?.id))
             })
             .await
         }
         Command::List(data) => {
             with_existing(&data, async |db| {
                 let listed = classes(db).list().await;
-                for class in listed.map_err(|error| Failure::of("listing", &error))? {
+                for class in listed.map_err(|error| Failure::of("listing the classes", &error))? {
                     say(&format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str()))?;
                 }
                 Ok(())

@@ -1,4 +1,4 @@
-//! `homeroom backup`: what it copies beside a server that writes, and what it refuses.
+//! `homeroom backup`: copies a database while a server writes, and refuses unusable targets.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ fn files_in(directory: &Path) -> Vec<String> {
     names
 }
 
-/// Another site on a copy of the database, with the same keys.
+/// A site with a copy of the database and the same keys.
 fn restore(site: &Site, copy: &Path) -> Site {
     let restored = Site::bare().with("HOMEROOM_CODE_LIFE", "600");
     let keys = restored.data().join("keys");
@@ -44,7 +44,7 @@ fn restore(site: &Site, copy: &Path) -> Site {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_acknowledged_before_a_backup_began_is_in_it_while_the_server_goes_on_writing() {
+async fn backup_while_server_writes_contains_every_change_acknowledged_before() {
     let site =
         Site::new(Kind::Sqlite).await.with("HOMEROOM_CODE_LIFE", "600").with("HOMEROOM_JOIN_CODE_RATE", "0");
     let server = Arc::new(site.listen("demo").await);
@@ -73,7 +73,7 @@ async fn everything_acknowledged_before_a_backup_began_is_in_it_while_the_server
     let directory = TempDir::new().unwrap();
     let mut copies = Vec::new();
     for round in 1..=3 {
-        // Something new is acknowledged, and more is on its way.
+        // Waits for new acknowledged changes. Others are in progress.
         while codes().len() < 4 * round {
             tokio::task::yield_now().await;
         }
@@ -86,8 +86,8 @@ async fn everything_acknowledged_before_a_backup_began_is_in_it_while_the_server
     for task in load {
         task.await.unwrap();
     }
-    assert!(codes().len() > copies.last().unwrap().1.len(), "nothing was written meanwhile");
-    assert_eq!(files_in(directory.path()), ["1.db", "2.db", "3.db"], "and nothing beside them");
+    assert!(codes().len() > copies.last().unwrap().1.len(), "no change was made during the backups");
+    assert_eq!(files_in(directory.path()), ["1.db", "2.db", "3.db"], "no other files");
 
     for (copy, expected) in copies {
         assert_eq!(copy.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -111,7 +111,7 @@ async fn integrity(file: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_there_already_is_not_overwritten() {
+async fn backup_to_existing_path_is_refused() {
     let site = Site::new(Kind::Sqlite).await;
     site.run(&["migrate"]).await.success();
     let directory = TempDir::new().unwrap();
@@ -120,7 +120,7 @@ async fn what_is_there_already_is_not_overwritten() {
     let link = directory.path().join("link.db");
     std::os::unix::fs::symlink("nowhere", &link).unwrap();
     for taken in [&file, &link, directory.path(), &site.data().join("homeroom.db")] {
-        assert!(backup(&site, taken).await.refusal().contains("there already"), "{}", taken.display());
+        assert!(backup(&site, taken).await.refusal().contains("exists"), "{}", taken.display());
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     assert!(backup(&site, Path::new("/")).await.refusal().contains("--to"));
@@ -128,7 +128,7 @@ async fn what_is_there_already_is_not_overwritten() {
 }
 
 #[tokio::test]
-async fn where_there_is_nothing_to_copy_nothing_is_made() {
+async fn backup_without_database_is_refused_and_creates_nothing() {
     let site = Site::bare();
     let directory = TempDir::new().unwrap();
     let ended = backup(&site, &directory.path().join("copy.db")).await;
@@ -138,7 +138,7 @@ async fn where_there_is_nothing_to_copy_nothing_is_made() {
 }
 
 #[tokio::test]
-async fn a_copy_that_would_be_damaged_or_cannot_be_written_is_none() {
+async fn backup_that_is_damaged_or_cannot_be_written_leaves_no_file() {
     let site = Site::new(Kind::Sqlite).await;
     site.run(&["migrate"]).await.success();
     let directory = TempDir::new().unwrap();
@@ -146,10 +146,10 @@ async fn a_copy_that_would_be_damaged_or_cannot_be_written_is_none() {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
 
     let file = site.data().join("homeroom.db");
-    // The last connection to be closed takes the log into the file.
+    // The last connection merges the write-ahead log into the file.
     Database::connect(format!("sqlite://{}", file.display())).await.unwrap().close().await.unwrap();
     let mut damaged = fs::read(&file).unwrap();
-    // All pages but the first, which says that this is a database, and the schema.
+    // Overwrites all pages but the file header and the schema.
     damaged[8192..].fill(0x5a);
     fs::write(&file, damaged).unwrap();
     let ended = backup(&site, &directory.path().join("copy.db")).await;
@@ -158,7 +158,7 @@ async fn a_copy_that_would_be_damaged_or_cannot_be_written_is_none() {
 }
 
 #[tokio::test]
-async fn postgresql_has_a_program_of_its_own_for_it() {
+async fn backup_of_postgresql_is_refused_and_names_pg_dump() {
     let site = Site::bare().with("HOMEROOM_DATABASE_URL", "postgres://homeroom:marked-secret@127.0.0.1:1/a");
     let line = backup(&site, Path::new("copy.db")).await.refusal();
     assert!(line.contains("pg_dump") && !line.contains("marked-secret"), "{line}");

@@ -156,13 +156,13 @@ both! {
         execute(&site, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m2099_later', 0)").await;
         let ended = doctor(&site).await;
         assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-        assert!(warning(&ended, "newer than this binary, by m2099_later").contains("runs on beside it"));
+        assert!(warning(&ended, "newer than this binary, by m2099_later").contains("goes on working"));
         execute(&site, "DELETE FROM seaql_migrations WHERE version LIKE '%_classroom' OR version LIKE 'm2099%'").await;
         let ended = doctor(&site).await;
         assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-        assert!(warning(&ended, "it lacks m").contains("homeroom migrate"));
+        assert!(warning(&ended, "these migrations are missing: m").contains("homeroom migrate"));
         execute(&site, "DROP TABLE seaql_migrations").await;
-        well(&doctor(&site).await, "the first start makes it");
+        well(&doctor(&site).await, "the first start creates it");
     }
 }
 

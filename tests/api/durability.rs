@@ -1,4 +1,4 @@
-//! What the server acknowledged outlives it, however it ends; and other programs may write beside it.
+//! Acknowledged changes survive every end of the server. Other programs can write to the database at the same time.
 
 use std::sync::{
     Arc,
@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 both! {
-    async fn what_was_answered_a_moment_before_kill_9_is_there_after_the_restart(kind: Kind) {
+    async fn kill_9_after_response_loses_no_change(kind: Kind) {
         let site = Site::new(kind).await;
         let mut server = site.listen("demo").await;
         let app = APP.to_string();
@@ -36,7 +36,7 @@ both! {
             let join_code = server.generate_join_code(&teacher).await;
             server = server.crash(&site).await;
             let class = server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher);
-            assert_eq!(heard(class).await.1["data"]["joinCode"], json!(join_code), "a draw is lost");
+            assert_eq!(heard(class).await.1["data"]["joinCode"], json!(join_code), "a join code is lost");
 
             assert_eq!(server.join(&token, &join_code).await, 201);
             server = server.crash(&site).await;
@@ -44,7 +44,7 @@ both! {
         }
     }
 
-    async fn an_operator_adds_accounts_while_the_server_writes(kind: Kind) {
+    async fn user_add_while_server_writes_succeeds(kind: Kind) {
         let site = Site::new(kind).await.with("HOMEROOM_JOIN_CODE_RATE", "0");
         let server = Arc::new(site.listen("demo").await);
         let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
@@ -76,7 +76,7 @@ both! {
         assert_eq!(users.lines().count(), 3 + 12, "{users}");
     }
 
-    async fn several_programs_may_be_the_first_on_a_database(kind: Kind) {
+    async fn migrate_8_times_at_once_on_empty_database_succeeds(kind: Kind) {
         let site = Site::new(kind).await;
         let first: Vec<_> = (0..8).map(|_| site.start(&["migrate"], "")).collect();
         for program in first {
@@ -84,20 +84,20 @@ both! {
         }
     }
 
-    async fn a_server_that_is_told_to_end_answers_what_it_has_begun_and_exits_with_0(kind: Kind) {
+    async fn signal_to_end_completes_begun_requests_and_exits_with_0(kind: Kind) {
         let site = Site::new(kind).await;
         for (command, signal) in [("demo", "TERM"), ("serve", "INT")] {
             let server = Arc::new(site.listen(command).await);
             assert_eq!(server.try_sign_in(TEACHER, PASSWORD, false).await.0, 201);
-            let asking: Vec<_> = (0..16)
+            let requests: Vec<_> = (0..16)
                 .map(|_| {
-                    let ask = server.get("/.well-known/jwks.json");
-                    tokio::spawn(async move { ask.send().await.map(|answer| answer.status().as_u16()) })
+                    let request = server.get("/.well-known/jwks.json");
+                    tokio::spawn(async move { request.send().await.map(|answer| answer.status().as_u16()) })
                 })
                 .collect();
             server.signal(signal);
-            for task in asking {
-                // Who came too late meets a closed door; nobody is answered half.
+            for task in requests {
+                // A late request finds a closed port. No response is cut off.
                 if let Ok(status) = task.await.unwrap() {
                     assert_eq!(status, 200);
                 }

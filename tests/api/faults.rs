@@ -1,5 +1,4 @@
-//! What happens when the database fails: nothing that was acknowledged is lost, nothing is done twice, and nobody is told
-//! that it is a fault of ours.
+//! Failures of the database: no acknowledged change is lost, no change is made twice, and the status is 503, never 500.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,13 +19,13 @@ use crate::support::{
     sign_in_body,
 };
 
-/// Tries to draw a join code for the teacher's class.
-async fn try_draw(server: &Server, token: &str) -> u16 {
+/// Requests a join code for the teacher's class, and returns the status.
+async fn try_generate(server: &Server, token: &str) -> u16 {
     heard(server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(token)).await.0
 }
 
-/// A server over PostgreSQL by a way that loses answers, with a database of its own.
-async fn lossy() -> (Site, Proxy, Server, Db) {
+/// A server that reaches PostgreSQL through a [`Proxy`].
+async fn server_behind_proxy() -> (Site, Proxy, Server, Db) {
     let site = Site::new(Kind::Postgres).await;
     let db = Db::connect(&site.location).await.unwrap();
     let proxy = Proxy::to(&site.location).await;
@@ -38,15 +37,15 @@ async fn lossy() -> (Site, Proxy, Server, Db) {
     (site, proxy, server, db)
 }
 
-/// The join code of the teacher's class, as it is stored.
+/// The stored join code of the teacher's class.
 async fn stored_code(db: &Db) -> Option<String> {
     let row = join_code::Entity::find_by_id(OWN_CLASS).one(db.read()).await.unwrap();
     row.map(|row| row.code.expose().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn change_whose_answer_is_lost_is_a_503_and_is_not_made_twice() {
-    let (_site, proxy, server, db) = lossy().await;
+async fn write_whose_answer_is_lost_is_503_and_is_not_repeated() {
+    let (_site, proxy, server, db) = server_behind_proxy().await;
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let student = server.token(&server.code(STUDENT, PASSWORD, false).await).await;
     let codes = authorization_code::Entity::find().count(db.read()).await.unwrap();
@@ -57,19 +56,19 @@ async fn change_whose_answer_is_lost_is_a_503_and_is_not_made_twice() {
     assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 1);
 
     proxy.lose_answer_to("INSERT INTO join_codes");
-    assert_eq!(try_draw(&server, &teacher).await, 503);
+    assert_eq!(try_generate(&server, &teacher).await, 503);
     let join_code = stored_code(&db).await.unwrap();
     proxy.lose_answer_to("INSERT INTO \"enrollments\"");
     assert_eq!(server.join(&student, &join_code).await, 503);
-    // The join had succeeded.
+    // The change was made before the answer was lost.
     assert_eq!(server.join(&student, &join_code).await, 409);
     assert_eq!(enrollment::Entity::find().count(db.read()).await.unwrap(), 1);
     assert_eq!(proxy.lost(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_hangs_up_while_a_transaction_begins_leaves_none_open_for_others() {
-    let (site, proxy, server, db) = lossy().await;
+async fn disconnect_during_begin_leaves_no_transaction_open() {
+    let (site, proxy, server, db) = server_behind_proxy().await;
     drop(server);
     let server = Arc::new(site.with("HOMEROOM_DATABASE_CONNECTIONS", "1").listen("serve").await);
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
@@ -81,26 +80,26 @@ async fn who_hangs_up_while_a_transaction_begins_leaves_none_open_for_others() {
         proxy.slow_down("BEGIN").await;
         signing_in.abort();
         assert!(signing_in.await.unwrap_err().is_cancelled());
-        // Whoever asks next has the same connection.
+        // The pool has one connection.
         let join_code = server.generate_join_code(&teacher).await;
-        assert_eq!(stored_code(&db).await, Some(join_code), "what was answered is committed");
+        assert_eq!(stored_code(&db).await, Some(join_code), "an acknowledged change is committed");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redemption_whose_answer_is_lost_gives_no_tokens_then_or_later() {
-    let (_site, proxy, server, _store) = lossy().await;
+async fn redeem_code_whose_answer_is_lost_is_503_and_then_400() {
+    let (_site, proxy, server, _store) = server_behind_proxy().await;
     let code = server.code(TEACHER, PASSWORD, false).await;
     proxy.lose_answer_to("UPDATE \"authorization_codes\"");
     let answer = server.post("/api/v1/tokens").json(&exchange_body(&code)).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 503);
     assert!(answer.headers().contains_key("Retry-After"));
     assert_eq!(proxy.lost(), 1);
-    assert_eq!(server.exchange(&code).await.0, 400, "it was redeemed");
+    assert_eq!(server.exchange(&code).await.0, 400, "the code is redeemed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_notices_that_the_connections_were_cut_while_nothing_was_asked() {
+async fn connections_cut_while_idle_next_requests_succeed() {
     let site = Site::new(Kind::Postgres).await.with("HOMEROOM_DATABASE_CONNECTIONS", "1");
     let server = site.listen("demo").await;
     let db = Db::connect(&site.location).await.unwrap();
@@ -125,43 +124,43 @@ async fn nobody_notices_that_the_connections_were_cut_while_nothing_was_asked() 
 }
 
 both! {
-    async fn who_finds_the_database_held_by_somebody_else_is_told_to_come_back(kind: Kind) {
+    async fn write_while_database_is_locked_is_503_and_reads_succeed(kind: Kind) {
         let site = Site::new(kind).await;
         let server = Arc::new(site.listen("demo").await);
         let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
         let db = Db::connect(&site.location).await.unwrap();
         server.generate_join_code(&teacher).await;
-        // On SQLite nobody else writes meanwhile, on PostgreSQL nobody else to the class's code.
-        let holder = db.writer().begin().await.unwrap();
-        holder.execute_unprepared("UPDATE join_codes SET code = code").await.unwrap();
-        let drawing: Vec<_> = (0..4)
+        // This locks the whole database on SQLite, and the class's join code on PostgreSQL.
+        let lock = db.writer().begin().await.unwrap();
+        lock.execute_unprepared("UPDATE join_codes SET code = code").await.unwrap();
+        let generating: Vec<_> = (0..4)
             .map(|_| {
                 let (server, teacher) = (server.clone(), teacher.clone());
-                tokio::spawn(async move { try_draw(&server, &teacher).await })
+                tokio::spawn(async move { try_generate(&server, &teacher).await })
             })
             .collect();
-        for task in drawing {
+        for task in generating {
             assert_eq!(task.await.unwrap(), 503);
         }
-        // What only reads goes on.
+        // Reads succeed.
         assert_eq!(heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await.0, 200);
-        // An attempt at a password is written down before anything else is done for it.
+        // A sign-in writes its reservation before it verifies the password.
         let refused = if kind == Kind::Sqlite { 503 } else { 400 };
         assert_eq!(server.try_sign_in(TEACHER, "wrong", false).await.0, refused);
-        holder.rollback().await.unwrap();
-        assert_eq!(try_draw(&server, &teacher).await, 200);
+        lock.rollback().await.unwrap();
+        assert_eq!(try_generate(&server, &teacher).await, 200);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn change_runs_to_its_end_when_its_client_hangs_up() {
-    let (_site, proxy, server, db) = lossy().await;
+async fn write_runs_to_its_end_when_client_disconnects() {
+    let (_site, proxy, server, db) = server_behind_proxy().await;
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let first = server.generate_join_code(&teacher).await;
     let server = Arc::new(server);
     let generating = tokio::spawn({
         let (server, teacher) = (server.clone(), teacher.clone());
-        async move { try_draw(&server, &teacher).await }
+        async move { try_generate(&server, &teacher).await }
     });
     proxy.slow_down("INSERT INTO join_codes").await;
     generating.abort();
@@ -175,32 +174,32 @@ async fn change_runs_to_its_end_when_its_client_hangs_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn class_whose_code_is_locked_keeps_no_other_class_waiting() {
+async fn generate_join_code_of_locked_class_is_503_and_of_other_class_succeeds() {
     let site = Site::new(Kind::Postgres).await;
     let server = Arc::new(site.listen("demo").await);
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let colleague = server.token(&server.code(COLLEAGUE, PASSWORD, false).await).await;
     let db = Db::connect(&site.location).await.unwrap();
     server.generate_join_code(&teacher).await;
-    let holder = db.writer().begin().await.unwrap();
-    holder.execute_unprepared("UPDATE join_codes SET code = code").await.unwrap();
-    let drawing: Vec<_> = (0..16)
+    let lock = db.writer().begin().await.unwrap();
+    lock.execute_unprepared("UPDATE join_codes SET code = code").await.unwrap();
+    let generating: Vec<_> = (0..16)
         .map(|number| {
             let (class, token) =
                 if number % 2 == 0 { (OWN_CLASS, &teacher) } else { (OTHER_CLASS, &colleague) };
-            let draw = server.post(&format!("/classes/{class}/join-code")).bearer_auth(token);
-            (class, tokio::spawn(heard(draw)))
+            let generate = server.post(&format!("/classes/{class}/join-code")).bearer_auth(token);
+            (class, tokio::spawn(heard(generate)))
         })
         .collect();
-    for (class, task) in drawing {
+    for (class, task) in generating {
         assert_eq!(task.await.unwrap().0, if class == OWN_CLASS { 503 } else { 200 });
     }
-    holder.rollback().await.unwrap();
-    assert_eq!(try_draw(&server, &teacher).await, 200);
+    lock.rollback().await.unwrap();
+    assert_eq!(try_generate(&server, &teacher).await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_file_cannot_grow_writers_are_told_to_come_back_and_nothing_is_written_by_halves() {
+async fn write_to_full_disk_is_503_and_changes_nothing() {
     let site = Site::new(Kind::Sqlite).await.with("HOMEROOM_JOIN_CODE_RATE", "0");
     drop(site.listen("demo").await);
     site.run(&["app", "set", &APP.to_string(), "--policy-version", "1"]).await.success();
@@ -208,12 +207,12 @@ async fn when_the_file_cannot_grow_writers_are_told_to_come_back_and_nothing_is_
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let db = Db::connect(&site.location).await.unwrap();
 
-    let mut drawn = None;
+    let mut generated = None;
     let mut refused = 0;
     for _ in 0..1000 {
-        let draw = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(&teacher);
-        match heard(draw).await {
-            (200, body) => drawn = Some(body["data"]["joinCode"].as_str().unwrap().to_owned()),
+        let generate = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(&teacher);
+        match heard(generate).await {
+            (200, body) => generated = Some(body["data"]["joinCode"].as_str().unwrap().to_owned()),
             (503, _) => refused += 1,
             other => panic!("{other:?}"),
         }
@@ -230,26 +229,26 @@ async fn when_the_file_cannot_grow_writers_are_told_to_come_back_and_nothing_is_
         assert_eq!(answer.status().as_u16(), 503);
         assert!(answer.headers().contains_key("Retry-After"));
     }
-    // What only reads goes on, and shows what was acknowledged last.
+    // Reads succeed, and show the last acknowledged change.
     let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
-    assert_eq!(class.1["data"]["joinCode"].as_str(), drawn.as_deref());
+    assert_eq!(class.1["data"]["joinCode"].as_str(), generated.as_deref());
     assert_eq!(heard(server.get("/health/live")).await.0, 200);
     assert_eq!(authorization_code::Entity::find().count(db.read()).await.unwrap(), before);
     assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 0);
 
     server.lift();
     assert_eq!(server.try_sign_in(STUDENT, PASSWORD, true).await.0, 201);
-    let drawn = server.generate_join_code(&teacher).await;
-    // What is answered again is on disk again, and others may write.
+    let generated = server.generate_join_code(&teacher).await;
+    // Writes are durable again, and other processes can write.
     let server = server.crash(&site).await;
     assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 1);
     let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
-    assert_eq!(class.1["data"]["joinCode"].as_str(), Some(drawn.as_str()));
+    assert_eq!(class.1["data"]["joinCode"].as_str(), Some(generated.as_str()));
 }
 
-/// A pipe among the keys, which nobody writes, is as a mount that stands still.
+/// A named pipe without a writer blocks a reader for ever, as a network mount without its server does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_directory_that_stands_still_keeps_nobody_from_being_answered_nor_the_server_from_its_end() {
+async fn key_directory_that_blocks_delays_no_response_and_no_shutdown() {
     let site = Site::new(Kind::Sqlite).await.with("HOMEROOM_JOIN_CODE_RATE", "0");
     let server = Arc::new(site.listen("demo").await);
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
@@ -262,12 +261,12 @@ async fn a_key_directory_that_stands_still_keeps_nobody_from_being_answered_nor_
     let asking: Vec<_> = (0..16)
         .map(|_| {
             let (server, strange) = (server.clone(), strange.clone());
-            tokio::spawn(async move { try_draw(&server, &strange).await })
+            tokio::spawn(async move { try_generate(&server, &strange).await })
         })
         .collect();
     while !asking.iter().all(JoinHandle::is_finished) {
         assert_eq!(heard(server.get("/health/live")).await.0, 200);
-        assert_eq!(try_draw(&server, &teacher).await, 200);
+        assert_eq!(try_generate(&server, &teacher).await, 200);
     }
     for task in asking {
         assert_eq!(task.await.unwrap(), 401);

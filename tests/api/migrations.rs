@@ -1,4 +1,4 @@
-//! The schema's steps: each only adds, so that a node of the version before runs on beside a new one.
+//! Migrations only add to the schema, so that nodes of the previous version go on working.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,27 +12,27 @@ use tempfile::TempDir;
 
 use crate::support::{Kind, PASSWORD, STUDENT, TEACHER, both, process::Site};
 
-/// What a node relies on: the tables with their columns, and the rules that rows must keep to.
+/// The part of a schema on which a node relies.
 #[derive(Debug, Default)]
 struct Schema {
-    /// By table and name.
+    /// By table and column.
     columns: BTreeMap<(String, String), Column>,
-    rules: Vec<Rule>,
+    constraints: Vec<Constraint>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 struct Column {
-    /// The same for as long as it holds the same values, whatever it is called; empty where the database tells none.
+    /// The database's id of the column, which a renamed column keeps. Empty on SQLite.
     identity: String,
     kind: String,
     required: bool,
-    /// A row that does not name it gets a value all the same.
-    filled: bool,
+    /// Whether an `INSERT` may omit the column.
+    has_default: bool,
 }
 
 /// A constraint or a unique index.
 #[derive(Debug)]
-struct Rule {
+struct Constraint {
     table: String,
     text: String,
     columns: Vec<String>,
@@ -45,7 +45,7 @@ const POSTGRES_COLUMNS: &str = "
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped";
 
-const POSTGRES_RULES: &str = "
+const POSTGRES_CONSTRAINTS: &str = "
     SELECT conrelid::regclass::text AS a, conname || ': ' || pg_get_constraintdef(oid) AS b, coalesce((SELECT
         string_agg(attname, ',') FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY(conkey)), '') AS c
     FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
@@ -60,7 +60,7 @@ const SQLITE_COLUMNS: &str = "
         iif(p.dflt_value IS NULL, '', 'yes') AS f
     FROM sqlite_master m JOIN pragma_table_info(m.name) p WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'";
 
-const SQLITE_RULES: &str = "
+const SQLITE_CONSTRAINTS: &str = "
     SELECT m.name AS a, l.name AS b, (SELECT coalesce(group_concat(i.name), '') FROM pragma_index_info(l.name) i) AS c
     FROM sqlite_master m JOIN pragma_index_list(m.name) l WHERE m.type = 'table' AND l.\"unique\"
     UNION ALL
@@ -69,97 +69,97 @@ const SQLITE_RULES: &str = "
 
 impl Schema {
     async fn of(db: &DatabaseTransaction) -> Self {
-        let (columns, rules) = match db.get_database_backend() {
-            DbBackend::Sqlite => (SQLITE_COLUMNS, SQLITE_RULES),
-            _ => (POSTGRES_COLUMNS, POSTGRES_RULES),
+        let (columns, constraints) = match db.get_database_backend() {
+            DbBackend::Sqlite => (SQLITE_COLUMNS, SQLITE_CONSTRAINTS),
+            _ => (POSTGRES_COLUMNS, POSTGRES_CONSTRAINTS),
         };
         let mut schema = Self::default();
-        for [table, name, identity, kind, required, filled] in
+        for [table, name, identity, kind, required, default] in
             texts(db, columns, ["a", "b", "c", "d", "e", "f"]).await
         {
-            let (required, filled) = (!required.is_empty(), !filled.is_empty());
-            schema.columns.insert((table, name), Column { identity, kind, required, filled });
+            let (required, has_default) = (!required.is_empty(), !default.is_empty());
+            schema.columns.insert((table, name), Column { identity, kind, required, has_default });
         }
-        for [table, text, columns] in texts(db, rules, ["a", "b", "c"]).await {
+        for [table, text, columns] in texts(db, constraints, ["a", "b", "c"]).await {
             let columns = columns.split(',').map(str::to_owned).collect();
-            schema.rules.push(Rule { table, text, columns });
+            schema.constraints.push(Constraint { table, text, columns });
         }
         schema
     }
 
-    /// What keeps a node that knows this schema from working with `after`.
-    fn broken_by(&self, after: &Self) -> Vec<String> {
-        let mut faults = Vec::new();
+    /// The reasons why a node that knows this schema cannot work with `after`.
+    fn conflicts_with(&self, after: &Self) -> Vec<String> {
+        let mut conflicts = Vec::new();
         for ((table, name), column) in &self.columns {
             match after.columns.get(&(table.clone(), name.clone())) {
-                None => faults.push(format!("{table}.{name} is gone")),
-                Some(now) if now != column => faults.push(format!("{table}.{name} is another")),
+                None => conflicts.push(format!("{table}.{name} is gone")),
+                Some(now) if now != column => conflicts.push(format!("{table}.{name} is changed")),
                 Some(_) => {}
             }
         }
         let knows = |table: &str| self.columns.keys().any(|(known, _)| known == table);
         for ((table, name), column) in &after.columns {
             let new = !self.columns.contains_key(&(table.clone(), name.clone()));
-            if new && knows(table) && column.required && !column.filled {
-                faults.push(format!("{table}.{name} has no default"));
+            if new && knows(table) && column.required && !column.has_default {
+                conflicts.push(format!("{table}.{name} has no default"));
             }
         }
-        for Rule { table, text, columns } in &after.rules {
-            let old = self.rules.iter().any(|rule| rule.table == *table && rule.text == *text);
-            // A rule that is about new columns alone is kept by who does not name them.
+        for Constraint { table, text, columns } in &after.constraints {
+            let old = self.constraints.iter().any(|known| known.table == *table && known.text == *text);
+            // A statement that omits the new columns cannot violate a constraint on new columns alone.
             let new_columns = |column: &String| {
                 let column = (table.clone(), column.clone());
                 after.columns.contains_key(&column) && !self.columns.contains_key(&column)
             };
             if !old && knows(table) && !columns.iter().all(new_columns) {
-                faults.push(format!("{table} has a new rule"));
+                conflicts.push(format!("{table} has a new constraint"));
             }
         }
-        faults
+        conflicts
     }
 }
 
-/// The rows that a query finds, whose columns are all text.
+/// The rows of a query whose columns are all text.
 async fn texts<const N: usize>(db: &DatabaseTransaction, query: &str, names: [&str; N]) -> Vec<[String; N]> {
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), query)).await.unwrap();
     rows.iter().map(|row| names.map(|name| row.try_get("", name).unwrap())).collect()
 }
 
-/// A database that is connected to, and where it is kept.
-async fn fresh(kind: Kind) -> (TempDir, Db) {
+/// An empty database, and the directory of its file.
+async fn empty_database(kind: Kind) -> (TempDir, Db) {
     let directory = TempDir::new().unwrap();
     let db = Db::connect(&kind.location(directory.path()).await).await.unwrap();
     (directory, db)
 }
 
-/// What a step consisting of this statement breaks.
-async fn broken_by(db: &Db, statement: &str) -> Vec<String> {
+/// The conflicts of a migration that consists of this statement.
+async fn conflicts_of(db: &Db, statement: &str) -> Vec<String> {
     let db = db.writer().begin().await.unwrap();
     let before = Schema::of(&db).await;
     db.execute_unprepared(statement).await.unwrap();
-    let faults = before.broken_by(&Schema::of(&db).await);
+    let conflicts = before.conflicts_with(&Schema::of(&db).await);
     db.rollback().await.unwrap();
-    faults
+    conflicts
 }
 
 both! {
-    async fn no_step_takes_anything_from_a_node_of_the_version_before(kind: Kind) {
-        let (_directory, db) = fresh(kind).await;
+    async fn migrations_have_no_conflict_with_previous_version(kind: Kind) {
+        let (_directory, db) = empty_database(kind).await;
         let db = db.writer().begin().await.unwrap();
         let mut before = Schema::of(&db).await;
-        for (number, step) in Migrator::migrations().into_iter().enumerate() {
-            step.up(&SchemaManager::new(&db)).await.unwrap();
+        for (number, migration) in Migrator::migrations().into_iter().enumerate() {
+            migration.up(&SchemaManager::new(&db)).await.unwrap();
             let after = Schema::of(&db).await;
-            assert!(after.columns.len() > before.columns.len(), "step {number} is not seen");
-            assert_eq!(before.broken_by(&after), Vec::<String>::new(), "step {number}");
+            assert!(after.columns.len() > before.columns.len(), "migration {number} changes nothing");
+            assert_eq!(before.conflicts_with(&after), Vec::<String>::new(), "migration {number}");
             before = after;
         }
     }
 
-    async fn a_step_that_takes_something_is_refused(kind: Kind) {
-        let (_directory, db) = fresh(kind).await;
+    async fn conflicts_of_removing_or_restricting_statement_are_found(kind: Kind) {
+        let (_directory, db) = empty_database(kind).await;
         db.migrate().await.unwrap();
-        let anywhere: &[(&str, &[&str])] = &[
+        let for_both: &[(&str, &[&str])] = &[
             ("DROP TABLE enrollments", &[
                 "enrollments.class_id is gone", "enrollments.created_at is gone", "enrollments.enrolled_at is gone",
                 "enrollments.id is gone", "enrollments.status is gone", "enrollments.student_id is gone",
@@ -169,31 +169,31 @@ both! {
             ("ALTER TABLE users RENAME COLUMN email TO address", &[
                 "users.email is gone", "users.address has no default",
             ]),
-            ("CREATE UNIQUE INDEX one_class_each ON classes (owner_id)", &["classes has a new rule"]),
-            ("CREATE UNIQUE INDEX one_class_each ON classes (lower(name))", &["classes has a new rule"]),
+            ("CREATE UNIQUE INDEX one_class_each ON classes (owner_id)", &["classes has a new constraint"]),
+            ("CREATE UNIQUE INDEX one_class_each ON classes (lower(name))", &["classes has a new constraint"]),
         ];
-        let on_postgres: &[(&str, &[&str])] = &[
+        let for_postgres: &[(&str, &[&str])] = &[
             ("ALTER TABLE users ADD COLUMN nickname text NOT NULL", &["users.nickname has no default"]),
-            ("ALTER TABLE users ALTER COLUMN email TYPE varchar(100)", &["users.email is another"]),
-            ("ALTER TABLE users ALTER COLUMN email_verified_at SET NOT NULL", &["users.email_verified_at is another"]),
-            ("ALTER TABLE users ALTER COLUMN email DROP NOT NULL", &["users.email is another"]),
+            ("ALTER TABLE users ALTER COLUMN email TYPE varchar(100)", &["users.email is changed"]),
+            ("ALTER TABLE users ALTER COLUMN email_verified_at SET NOT NULL", &["users.email_verified_at is changed"]),
+            ("ALTER TABLE users ALTER COLUMN email DROP NOT NULL", &["users.email is changed"]),
             ("ALTER TABLE users DROP COLUMN email_verified_at, ADD COLUMN email_verified_at timestamptz",
-                &["users.email_verified_at is another"]),
-            ("ALTER TABLE users ADD CONSTRAINT short CHECK (length(email) < 100)", &["users has a new rule"]),
+                &["users.email_verified_at is changed"]),
+            ("ALTER TABLE users ADD CONSTRAINT short CHECK (length(email) < 100)", &["users has a new constraint"]),
             ("ALTER TABLE policy_acceptances ADD FOREIGN KEY (app_id, address) REFERENCES app_redirect_uris",
-                &["policy_acceptances has a new rule"]),
+                &["policy_acceptances has a new constraint"]),
         ];
-        let of_this_kind = if kind == Kind::Postgres { on_postgres } else { &[] };
-        for (statement, faults) in anywhere.iter().chain(of_this_kind) {
-            let mut found = broken_by(&db, statement).await;
-            // PostgreSQL keeps a unique constraint and the index below it.
+        let for_this_database = if kind == Kind::Postgres { for_postgres } else { &[] };
+        for (statement, conflicts) in for_both.iter().chain(for_this_database) {
+            let mut found = conflicts_of(&db, statement).await;
+            // PostgreSQL lists a unique constraint and its index.
             found.dedup();
-            assert_eq!(found, *faults, "{statement}");
+            assert_eq!(found, *conflicts, "{statement}");
         }
     }
 
-    async fn a_step_that_adds_is_taken(kind: Kind) {
-        let (_directory, db) = fresh(kind).await;
+    async fn conflicts_of_adding_statement_are_none(kind: Kind) {
+        let (_directory, db) = empty_database(kind).await;
         db.migrate().await.unwrap();
         for statement in [
             "CREATE TABLE badges (id integer NOT NULL PRIMARY KEY, holder text NOT NULL UNIQUE)",
@@ -202,11 +202,11 @@ both! {
             "ALTER TABLE users ADD COLUMN visits integer NOT NULL DEFAULT 0",
             "ALTER TABLE users ADD COLUMN home text REFERENCES app_login_domains (domain)",
         ] {
-            assert_eq!(broken_by(&db, statement).await, Vec::<String>::new(), "{statement}");
+            assert_eq!(conflicts_of(&db, statement).await, Vec::<String>::new(), "{statement}");
         }
     }
 
-    async fn a_node_starts_and_works_on_the_schema_of_a_newer_one(kind: Kind) {
+    async fn server_on_newer_schema_starts_and_works(kind: Kind) {
         let site = Site::new(kind).await;
         site.run(&["migrate"]).await.success();
         let db = Db::connect(&site.location).await.unwrap();
@@ -228,8 +228,8 @@ both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
-    let (_directory, db) = fresh(Kind::Postgres).await;
+async fn migration_that_waits_for_locked_table_delays_other_statements_less_than_3_s() {
+    let (_directory, db) = empty_database(Kind::Postgres).await;
     db.migrate().await.unwrap();
     // Undoes a migration that locks the table `users`, because it adds references to it.
     for statement in [
@@ -238,15 +238,15 @@ async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
     ] {
         db.writer().execute_unprepared(statement).await.unwrap();
     }
-    let dump = db.writer().begin().await.unwrap();
-    dump.execute_unprepared("LOCK TABLE users IN ROW EXCLUSIVE MODE").await.unwrap();
+    let lock = db.writer().begin().await.unwrap();
+    lock.execute_unprepared("LOCK TABLE users IN ROW EXCLUSIVE MODE").await.unwrap();
     let nodes: Vec<_> = (0..3)
         .map(|_| {
             let db = db.clone();
             tokio::spawn(async move { db.migrate().await })
         })
         .collect();
-    // One of them has its turn until it is done, and lets others at the table between its attempts.
+    // One node holds the advisory lock until it is done. Other statements use the table between its attempts.
     let waits = "SELECT pid, query_start::text FROM pg_locks JOIN pg_stat_activity USING (pid) \
                  WHERE relation = 'users'::regclass AND NOT granted";
     let waits = Statement::from_string(DbBackend::Postgres, waits);
@@ -257,15 +257,15 @@ async fn a_step_that_waits_for_a_table_keeps_nobody_else_from_it_for_long() {
                 row.try_get_by_index::<i32>(0).unwrap(),
                 row.try_get_by_index::<String>(1).unwrap(),
             ));
-            // A node of the version before gives up after three seconds.
+            // Fails after a wait of 3 s, as every statement of a server does.
             db.writer().execute_unprepared("UPDATE users SET enabled = enabled").await.unwrap();
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let turns: BTreeSet<_> = attempts.iter().map(|(node, _)| node).collect();
-    assert_eq!(turns.len(), 1, "{attempts:?}");
+    let migrating: BTreeSet<_> = attempts.iter().map(|(node, _)| node).collect();
+    assert_eq!(migrating.len(), 1, "{attempts:?}");
     assert!(nodes.iter().all(|node| !node.is_finished()));
-    dump.rollback().await.unwrap();
+    lock.rollback().await.unwrap();
     for node in nodes {
         node.await.unwrap().unwrap();
     }

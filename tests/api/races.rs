@@ -1,4 +1,4 @@
-//! Many requests for the same thing at the same time: the database alone decides who gets it.
+//! Concurrent requests for the same row. The database decides which of them succeeds.
 
 use std::{
     collections::HashSet,
@@ -37,10 +37,10 @@ use crate::support::{
     exchange_body,
 };
 
-/// How many requests are made at once.
+/// Number of concurrent requests.
 const AT_ONCE: usize = 64;
 
-/// Does something many times at once: every task is there before the first one begins, and they run in parallel.
+/// Runs `count` tasks in parallel. None begins before all are spawned.
 async fn at_once<F: Future<Output: Send> + Send + 'static>(
     school: &Arc<School>,
     count: usize,
@@ -67,7 +67,7 @@ fn count(statuses: &[u16], status: u16) -> usize {
     statuses.iter().filter(|&&found| found == status).count()
 }
 
-/// Issues a code as a sign-in does, without the password hash that would take most of the time.
+/// Stores an authorization code as a sign-in does, without the slow password hash.
 async fn issue(school: &School, code: &str, user: UserId) {
     let now = school.clock.now();
     let issued = authorization_code::Model {
@@ -89,14 +89,14 @@ async fn user(school: &School, email: &str) -> UserId {
     accounts::find(&school.db, Email::parse(email).unwrap()).await.unwrap().unwrap().id
 }
 
-/// Draws a join code and answers it as it was told.
-async fn draw(school: &School, class: ClassId, token: &str) -> (u16, String) {
+/// Requests a join code, and returns the status and the code of the response.
+async fn generate(school: &School, class: ClassId, token: &str) -> (u16, String) {
     let answer = school.post(&format!("/classes/{class}/join-code")).bearer(token).send().await;
     (answer.status, answer.json()["data"]["joinCode"].as_str().unwrap_or_default().to_owned())
 }
 
-/// A place in the teacher's class, as a row.
-fn place(school: &School, student: UserId) -> enrollment::Model {
+/// An enrollment in the teacher's class.
+fn enrollment(school: &School, student: UserId) -> enrollment::Model {
     let now = school.clock.now();
     enrollment::Model {
         id: EnrollmentId::from_u128(1),
@@ -109,8 +109,8 @@ fn place(school: &School, student: UserId) -> enrollment::Model {
     }
 }
 
-/// How many places a student has in the teacher's class.
-async fn places(school: &School, student: UserId) -> u64 {
+/// Number of a student's enrollments in the teacher's class.
+async fn enrollments(school: &School, student: UserId) -> u64 {
     enrollment::Entity::find()
         .filter(enrollment::Column::ClassId.eq(OWN_CLASS))
         .filter(enrollment::Column::StudentId.eq(student))
@@ -119,7 +119,7 @@ async fn places(school: &School, student: UserId) -> u64 {
         .unwrap()
 }
 
-/// Accounts that are nobody yet in any class, each with an access token.
+/// Creates accounts without enrollments, each with an access token.
 async fn students(school: &School, count: usize) -> Vec<(UserId, String)> {
     let mut students = Vec::new();
     for number in 0..count {
@@ -130,7 +130,7 @@ async fn students(school: &School, count: usize) -> Vec<(UserId, String)> {
 }
 
 both! {
-    async fn of_64_redemptions_of_one_code_one_alone_succeeds_in_each_of_500_rounds(kind: Kind) {
+    async fn redeem_code_64_times_at_once_one_succeeds_in_each_of_500_rounds(kind: Kind) {
         let school = Arc::new(School::found(kind).await);
         let teacher = user(&school, TEACHER).await;
         for round in 0..500 {
@@ -145,30 +145,30 @@ both! {
         }
     }
 
-    async fn of_64_codes_drawn_at_once_for_one_class_one_is_live_and_the_others_admit_nobody(kind: Kind) {
+    async fn generate_64_join_codes_at_once_for_one_class_one_is_valid(kind: Kind) {
         let school = Arc::new(School::found_without_limits(kind).await);
         let teacher = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
         for round in 0..8 {
             let answers = at_once(&school, AT_ONCE, |school, _| {
                 let teacher = teacher.clone();
-                async move { draw(&school, OWN_CLASS, &teacher).await }
+                async move { generate(&school, OWN_CLASS, &teacher).await }
             })
             .await;
             assert!(answers.iter().all(|(status, _)| *status == 200), "{round}: {answers:?}");
-            let drawn: HashSet<&String> = answers.iter().map(|(_, code)| code).collect();
-            assert_eq!(drawn.len(), AT_ONCE, "{round}: a code was told twice");
+            let generated: HashSet<&String> = answers.iter().map(|(_, code)| code).collect();
+            assert_eq!(generated.len(), AT_ONCE, "{round}: a code was generated twice");
 
             let class = school.get(&format!("/classes/{OWN_CLASS}")).bearer(&teacher).send().await.json();
             let live = class["data"]["joinCode"].as_str().unwrap();
-            assert!(drawn.iter().any(|code| *code == live), "{round}: the live code was told to nobody");
-            for code in drawn.iter().filter(|code| ***code != live) {
+            assert!(generated.iter().any(|code| *code == live), "{round}: no response contained the valid code");
+            for code in generated.iter().filter(|code| ***code != live) {
                 assert_eq!(school.join(&student, code).await.status, 400, "{round}: a replaced code");
             }
         }
     }
 
-    async fn of_64_who_draw_at_once_for_8_classes_each_is_told_what_is_true_of_their_own(kind: Kind) {
+    async fn generate_64_join_codes_at_once_for_8_classes_each_response_fits_its_class(kind: Kind) {
         let settings = classroom::Settings { rate_limit: JoinLimits::NONE, ..Default::default() };
         let school = Arc::new(School::found_with_classroom(kind, settings).await);
         let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
@@ -181,60 +181,60 @@ both! {
             school.server.classroom.classes.create(Some(*class), owner, name, school.clock.now()).await.unwrap();
         }
         for round in 0..8 {
-            // Of eight who ask for a class four own it, one asks for a class that is not there, and three own others.
+            // Of eight requests for a class, four are by its owner, three by another teacher, and one is for an unknown class.
             let answers = at_once(&school, AT_ONCE, |school, index| {
                 let (class, eighth) = (index % 8, index / 8);
                 let token = tokens[(class + usize::from(eighth >= 4)) % 2].clone();
                 let class = if eighth == 7 { ClassId::from_u128(1) } else { classes[class] };
-                async move { draw(&school, class, &token).await }
+                async move { generate(&school, class, &token).await }
             })
             .await;
             for (number, class) in classes.iter().enumerate() {
                 let of_class: Vec<_> = (0..8).map(|eighth| &answers[eighth * 8 + number]).collect();
                 let statuses: Vec<u16> = of_class.iter().map(|(status, _)| *status).collect();
                 assert_eq!(statuses, [200, 200, 200, 200, 403, 403, 403, 404], "{round}, {number}");
-                let told: HashSet<&str> = of_class[..4].iter().map(|(_, code)| code.as_str()).collect();
-                assert_eq!(told.len(), 4, "{round}, {number}: a code was told twice");
+                let codes: HashSet<&str> = of_class[..4].iter().map(|(_, code)| code.as_str()).collect();
+                assert_eq!(codes.len(), 4, "{round}, {number}: a code was generated twice");
                 let row = join_code::Entity::find_by_id(*class).one(school.db.read()).await.unwrap().unwrap();
                 let live = row.code;
-                assert!(told.contains(live.expose()), "{round}, {number}: the live code was told to nobody");
-                for code in told.iter().filter(|code| **code != live.expose()) {
+                assert!(codes.contains(live.expose()), "{round}, {number}: no response contained the valid code");
+                for code in codes.iter().filter(|code| **code != live.expose()) {
                     assert_eq!(school.join(&student, code).await.status, 400, "{round}: a replaced code");
                 }
             }
         }
     }
 
-    async fn of_64_draws_at_once_for_one_class_60_are_made_and_4_refused(kind: Kind) {
+    async fn generate_64_join_codes_at_once_60_succeed_and_4_are_429(kind: Kind) {
         let school = Arc::new(School::found(kind).await);
         let teacher = school.token(TEACHER).await;
         for round in 0..4 {
             let answers = at_once(&school, AT_ONCE, |school, _| {
                 let teacher = teacher.clone();
-                async move { draw(&school, OWN_CLASS, &teacher).await }
+                async move { generate(&school, OWN_CLASS, &teacher).await }
             })
             .await;
             let statuses: Vec<u16> = answers.iter().map(|(status, _)| *status).collect();
             assert_eq!((count(&statuses, 200), count(&statuses, 429)), (60, 4), "{round}: {statuses:?}");
             let class = school.get(&format!("/classes/{OWN_CLASS}")).bearer(&teacher).send().await.json();
             let live = class["data"]["joinCode"].as_str().unwrap();
-            assert!(answers.iter().any(|(_, code)| code == live), "{round}: the live code was told to nobody");
+            assert!(answers.iter().any(|(_, code)| code == live), "{round}: no response contained the valid code");
             school.clock.advance(TimeDelta::minutes(1));
         }
     }
 
-    async fn two_classes_that_draw_the_same_code_at_once_get_different_ones(kind: Kind) {
+    async fn generate_same_join_code_at_once_for_two_classes_gives_different_codes(kind: Kind) {
         let school = Arc::new(School::found(kind).await);
         let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
         for round in 0..50 {
-            // Whichever of the two draws second finds the code taken, and draws the third.
+            // The second request of the two finds the code taken, and takes the third one.
             let [same, other] = [[2 * (round % 15); 8], [2 * (round % 15) + 1; 8]];
             for bytes in [same, same, other] {
                 school.chance.deal(&bytes);
             }
             let answers = at_once(&school, 2, |school, index| {
                 let (class, token) = ([OWN_CLASS, OTHER_CLASS][index], tokens[index].clone());
-                async move { draw(&school, class, &token).await }
+                async move { generate(&school, class, &token).await }
             })
             .await;
             assert_eq!((answers[0].0, answers[1].0), (200, 200), "{round}");
@@ -245,14 +245,14 @@ both! {
         }
     }
 
-    async fn no_join_sent_after_a_new_code_was_answered_gets_in_with_the_old_one(kind: Kind) {
+    async fn join_sent_after_response_with_new_code_is_refused_with_old_code(kind: Kind) {
         let school = Arc::new(School::found_without_limits(kind).await);
         let teacher = school.token(TEACHER).await;
         let students = students(&school, 6).await;
         for round in 0..40 {
             let old = school.generate_join_code(&teacher).await;
             let answered = Arc::new(AtomicBool::new(false));
-            // The last one is the teacher, who draws while the others join.
+            // The last task generates a code while the others join.
             let admitted = at_once(&school, students.len() + 1, |school, index| {
                 let (answered, old, teacher) = (answered.clone(), old.clone(), teacher.clone());
                 let student = students.get(index).cloned();
@@ -267,7 +267,7 @@ both! {
                         match (school.join(&student, old.expose()).await.status, sent_after) {
                             (201, false) => return true,
                             (400, true) => return false,
-                            // Its place was taken by the new code while it was on its way.
+                            // A new code replaced this one before the request was processed.
                             (400, false) => {}
                             (status, _) => panic!("{status}, sent after: {sent_after}"),
                         }
@@ -276,13 +276,13 @@ both! {
             })
             .await;
             for ((student, _), admitted) in students.iter().zip(admitted) {
-                assert_eq!(places(&school, *student).await, u64::from(admitted), "{round}");
+                assert_eq!(enrollments(&school, *student).await, u64::from(admitted), "{round}");
             }
             enrollment::Entity::delete_many().exec(school.db.writer()).await.unwrap();
         }
     }
 
-    async fn a_student_who_joins_64_times_at_once_has_one_place(kind: Kind) {
+    async fn join_64_times_at_once_creates_one_enrollment(kind: Kind) {
         let school = Arc::new(School::found_without_limits(kind).await);
         let code = school.generate_join_code(&school.token(TEACHER).await).await;
         for (id, token) in students(&school, 8).await {
@@ -292,11 +292,11 @@ both! {
             })
             .await;
             assert_eq!((count(&statuses, 201), count(&statuses, 409)), (1, AT_ONCE - 1), "{statuses:?}");
-            assert_eq!(places(&school, id).await, 1);
+            assert_eq!(enrollments(&school, id).await, 1);
         }
     }
 
-    async fn two_students_who_join_at_once_have_a_place_each_and_no_second_row_can_be_made(kind: Kind) {
+    async fn join_by_two_students_at_once_creates_one_enrollment_each(kind: Kind) {
         let school = Arc::new(School::found_without_limits(kind).await);
         let code = school.generate_join_code(&school.token(TEACHER).await).await;
         let students = students(&school, 2).await;
@@ -307,22 +307,22 @@ both! {
         .await;
         assert_eq!((count(&statuses, 201), count(&statuses, 409)), (2, AT_ONCE - 2), "{statuses:?}");
         for (student, _) in &students {
-            assert_eq!(places(&school, *student).await, 1);
-            // Not even who writes past the room makes a second one.
-            let insert = enrollment::Entity::insert(place(&school, *student).into_active_model());
+            assert_eq!(enrollments(&school, *student).await, 1);
+            // A unique constraint refuses a second row, even without the service.
+            let insert = enrollment::Entity::insert(enrollment(&school, *student).into_active_model());
             let refused = insert.exec_without_returning(school.db.writer()).await.unwrap_err();
             assert_eq!(db::kind(&refused), db::ErrorKind::UniqueViolation, "{refused}");
         }
     }
 
-    async fn a_join_that_a_new_code_overtakes_after_its_lookup_enrols_nobody(kind: Kind) {
+    async fn admit_with_replaced_code_creates_no_enrollment(kind: Kind) {
         let school = School::found(kind).await;
         let teacher = school.token(TEACHER).await;
         let (old, new) = (school.generate_join_code(&teacher).await, school.generate_join_code(&teacher).await);
         let student = user(&school, STUDENT).await;
         for (code, admitted) in [(old, false), (new, true)] {
-            let admit = enrollment::Entity::admit(school.db.writer(), &place(&school, student), &code).await;
-            assert_eq!((admit.unwrap(), places(&school, student).await), (admitted, u64::from(admitted)));
+            let admit = enrollment::Entity::admit(school.db.writer(), &enrollment(&school, student), &code).await;
+            assert_eq!((admit.unwrap(), enrollments(&school, student).await), (admitted, u64::from(admitted)));
         }
     }
 }

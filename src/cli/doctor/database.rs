@@ -1,4 +1,4 @@
-//! The database: reachable, sound, with the schema that this binary needs, and in agreement about the time.
+//! Checks of the database: access, damage, schema, clock and accounts.
 
 use std::collections::HashSet;
 
@@ -24,83 +24,83 @@ use crate::{
 
 const SUBJECT: &str = "database";
 
-/// Looks at the database as far as it can be reached.
+/// Runs the checks of the database, as far as it can be reached.
 pub async fn check(config: &Config, report: &mut Report) {
     let data = &config.data;
-    let location = match data.database() {
-        Ok(location) => location,
+    let url = match data.database() {
+        Ok(url) => url,
         Err(error) => {
-            report.wrong(SUBJECT, error, "name a database that can be used");
-            return report.skipped("schema", "there is no database to look into");
+            report.wrong(SUBJECT, error, "set --database-url to a usable URL");
+            return report.skipped("schema", "there is no database");
         }
     };
-    if let DatabaseUrl::Sqlite(path) = &location {
-        let there = match path.try_exists() {
-            Ok(there) => there,
+    if let DatabaseUrl::Sqlite(path) = &url {
+        let exists = match path.try_exists() {
+            Ok(exists) => exists,
             Err(error) => {
-                report.wrong(SUBJECT, format!("{}: {error}", path.display()), unreachable(&location));
+                report.wrong(SUBJECT, format!("{}: {error}", path.display()), unreachable(&url));
                 return report.skipped("schema", "the database cannot be reached");
             }
         };
-        if !there {
+        if !exists {
             report.warning(
                 SUBJECT,
                 format!("there is no {}", path.display()),
-                "nothing, if this is a new server, which makes it; else name the right one with --database-url",
+                "nothing if this is a new server, which creates it; otherwise name the right database with --database-url",
             );
-            return report.skipped("schema", "there is no database to look into");
+            return report.skipped("schema", "there is no database");
         }
         let files = ownership::database(path);
         private(SUBJECT, &files, report);
         in_the_future(SUBJECT, &files, SystemClock.now(), report);
-        let closed = files.iter().find_map(|(path, _)| {
+        let inaccessible = files.iter().find_map(|(path, _)| {
             access(path, Access::READ_OK | Access::WRITE_OK).err().map(|error| (path, error))
         });
-        if let Some((path, error)) = closed {
-            report.wrong(SUBJECT, format!("{}: {error}", path.display()), unreachable(&location));
+        if let Some((path, error)) = inaccessible {
+            report.wrong(SUBJECT, format!("{}: {error}", path.display()), unreachable(&url));
         }
     }
-    let database = match Inspection::open(&location).await {
+    let database = match Inspection::open(&url).await {
         Ok(database) => database,
         Err(error) => {
-            report.wrong(SUBJECT, Failure::of(&location.to_string(), &error), unreachable(&location));
+            report.wrong(SUBJECT, Failure::of(&url.to_string(), &error), unreachable(&url));
             return report.skipped("schema", "the database cannot be reached");
         }
     };
-    match &location {
+    match &url {
         DatabaseUrl::Sqlite(_) => match database.sqlite().await {
             Ok(facts) => sqlite(&facts, report),
-            Err(error) => broken(&Failure::of(&format!("reading {location}"), &error), report),
+            Err(error) => broken(&Failure::of(&format!("reading {url}"), &error), report),
         },
         DatabaseUrl::Postgres(_) => {
-            let asked = SystemClock.now();
+            let sent_at = SystemClock.now();
             match database.postgres().await {
                 Ok(facts) => {
-                    let half = (SystemClock.now() - asked) / 2;
-                    postgres(&facts, location.is_local(), data.database_connections.into(), report);
-                    let theirs = DateTime::from_timestamp_micros(facts.clock).unwrap_or_default();
-                    clocks(theirs - (asked + half), report);
+                    let half_round_trip = (SystemClock.now() - sent_at) / 2;
+                    postgres(&facts, url.is_local(), data.database_connections.into(), report);
+                    let server_time = DateTime::from_timestamp_micros(facts.clock).unwrap_or_default();
+                    clocks(server_time - (sent_at + half_round_trip), report);
                 }
-                Err(error) => broken(&Failure::of("asking it", &error), report),
+                Err(error) => broken(&Failure::of("querying the server", &error), report),
             }
         }
     }
     match database.migration_status().await {
-        Ok(steps) => {
-            schema(&steps, report);
-            if steps.pending.is_empty() {
+        Ok(status) => {
+            schema(&status, report);
+            if status.pending.is_empty() {
                 accounts(&database, report).await;
                 sample_school(&database, &config.hashing, report).await;
             }
         }
         Err(error) => {
-            let what = Failure::of("reading its steps", &error);
-            report.wrong("schema", what, "let the server's user read every table of it");
+            let what = Failure::of("reading the applied migrations", &error);
+            report.wrong("schema", what, "give the server's user access to every table");
         }
     }
 }
 
-/// Accounts that everybody can sign in to.
+/// Reports accounts of the sample school whose password is public.
 async fn sample_school(database: &Inspection, hashing: &Hashing, report: &mut Report) {
     const SUBJECT: &str = "accounts";
     let hashing = match PasswordHashing::start(hashing.settings(), &OsRandom) {
@@ -110,23 +110,23 @@ async fn sample_school(database: &Inspection, hashing: &Hashing, report: &mut Re
     match demo::open_accounts(database.connection(), &hashing).await {
         Err(failure) => report.skipped(SUBJECT, failure),
         Ok(accounts) if accounts.is_empty() => {
-            report.ok(SUBJECT, "none of the sample school can be signed in to with its public password");
+            report.ok(SUBJECT, "no account of the sample school accepts its public password");
         }
         Ok(accounts) => report.warning(
             SUBJECT,
-            format!("the sample school's, with its public password: {}", accounts.join(", ")),
-            "nothing, if this is a demo; else `homeroom user set --email EMAIL --enabled false` for each",
+            format!("accounts of the sample school accept its public password: {}", accounts.join(", ")),
+            "nothing if this is a demo; otherwise run `homeroom user set --email EMAIL --enabled false` for each",
         ),
     }
 }
 
-fn unreachable(location: &DatabaseUrl) -> &'static str {
-    match location {
+fn unreachable(url: &DatabaseUrl) -> &'static str {
+    match url {
         DatabaseUrl::Sqlite(_) => {
-            "let the server's user read and write it and the directory it is in; if it is damaged, restore a backup"
+            "give the server's user read and write access to the file and its directory; if the file is damaged, restore a backup"
         }
         DatabaseUrl::Postgres(_) => {
-            "see that it runs, and that host, port, name, user and password are right"
+            "check that the server runs, and that host, port, name, user and password are right"
         }
     }
 }
@@ -135,19 +135,19 @@ fn broken(what: &Failure, report: &mut Report) {
     report.wrong(
         SUBJECT,
         what,
-        "see that this is Homeroom's database, and restore a backup if it is damaged",
+        "check that this is Homeroom's database, and restore a backup if it is damaged",
     );
 }
 
 fn sqlite(facts: &SqliteFacts, report: &mut Report) {
     let version = &facts.version;
     if let Some(first) = facts.damage.first() {
-        let what = format!("SQLite {version} finds {} faults in it: {first}", facts.damage.len());
+        let what = format!("SQLite {version} reports {} faults, the first: {first}", facts.damage.len());
         return report.wrong(SUBJECT, what, "stop the server, and restore a backup");
     }
     let mode = match facts.journal_mode.as_str() {
         "wal" => "write-ahead log",
-        _ => "not in write-ahead logging yet, which the server turns on",
+        _ => "without write-ahead log, which the server turns on",
     };
     report.ok(SUBJECT, format!("SQLite {version}, undamaged, {mode}"));
 }
@@ -158,8 +158,8 @@ fn postgres(facts: &PostgresFacts, local: bool, per_node: i64, report: &mut Repo
     if facts.version_number < 150_000 {
         report.warning(
             SUBJECT,
-            format!("{what}: older than the version 15 that Homeroom is tested on"),
-            "upgrade it",
+            format!("{what}: older than version 15, with which Homeroom is tested"),
+            "upgrade the server",
         );
     } else {
         report.ok(SUBJECT, what);
@@ -167,18 +167,18 @@ fn postgres(facts: &PostgresFacts, local: bool, per_node: i64, report: &mut Repo
     if facts.read_only {
         report.wrong(
             SUBJECT,
-            "it refuses to write",
-            "name the primary, or turn default_transaction_read_only off",
+            "the server refuses to write",
+            "name the primary server, or turn default_transaction_read_only off",
         );
     }
     if facts.encoding != "UTF8" {
-        let what = format!("its character set is {}", facts.encoding);
-        report.wrong(SUBJECT, what, "make a database with ENCODING 'UTF8'");
+        let what = format!("the encoding is {}", facts.encoding);
+        report.wrong(SUBJECT, what, "create a database with ENCODING 'UTF8'");
     }
     if !facts.durable {
         report.warning(
             SUBJECT,
-            "what it has committed can be lost in a crash",
+            "committed changes can be lost in a crash",
             "turn fsync and synchronous_commit on",
         );
     }
@@ -186,26 +186,26 @@ fn postgres(facts: &PostgresFacts, local: bool, per_node: i64, report: &mut Repo
         report.warning(
             SUBJECT,
             "the connection is not encrypted",
-            "turn ssl on in PostgreSQL, and put sslmode=verify-full into the database's URL",
+            "turn ssl on in PostgreSQL, and add sslmode=verify-full to the database URL",
         );
     }
     let free = connections - connections_used;
-    let what = format!("{connections_used} of {connections} connections are in use; a node takes {per_node}");
-    let remedy = "raise max_connections, which has to do for all nodes, or lower --database-connections";
+    let what = format!("{connections_used} of {connections} connections are in use; a node needs {per_node}");
+    let remedy = "raise max_connections, which all nodes share, or lower --database-connections";
     if *connections < per_node {
         report.wrong(SUBJECT, what, remedy);
     } else if free < per_node {
-        report.warning(SUBJECT, format!("{what}, if it does not run yet"), remedy);
+        report.warning(SUBJECT, format!("{what}, if it is not running yet"), remedy);
     } else {
         report.ok(SUBJECT, what);
     }
 }
 
-/// Codes and tokens are judged by the nodes' clocks, so that nodes that differ disagree.
+/// Each node uses its own clock for the expiry of codes and tokens, so clocks must agree.
 fn clocks(ahead: TimeDelta, report: &mut Report) {
     let milliseconds = ahead.num_milliseconds();
-    let what = format!("the database's is {milliseconds} ms ahead of this one (below zero: behind)");
-    let remedy = "let every machine keep time by NTP";
+    let what = format!("the database's clock is {milliseconds} ms ahead of this one (negative: behind)");
+    let remedy = "synchronize every machine with NTP";
     match milliseconds.abs() {
         0..2_000 => report.ok("clocks", what),
         2_000..30_000 => report.warning("clocks", what, remedy),
@@ -213,29 +213,30 @@ fn clocks(ahead: TimeDelta, report: &mut Report) {
     }
 }
 
-fn schema(steps: &MigrationStatus, report: &mut Report) {
+fn schema(status: &MigrationStatus, report: &mut Report) {
     const SUBJECT: &str = "schema";
-    let MigrationStatus { applied, pending, unknown } = steps;
+    let MigrationStatus { applied, pending, unknown } = status;
     if !unknown.is_empty() {
         report.warning(
             SUBJECT,
-            format!("it is newer than this binary, by {}", unknown.join(", ")),
-            "run the newer binary here as well: until then this one runs on beside it",
+            format!("newer than this binary, by {}", unknown.join(", ")),
+            "install the newer binary on this node too; until then this one goes on working",
         );
     } else if pending.is_empty() {
-        report.ok(SUBJECT, format!("up to date, {applied} steps"));
+        report.ok(SUBJECT, format!("up to date, {applied} migrations applied"));
     } else if *applied == 0 {
-        report.ok(SUBJECT, "none yet: the first start makes it");
+        report.ok(SUBJECT, "empty: the first start creates it");
     } else {
         report.warning(
             SUBJECT,
-            format!("it lacks {}", pending.join(", ")),
-            "make a backup; the next start, or `homeroom migrate`, brings it up to date",
+            format!("these migrations are missing: {}", pending.join(", ")),
+            "make a backup; the next start, or `homeroom migrate`, applies them",
         );
     }
 }
 
-/// Sign-in looks for an address in the form of [`Email`]. A row that an older version wrote in another form is not found.
+/// Reports accounts that sign-in cannot find. It searches for the normal form of [`Email`], and an older version may have stored
+/// another form.
 async fn accounts(database: &Inspection, report: &mut Report) {
     const SUBJECT: &str = "addresses";
     const NAMED: usize = 5;
@@ -244,22 +245,22 @@ async fn accounts(database: &Inspection, report: &mut Report) {
         Err(error) => return broken(&Failure::of("reading the accounts", &error), report),
     };
     let known: HashSet<&str> = addresses.iter().map(String::as_str).collect();
-    let unreachable: Vec<String> = addresses
+    let not_found: Vec<String> = addresses
         .iter()
         .filter_map(|address| match Email::parse(address) {
             Ok(email) if email.as_str() == address => None,
             Ok(email) if known.contains(email.as_str()) => {
-                Some(format!("{address:?} (the mailbox of {}, which has an account)", email.as_str()))
+                Some(format!("{address:?} (same mailbox as {}, which has an account)", email.as_str()))
             }
-            Ok(email) => Some(format!("{address:?} (looked for as {})", email.as_str())),
-            Err(_) => Some(format!("{address:?} (no address)")),
+            Ok(email) => Some(format!("{address:?} (sign-in searches for {})", email.as_str())),
+            Err(_) => Some(format!("{address:?} (not an e-mail address)")),
         })
         .collect();
     let count = addresses.len();
-    if unreachable.is_empty() {
-        return report.ok(SUBJECT, format!("{count}, each found by its address"));
+    if not_found.is_empty() {
+        return report.ok(SUBJECT, format!("{count}, sign-in finds each account"));
     }
-    let named = unreachable[..unreachable.len().min(NAMED)].join(", ");
-    let what = format!("{} of {count} are not found by their address: {named}", unreachable.len());
-    report.warning(SUBJECT, what, "make an account for each mailbox that has none with `homeroom user add`");
+    let named = not_found[..not_found.len().min(NAMED)].join(", ");
+    let what = format!("sign-in does not find {} of {count} accounts: {named}", not_found.len());
+    report.warning(SUBJECT, what, "create an account for each mailbox without one with `homeroom user add`");
 }
