@@ -73,7 +73,7 @@ class School:
 
     def codes(self):
         """Returns the join codes in the database."""
-        return [code for (code,) in self.database.rows("SELECT join_code FROM classes WHERE join_code IS NOT NULL")]
+        return [code for (code,) in self.database.rows("SELECT code FROM join_codes")]
 
 
 @dataclass(slots=True)
