@@ -1,5 +1,5 @@
-//! The server as its users meet it: one binary, a module for each subject.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+//! Tests of the whole server over its public interfaces: one binary with a module per subject.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
 
 mod architecture;
 mod backup;
