@@ -1,29 +1,27 @@
 # shellcheck shell=bash
 #
-# What the scripts that measure share. Sourced, after lib.sh.
+# Common part of the scripts that measure. Sourced after lib.sh.
 #
-#   build_bench    installs what is missing and builds what is measured, $HOMEROOM_BINARY, unless it is set already,
-#                  and what measures, $bench
+#   build_bench    builds the measured program, $HOMEROOM_BINARY, unless it is set already, and the measuring
+#                  program, $bench
 
 build_bench() {
     need_cargo
     need_compiler
-    need_postgres
     install_missing
-    PATH=$PATH:$(postgres_bin)
 
-    # Nothing of the developer's own configuration goes into what is measured.
+    # Settings in the environment of the developer must not change the measured server.
     local binary=${HOMEROOM_BINARY:-} variable
     for variable in "${!HOMEROOM_@}"; do unset "$variable"; done
 
     local release=${CARGO_TARGET_DIR:-$PWD/target}/release
     if [ -z "$binary" ]; then
-        # One after the other: built together, the server would have what the bench asks of their libraries.
+        # Separately: in one build, Cargo would unify the features of the libraries.
         cargo build --release --locked
         binary=$release/homeroom
     fi
     cargo build --release --locked --package benches
     export HOMEROOM_BINARY=$binary
-    # shellcheck disable=SC2034 # for the script that sources this
+    # shellcheck disable=SC2034 # for the script that sources this file
     bench=$release/bench
 }

@@ -1,90 +1,77 @@
-//! The data that is measured on: users with one password, and classes of which each user who is an owner has as many.
+//! The measured data: users who all have the same password, and classes with a join code each.
 
 use std::{
+    fmt::Write as _,
     fs,
+    io::Write as _,
+    ops::Range,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tempfile::TempDir;
 
 use crate::{
-    Outcome, failed, hash,
-    request::{APP, REDIRECT_URI},
-    server,
-    sqlite::{Connection, Value},
+    Outcome,
+    client::{APP, REDIRECT_URI},
+    engines, failed, server,
 };
 
-/// How many users own classes, if there are as many.
-const OWNERS: usize = 1000;
+/// The creation instant of all rows, in the format in which the server stores it in SQLite.
+pub const CREATION: &str = "2026-01-01T00:00:00.000+00:00";
+/// The expiry of all join codes, in the same format.
+pub const EXPIRY: &str = "2099-01-01T00:00:00.000+00:00";
 
-/// How much there is.
+/// The hash of the password of all users.
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c2FsdCBvZiBldmVyeW9uZQ$8Ck/Qufvd8vf6LBakBqPf6QKtJc6HdPJH0iNmfvfqL4";
+
+/// The number of rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// Users.
+    /// Users, the owners included.
     pub users: usize,
-    /// Classes. The class of number `n` belongs to the user of number `n % owners`.
+    /// Classes. Class `n` belongs to user `n % owners`.
     pub classes: usize,
+    /// Users who own classes: the first ones.
+    pub owners: usize,
 }
 
-impl Size {
-    /// How many of the users own classes.
-    pub fn owners(self) -> usize {
-        self.users.min(OWNERS)
-    }
-}
-
-/// A data directory, and the database that goes with it.
+/// A data directory and its database.
 #[derive(Debug)]
 pub struct Data {
-    /// How much there is in it.
+    /// The number of rows.
     pub size: Size,
-    /// The database, if it is not SQLite's file.
+    /// The URL of the PostgreSQL database, if the data is not in an SQLite file.
     pub postgres: Option<String>,
     directory: TempDir,
 }
 
 impl Data {
-    /// A SQLite file. Its keys are those of `like`, so that its tokens are good here too.
-    pub fn sqlite(size: Size, like: Option<&Self>) -> Outcome<Self> {
-        Self::make(size, None, like)
-    }
-
-    /// A PostgreSQL database, which has nothing in it yet.
-    pub fn postgres(size: Size, url: String, like: Option<&Self>) -> Outcome<Self> {
-        Self::make(size, Some(url), like)
-    }
-
-    /// A directory for another server over the same PostgreSQL database.
-    pub fn beside(other: &Self) -> Outcome<Self> {
-        Self::bare(other.size, other.postgres.clone(), Some(other))
-    }
-
-    fn bare(size: Size, postgres: Option<String>, like: Option<&Self>) -> Outcome<Self> {
-        let target = crate::output_directory()?;
-        let directory = tempfile::Builder::new().prefix("data-").tempdir_in(target)?;
-        let keys = directory.path().join("keys");
-        if let Some(like) = like {
-            fs::create_dir(&keys)?;
-            for key in fs::read_dir(like.path().join("keys"))? {
-                let key = key?;
-                fs::copy(key.path(), keys.join(key.file_name()))?;
-            }
-        }
-        Ok(Self { size, postgres, directory })
-    }
-
-    fn make(size: Size, postgres: Option<String>, like: Option<&Self>) -> Outcome<Self> {
-        let data = Self::bare(size, postgres, like)?;
-        server::run(
-            &["app", "add", "--id", APP, "--name", "School", "--redirect-uri", REDIRECT_URI],
-            data.path(),
-            data.postgres.as_deref(),
-        )?;
+    /// A new SQLite database.
+    pub fn sqlite(size: Size) -> Outcome<Self> {
+        let data = Self { size, postgres: None, directory: directory()? };
         data.fill()?;
         Ok(data)
+    }
+
+    /// An empty PostgreSQL database, which is filled.
+    pub fn postgres(size: Size, url: String) -> Outcome<Self> {
+        let data = Self { size, postgres: Some(url), directory: directory()? };
+        data.fill()?;
+        Ok(data)
+    }
+
+    /// A second data directory for the same PostgreSQL database, with the same signing keys.
+    pub fn second_node(&self) -> Outcome<Self> {
+        let directory = directory()?;
+        let keys = directory.path().join("keys");
+        fs::create_dir(&keys)?;
+        for key in fs::read_dir(self.path().join("keys"))? {
+            let key = key?;
+            fs::copy(key.path(), keys.join(key.file_name()))?;
+        }
+        Ok(Self { size: self.size, postgres: self.postgres.clone(), directory })
     }
 
     /// The data directory.
@@ -92,20 +79,12 @@ impl Data {
         self.directory.path()
     }
 
-    /// SQLite's file.
+    /// The SQLite file.
     pub fn file(&self) -> PathBuf {
         self.path().join("homeroom.db")
     }
 
-    /// Runs statements beside the server.
-    pub fn execute(&self, statements: &str) -> Outcome<()> {
-        match &self.postgres {
-            None => Connection::open(&self.file())?.execute(statements),
-            Some(url) => psql(url, statements),
-        }
-    }
-
-    /// A copy of SQLite's file, as it is now: nobody may be writing.
+    /// A copy of the SQLite file. Call it before the server starts.
     pub fn copy_of_file(&self) -> Outcome<PathBuf> {
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
         let copy = self.path().join("copy.db");
@@ -113,117 +92,102 @@ impl Data {
         Ok(copy)
     }
 
-    /// Stores so many codes, for one user after the other, as if all of them had just signed in; and says them.
-    pub fn codes(&self, count: usize) -> Outcome<Vec<String>> {
-        let connection = Connection::open(&self.file())?;
-        connection.execute("BEGIN IMMEDIATE")?;
-        let mut insert = connection.prepare(&format!(
-            "INSERT INTO authorization_codes (digest, app_id, user_id, redirect_uri, state, issued_at, expires_at) \
-             VALUES (?, x'{}', ?, '{REDIRECT_URI}', 'state-from-client', {}, {})",
-            APP.replace('-', ""),
-            sqlite_time("+0 seconds"),
-            sqlite_time("+10 minutes"),
-        ))?;
-        let codes: Vec<String> = (0..count)
-            .map(|number| {
-                let mut bits = [0; 32];
-                fastrand::fill(&mut bits);
-                let code = URL_SAFE_NO_PAD.encode(bits);
-                let digest = digest(&SHA256, code.as_bytes());
-                let user = user_id(number % self.size.users);
-                insert.run(&[Value::Blob(digest.as_ref()), Value::Blob(&user)]).map(|_| code)
-            })
-            .collect::<Outcome<_>>()?;
-        drop(insert);
-        connection.execute("COMMIT")?;
-        Ok(codes)
+    /// Executes SQL without the server.
+    pub fn execute(&self, sql: &str) -> Outcome<()> {
+        let Some(url) = &self.postgres else { return Ok(engines::open(&self.file())?.execute_batch(sql)?) };
+        let mut psql = Command::new("psql")
+            .args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", url])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        if let Some(mut stdin) = psql.stdin.take() {
+            stdin.write_all(sql.as_bytes())?;
+        }
+        let output = psql.wait_with_output()?;
+        if output.status.success() { Ok(()) } else { failed(String::from_utf8_lossy(&output.stderr)) }
     }
 
+    /// Creates the schema and the app with the server's own commands, and inserts the other rows with SQL.
     fn fill(&self) -> Outcome<()> {
-        let Size { users, classes } = self.size;
-        let (owners, hash) = (self.size.owners(), hash::stored()?);
-        // The same rows in both dialects: numbers, ids made of them, and codes that are no sequence.
-        let (numbers, user, class, code, now, week, yes) = if self.postgres.is_none() {
-            (
-                "WITH RECURSIVE numbers(n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < COUNT)",
-                "unhex(printf('00000000000070008000%012x', N))",
-                "unhex(printf('00000000000070009000%012x', N))",
-                "printf('%08X', (n * 2654435761) & 4294967295)",
-                sqlite_time("+0 seconds"),
-                sqlite_time("+7 days"),
-                "1",
-            )
-        } else {
-            (
-                "WITH numbers(n) AS (SELECT generate_series(0::bigint, COUNT - 1))",
-                "('00000000-0000-7000-8000-' || lpad(to_hex(N), 12, '0'))::uuid",
-                "('00000000-0000-7000-9000-' || lpad(to_hex(N), 12, '0'))::uuid",
-                "upper(lpad(to_hex((n * 2654435761) & 4294967295), 8, '0'))",
-                "now()".to_owned(),
-                "now() + interval '7 days'".to_owned(),
-                "true",
-            )
-        };
-        let of = |text: &str, number: &str| text.replace('N', number);
-        let numbers = |count: usize| numbers.replace("COUNT", &count.to_string());
-        self.execute(&format!(
-            "BEGIN;
-             INSERT INTO users (id, email, password_hash, enabled, email_verified_at, created_at)
-             {} SELECT {}, 'user' || n || '@school.example', '{hash}', {yes}, {now}, {now} FROM numbers;
-             INSERT INTO classes (id, owner_id, name, is_active, join_code, join_code_expires_at, created_at, updated_at)
-             {} SELECT {}, {}, 'Class ' || n, {yes}, {code}, {week}, {now}, {now} FROM numbers;
-             COMMIT; ANALYZE",
-            numbers(users),
-            of(user, "n"),
-            numbers(classes),
-            of(class, "n"),
-            of(user, &format!("(n % {owners})")),
-        ))
+        let add_app = ["app", "add", "--id", APP, "--name", "School", "--redirect-uri", REDIRECT_URI];
+        server::run(&add_app, self.path(), self.postgres.as_deref())?;
+        let user = |number| self.literal(user_id(number));
+        let class = |number| self.literal(class_id(number));
+        self.insert(
+            "users (id, email, password_hash, enabled, email_verified_at, created_at)",
+            self.size.users,
+            |n| format!("{}, '{}', '{HASH}', true, '{CREATION}', '{CREATION}'", user(n), email(n)),
+        )?;
+        self.insert(
+            "classes (id, owner_id, name, is_active, created_at, updated_at)",
+            self.size.classes,
+            |n| {
+                let owner = user(n % self.size.owners);
+                format!("{}, {owner}, 'Class {n}', true, '{CREATION}', '{CREATION}'", class(n))
+            },
+        )?;
+        self.insert("join_codes (class_id, code, expires_at, created_at)", self.size.classes, |n| {
+            format!("{}, '{}', '{EXPIRY}', '{CREATION}'", class(n), first_join_code(n))
+        })?;
+        self.execute("ANALYZE")
+    }
+
+    /// A UUID as an SQL literal: a BLOB in SQLite, text in PostgreSQL.
+    fn literal(&self, id: u128) -> String {
+        format!("{}'{id:032x}'", if self.postgres.is_none() { "x" } else { "" })
+    }
+
+    fn insert(&self, table: &str, count: usize, row: impl Fn(usize) -> String) -> Outcome<()> {
+        // One statement per thousand rows, a hundred statements per transaction.
+        let rows = |range: Range<usize>| range.map(|n| format!("({})", row(n))).collect::<Vec<_>>().join(",");
+        for start in (0..count).step_by(100_000) {
+            let mut sql = String::from("BEGIN;");
+            for begin in (start..count.min(start + 100_000)).step_by(1000) {
+                let values = rows(begin..count.min(begin + 1000));
+                write!(sql, "INSERT INTO {table} VALUES {values};")?;
+            }
+            self.execute(&(sql + "COMMIT"))?;
+        }
+        Ok(())
     }
 }
 
-/// An instant as the server stores it in SQLite.
-fn sqlite_time(shift: &str) -> String {
-    format!("strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '{shift}')")
+fn directory() -> Outcome<TempDir> {
+    Ok(tempfile::Builder::new().prefix("data-").tempdir_in(crate::output_directory()?)?)
 }
 
-fn psql(url: &str, statements: &str) -> Outcome<()> {
-    let output = Command::new("psql")
-        .args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname", url, "--command", statements])
-        .output()?;
-    if output.status.success() { Ok(()) } else { failed(String::from_utf8_lossy(&output.stderr)) }
+/// The e-mail address of a user.
+pub fn email(user: usize) -> String {
+    format!("user{user}@school.example")
 }
 
-/// A user's id.
-pub fn user_id(number: usize) -> [u8; 16] {
-    id(0x80, number)
+/// The id of a user.
+pub fn user_id(number: usize) -> u128 {
+    0x7000_8000_0000_0000_0000 + number as u128
 }
 
-/// A class's id.
-pub fn class_id(number: usize) -> [u8; 16] {
-    id(0x90, number)
+/// The id of a class.
+pub fn class_id(number: usize) -> u128 {
+    0x7000_9000_0000_0000_0000 + number as u128
 }
 
-fn id(variant: u8, number: usize) -> [u8; 16] {
-    let mut id = [0; 16];
-    id[8..].copy_from_slice(&(number as u64).to_be_bytes());
-    (id[6], id[8]) = (0x70, variant);
-    id
+/// The path of `generateJoinCode` for a class.
+pub fn join_code_path(class: usize) -> String {
+    format!("/classes/00000000-0000-7000-9000-{class:012x}/join-code")
 }
 
-/// The join code that a class has from the beginning.
+/// The join code that a class has at the start of a run.
 pub fn first_join_code(class: usize) -> String {
     join_code((class as u64 * 2_654_435_761) & 0xFFFF_FFFF)
 }
 
-/// A join code of 39 bits of chance.
-pub fn join_code(mut bits: u64) -> String {
+/// The join code with this number in base 30.
+pub fn join_code(mut number: u64) -> String {
     const ALPHABET: &[u8; 30] = b"0123456789BCDFGHJKMNPQRSTVWXYZ";
-    (0..8)
-        .map(|_| {
-            let character = ALPHABET[(bits % 30) as usize];
-            bits /= 30;
-            char::from(character)
-        })
-        .collect()
+    let digit = |_| {
+        let digit = ALPHABET[(number % 30) as usize];
+        number /= 30;
+        char::from(digit)
+    };
+    (0..8).map(digit).collect()
 }

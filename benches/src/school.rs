@@ -1,159 +1,131 @@
-//! A class of 600 that signs in for the first time, and two who guess beside it: all behind one address, at two servers
-//! over one database, with the limits that a server has if nothing is said.
+//! Six hundred students sign in for the first time and join a class. At the same time, two attackers guess the password of
+//! one account and join codes. All requests come from one address and go to two servers with one PostgreSQL database and
+//! the default rate limits.
 
-use std::{net::SocketAddr, thread};
+use std::{
+    env,
+    net::SocketAddr,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::Duration,
+};
 
 use crate::{
     Outcome,
+    client::{Client, PASSWORD, Response, access_token, at_arrivals, poisson},
     data::{self, Data, Size},
-    driver::{Answer, Pace, Sent, Tally, Work, drive, poisson},
     failed,
     report::{
         Bound::{AtLeast, AtMost},
-        Report,
+        Report, percentile,
     },
-    request,
     server::Server,
-    work::{self, Exchanges, Joins, SignIns},
 };
 
-const PUPILS: usize = 600;
-/// Whose password is guessed, and who guesses join codes: no pupils.
-const VICTIM: usize = PUPILS + 1;
-const INTRUDER: usize = PUPILS + 2;
-/// How many guesses a second are sent, whatever is answered.
+const STUDENTS: usize = 600;
+/// The account whose password is guessed.
+const VICTIM: usize = STUDENTS + 1;
+/// The account that guesses join codes.
+const INTRUDER: usize = STUDENTS + 2;
+/// Guesses per second of each attacker.
 const GUESSES: f64 = 20.0;
-/// How often an account may be guessed at in a row (NIST SP 800-63B-4 section 3.2.2).
-const IN_A_ROW: u64 = 100;
+/// The number of wrong passwords in a row that an account may get (NIST SP 800-63B-4 section 3.2.2).
+const GUESSES_IN_A_ROW: usize = 100;
 
-/// Lets the class arrive within so many seconds.
+/// Lets the students arrive within `seconds`.
 pub fn run(seconds: f64) -> Outcome<bool> {
-    const PART: &str = "school";
+    let url = env::var("HOMEROOM_TEST_POSTGRES_URL")
+        .map_err(|_| "HOMEROOM_TEST_POSTGRES_URL is not set: run scripts/school")?;
     let mut report = Report::begin("school");
-    // The one class is the first user's, who is nobody's pupil.
-    let size = Size { users: PUPILS + 3, classes: 1 };
-    let data = Data::postgres(size, crate::postgres()?, None)?;
-    // The first start makes the keys.
+    let data = Data::postgres(Size { users: STUDENTS + 3, classes: 1, owners: 1 }, url)?;
+    // The first server creates the signing keys that the second one uses too.
     let first = Server::start_with(&data, &[])?;
-    let other = Data::beside(&data)?;
-    let servers = [first, Server::start_with(&other, &[])?];
-    let addresses: Vec<SocketAddr> = servers.iter().map(|server| server.address).collect();
-    let intruder = sign_in(&addresses, INTRUDER)?;
+    let second_data = data.second_node()?;
+    let second = Server::start_with(&second_data, &[])?;
+    let servers = [first.address, second.address];
+    let token = Client::new(servers[0]).sign_in(INTRUDER)?;
 
-    // Each pupil signs in, swaps the code and joins.
     let mut random = fastrand::Rng::with_seed(17);
-    let steps = poisson(3.0 * PUPILS as f64 / seconds, seconds * 2.0, &mut random);
-    let guesses = poisson(GUESSES, seconds, &mut random);
-    let beside = |mut guesser: Guesses| {
-        let (addresses, arrivals) = (addresses.clone(), guesses.clone());
-        thread::spawn(move || {
-            let pace = Pace::Open { arrivals: &arrivals, connections: 64 };
-            let tally = drive(&addresses, &pace, &mut guesser).map_err(|error| error.to_string())?;
-            Ok::<_, String>((tally, guesser))
-        })
-    };
-    let passwords = beside(Guesses::new("guess of a password", None));
-    let codes = beside(Guesses::new("guess of a join code", Some(intruder)));
-    let mut class = Pupils { next: 1, codes: Vec::new(), tokens: Vec::new() };
-    let pace = Pace::Open { arrivals: &steps, connections: 64 };
-    let pupils = drive(&addresses, &pace, &mut class)?;
+    let arrivals: Vec<_> = poisson(STUDENTS as f64 / seconds, &mut random).take(STUDENTS).collect();
+    let guesses: Vec<_> = poisson(GUESSES, &mut random).take_while(|at| at.as_secs_f64() < seconds).collect();
+    let wrong = |random: u64| data::join_code(random);
+    let (students, passwords, codes) = thread::scope(|scope| {
+        let passwords = scope.spawn(|| {
+            guess(&servers, &guesses, |client| client.create_code(VICTIM, &wrong(fastrand::u64(..))))
+        });
+        let codes = scope
+            .spawn(|| guess(&servers, &guesses, |client| client.join(&wrong(fastrand::u64(..)), &token)));
+        let students = at_arrivals(&arrivals, |index| enter(servers[index % 2], index + 1));
+        (students, passwords.join(), codes.join())
+    });
 
-    report.tell(PART, "pupils", PUPILS as f64, "");
-    report.tell(PART, "within", seconds, "s");
-    for (kind, status) in [(SignIns::KIND, 201), (Exchanges::KIND, 201), (Joins::KIND, 201)] {
-        let what = format!("pupils: {kind}, {status}");
-        report.hold(PART, &what, pupils.count(kind, status) as f64, "", AtLeast(PUPILS as f64));
-        report.tell(PART, &format!("pupils: {kind}, p99"), pupils.quantile(kind, status, 0.99), "ms");
+    report.inform("students", STUDENTS as f64, "");
+    report.inform("arrive within", seconds, "s");
+    let students = students?;
+    for (operation, status, index) in
+        [("createCode", 201, 0), ("createToken", 201, 1), ("joinClassByCode", 201, 2)]
+    {
+        let responses: Vec<_> = students.iter().filter_map(|responses| responses.get(index)).collect();
+        let succeeded = responses.iter().filter(|response| response.status == status).count();
+        let latencies: Vec<f64> = responses.iter().map(|response| response.latency).collect();
+        let detail = format!("p99 {:.0} ms", percentile(&latencies, 0.99));
+        report.check(
+            &format!("students: {operation}, {status}"),
+            succeeded as f64,
+            "",
+            AtLeast(STUDENTS as f64),
+            &detail,
+        );
     }
-    let refused = with_status(&pupils, 429);
-    report.hold(PART, "pupils: 429", refused, "", AtMost(0.0));
-    for guesser in [passwords, codes] {
-        let Ok(outcome) = guesser.join() else { return failed("a guesser panicked") };
-        let (tally, guesses) = outcome?;
-        let kind = guesses.kind;
-        let answers: u64 = tally.counts.values().sum();
-        report.tell(PART, &format!("{kind}: sent"), answers as f64, "");
-        let judged = tally.count(kind, 400);
-        report.hold(PART, &format!("{kind}: judged (400)"), judged as f64, "", AtMost(IN_A_ROW as f64));
-        report.hold(PART, &format!("{kind}: 429"), with_status(&tally, 429), "", AtLeast(1.0));
-        let wait = guesses.retry_after.unwrap_or(0);
-        report.tell(PART, &format!("{kind}: Retry-After of the last 429"), wait as f64, "s");
-        // Delays grow; from here on they are at least as long as the last one.
-        let hundred = seconds + (IN_A_ROW.saturating_sub(judged) * wait) as f64;
-        report.tell(PART, &format!("{kind}: {IN_A_ROW} take at least"), hundred / 3600.0, "h");
-        let other = answers as f64 - judged as f64 - with_status(&tally, 429);
-        report.hold(PART, &format!("{kind}: any other answer"), other, "", AtMost(0.0));
+    let limited = students.iter().flatten().filter(|response| response.status == 429).count();
+    report.check("students: 429", limited as f64, "", AtMost(0.0), "");
+    for (attack, responses) in [("password guesses", passwords), ("join code guesses", codes)] {
+        let Ok(responses) = responses else { return failed("a thread panicked") };
+        check_attack(&mut report, attack, &responses?, seconds);
     }
     report.end()
 }
 
-fn with_status(tally: &Tally, status: u16) -> f64 {
-    tally.counts.iter().filter(|((_, seen), _)| *seen == status).map(|(_, count)| *count as f64).sum()
-}
-
-fn sign_in(servers: &[SocketAddr], user: usize) -> Outcome<String> {
-    work::tokens_of(servers[0], user..user + 1)?.pop().ok_or_else(|| "no token".into())
-}
-
-struct Pupils {
-    next: usize,
-    codes: Vec<String>,
-    tokens: Vec<String>,
-}
-
-impl Work for Pupils {
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<Sent> {
-        if let Some(token) = self.tokens.pop() {
-            request::join(&data::first_join_code(0), &token, request);
-            Some(Sent { kind: Joins::KIND, item: 0 })
-        } else if let Some(code) = self.codes.pop() {
-            request::exchange(&code, request);
-            Some(Sent { kind: Exchanges::KIND, item: 0 })
-        } else if self.next <= PUPILS {
-            request::sign_in(&request::email(self.next), request::PASSWORD, request);
-            self.next += 1;
-            Some(Sent { kind: SignIns::KIND, item: self.next - 1 })
-        } else {
-            None
+/// One student signs in, exchanges the code for tokens and joins the class. Ends after a response that is not 201.
+fn enter(server: SocketAddr, student: usize) -> Outcome<Vec<Response>> {
+    let client = Client::new(server);
+    let mut responses = vec![client.create_code(student, PASSWORD)?];
+    if responses[0].status == 201 {
+        responses.push(client.create_token(&responses[0])?);
+        if responses[1].status == 201 {
+            responses.push(client.join(&data::first_join_code(0), &access_token(&responses[1])?)?);
         }
     }
-
-    fn answered(&mut self, sent: Sent, answer: &Answer) {
-        match sent.kind {
-            SignIns::KIND => self.codes.extend(request::code_in(answer.body)),
-            Exchanges::KIND => self.tokens.extend(request::token_in(answer.body)),
-            _ => {}
-        }
-    }
+    Ok(responses)
 }
 
-/// Passwords of one account, or join codes with one token.
-struct Guesses {
-    kind: &'static str,
-    token: Option<String>,
-    random: fastrand::Rng,
-    retry_after: Option<u64>,
+fn guess(
+    servers: &[SocketAddr; 2],
+    arrivals: &[Duration],
+    request: impl Fn(&Client) -> Outcome<Response> + Sync,
+) -> Outcome<Vec<Response>> {
+    let next = AtomicUsize::new(0);
+    at_arrivals(arrivals, |_| request(&Client::new(servers[next.fetch_add(1, Ordering::Relaxed) % 2])))
 }
 
-impl Guesses {
-    fn new(kind: &'static str, token: Option<String>) -> Self {
-        Self { kind, token, random: fastrand::Rng::with_seed(19), retry_after: None }
-    }
-}
-
-impl Work for Guesses {
-    fn next(&mut self, request: &mut Vec<u8>) -> Option<Sent> {
-        let guess = data::join_code(self.random.u64(..));
-        match &self.token {
-            None => request::sign_in(&request::email(VICTIM), &guess, request),
-            Some(token) => request::join(&guess, token, request),
-        }
-        Some(Sent { kind: self.kind, item: 0 })
-    }
-
-    fn answered(&mut self, _: Sent, answer: &Answer) {
-        if answer.status == 429 {
-            self.retry_after = answer.retry_after;
-        }
-    }
+/// The server must check only few guesses (400) and refuse the others (429).
+fn check_attack(report: &mut Report, attack: &str, responses: &[Response], seconds: f64) {
+    let count = |status| responses.iter().filter(|response| response.status == status).count();
+    let (checked, limited) = (count(400), count(429));
+    let other = responses.len() - checked - limited;
+    report.inform(&format!("{attack}: sent"), responses.len() as f64, "");
+    report.check(
+        &format!("{attack}: checked (400)"),
+        checked as f64,
+        "",
+        AtMost(GUESSES_IN_A_ROW as f64),
+        "",
+    );
+    report.check(&format!("{attack}: refused (429)"), limited as f64, "", AtLeast(1.0), "");
+    report.check(&format!("{attack}: other responses"), other as f64, "", AtMost(0.0), "");
+    let wait = responses.iter().filter_map(|response| response.retry_after).max().unwrap_or(0);
+    report.inform(&format!("{attack}: longest Retry-After"), wait as f64, "s");
+    // The back-off never becomes shorter during an attack, so this is a lower limit.
+    let least = seconds + GUESSES_IN_A_ROW.saturating_sub(checked) as f64 * wait as f64;
+    report.inform(&format!("{attack}: time for {GUESSES_IN_A_ROW}, at least"), least / 3600.0, "h");
 }
