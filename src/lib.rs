@@ -20,6 +20,7 @@ pub mod domain;
 pub mod entity;
 pub mod http;
 pub mod identity;
+pub mod jobs;
 pub mod listener;
 pub mod metrics;
 pub mod random;

@@ -1,6 +1,6 @@
-//! The only place that asks the machine for chance.
+//! The only source of randomness.
 
-/// A source of random bytes, fit for secrets.
+/// A source of random bytes that are fit for secrets.
 pub trait RandomSource: Send + Sync {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]);
@@ -19,9 +19,9 @@ pub struct OsRandom;
 
 impl RandomSource for OsRandom {
     /// # Panics
-    /// If the operating system has no random source: nothing secret can be made then.
-    #[expect(clippy::disallowed_methods, reason = "this is the random")]
-    #[expect(clippy::expect_used, reason = "without a random source there is nothing safe to do but stop")]
+    /// If the operating system has no random source. No secret could be generated safely.
+    #[expect(clippy::disallowed_methods, reason = "this is the only caller")]
+    #[expect(clippy::expect_used, reason = "no secret can be generated safely without a random source")]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the operating system's random source answers");
     }

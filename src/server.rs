@@ -1,15 +1,16 @@
-//! The composition root: one place where rooms and doors are put together. `main` and the tests call the same.
+//! The composition root: builds the services and the HTTP endpoint. `main` and the tests call it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
 use poem_openapi::OpenApiService;
-use sea_orm::DbErr;
 use url::Url;
 
 use crate::{
@@ -27,41 +28,46 @@ use crate::{
         metrics_endpoint::{MetricsEndpoint, MetricsError},
         middleware::Middleware,
     },
-    identity::{self, Identity, password_hashing::PasswordHashing, signing_keys::SigningKeys},
+    identity::{
+        self, Identity,
+        password_hashing::PasswordHashing,
+        signing_keys::{ReloadKeys, SigningKeys},
+    },
+    jobs::{Runner, sweep::Sweep},
     random::RandomSource,
 };
 
-/// How far the clocks of this machine and of the database may be apart.
-const APART: TimeDelta = TimeDelta::minutes(1);
+/// The period of the jobs that reload files and delete expired rows.
+pub const UPKEEP: Duration = Duration::from_mins(1);
 
-/// What a server is made of.
+/// The dependencies and settings of a server.
 pub struct Parts {
     /// The database.
     pub db: Db,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Where chance comes from.
+    /// The random source.
     pub random: Arc<dyn RandomSource>,
-    /// The password hash's workers.
+    /// The threads that hash passwords.
     pub hashing: PasswordHashing,
-    /// The keys that tokens are signed with.
+    /// The keys that sign tokens.
     pub keys: SigningKeys,
-    /// The server's own address, as its users know it.
+    /// The URL by which users reach the server.
     pub public_url: Url,
-    /// For how many seconds browsers are told to use nothing but HTTPS, if at all.
+    /// `max-age` of `Strict-Transport-Security` in seconds. `None` sends no such header.
     pub hsts: Option<u32>,
-    /// What an operator decides of signing in.
+    /// The settings of sign-in.
     pub identity: identity::Settings,
-    /// What an operator decides of classes.
+    /// The settings of classes.
     pub classroom: classroom::Settings,
-    /// The proxies that are believed when they say where a request comes from.
+    /// The proxies whose `Forwarded` and `X-Forwarded-For` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
 
-/// The rooms of a server, without its doors.
+/// The services of a server, and everything that its endpoint needs.
 #[derive(Clone)]
 pub struct Server {
-    /// Who somebody is.
+    /// Sign-in, tokens and apps.
     pub identity: Arc<Identity>,
     /// Classes.
     pub classroom: Arc<Classroom>,
@@ -71,11 +77,11 @@ pub struct Server {
     public_url: Url,
     trusted_proxies: TrustedProxies,
     hsts: Option<u32>,
-    leaving: Arc<AtomicBool>,
+    draining: Arc<AtomicBool>,
 }
 
 impl Server {
-    /// Furnishes the rooms.
+    /// Builds the services.
     pub fn new(parts: Parts) -> Self {
         let Parts {
             db,
@@ -98,41 +104,37 @@ impl Server {
             public_url,
             trusted_proxies: TrustedProxies::new(trusted_proxies),
             hsts,
-            leaving: Arc::default(),
+            draining: Arc::default(),
         }
     }
 
-    /// Says from now on that the server is not ready: it is about to stop, and what comes should go elsewhere.
-    pub fn leave(&self) {
-        self.leaving.store(true, Ordering::Relaxed);
+    /// Reports the server as not ready from now on, so that load balancers send new requests to other nodes.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Clears away what is over, unless this clock and the database's disagree: then one of them is wrong, and what it calls
-    /// over may be in use.
-    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), DbErr> {
-        let ahead = now - self.db.clock().await?;
-        if ahead.abs() > APART {
-            let seconds = ahead.num_seconds();
-            tracing::warn!(seconds, "nothing is swept: this clock is that far ahead of the database's");
-            return Ok(());
-        }
-        self.identity.sweep(now).await
+    /// Starts the background jobs.
+    pub fn start_jobs(&self) -> Runner {
+        let mut runner = Runner::default();
+        runner.every(UPKEEP, ReloadKeys(self.identity.keys.clone()));
+        runner.every(UPKEEP, Sweep::new(self.db.clone(), self.clock.clone()));
+        runner
     }
 
-    /// Begins to measure, and gives what was measured. Once in a process, and before the door is made, which keeps to
-    /// the recorder that it finds.
+    /// Installs the metrics recorder of the process, and returns the endpoint that reads it. Works once per process, and before
+    /// [`endpoint`](Self::endpoint), which uses the recorder that is installed then.
     pub fn metrics(&self) -> Result<MetricsEndpoint, MetricsError> {
         MetricsEndpoint::record(self.db.clone())
     }
 
-    /// The HTTP door.
+    /// The HTTP endpoint of the API.
     pub fn endpoint(&self) -> impl Endpoint<Output = Response> + 'static {
-        // The document is written now: a fault in it stops the server here, not its first request.
+        // Built now, so that an error in the document stops the start and not a request.
         let document = Arc::new(Document::new(self.public_url.path()));
         let operations: openapi::Operations = (
             SignInOperations::new(self.identity.clone(), self.public_url.clone()),
             Classes::new(self.classroom.clone(), self.identity.clone()),
-            Service::new(self.identity.clone(), self.db.clone(), document.clone(), self.leaving.clone()),
+            Service::new(self.identity.clone(), self.db.clone(), document.clone(), self.draining.clone()),
         );
         let service = OpenApiService::new(operations, "Homeroom", openapi::VERSION).into_endpoint();
         let service = service.data(self.trusted_proxies.clone());

@@ -150,7 +150,7 @@ fn form(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
 fn small(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
     criterion.bench_function("join code generated", |bencher| bencher.iter(|| JoinCode::generate(&OsRandom)));
     let uri = RedirectUri::register("https://app.example.com/callback")?;
-    let (code, state) = (AuthorizationCode::draw(&OsRandom), State::parse("state-from-client")?);
+    let (code, state) = (AuthorizationCode::generate(&OsRandom), State::parse("state-from-client")?);
     criterion.bench_function("redirect URL", |bencher| {
         bencher.iter(|| uri.url_with(black_box(&code), black_box(&state), AppId::from_u128(1)));
     });

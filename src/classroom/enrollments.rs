@@ -19,7 +19,7 @@ use crate::{
     },
     random::RandomSource,
     rate_limit::{
-        limiter::{Limiter, Refusal, Secret},
+        limiter::{Action, LimitError, Limiter},
         policies::JoinLimits,
     },
 };
@@ -58,11 +58,11 @@ pub enum JoinError {
     Database(#[from] DbErr),
 }
 
-impl From<Refusal> for JoinError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
-            Refusal::Database(error) => error.into(),
+impl From<LimitError> for JoinError {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
+            LimitError::Database(error) => error.into(),
         }
     }
 }
@@ -83,7 +83,7 @@ impl Enrollments {
         now: DateTime<Utc>,
     ) -> Result<enrollment::Model, JoinError> {
         let counts = self.limits.counts(student, Network::of(address));
-        let attempt = self.limiter.check(Secret::JoinCode, counts, now).await?;
+        let attempt = self.limiter.check(Action::Join, counts, now).await?;
         let reservation = self.limiter.reserve(attempt).await?;
         let found = match JoinCode::parse(typed) {
             Ok(code) => join_code::Entity::find_class(self.db.read(), &code, now)
@@ -99,7 +99,7 @@ impl Enrollments {
                 joined
             }
             Ok(None) => {
-                reservation.fail().await?;
+                reservation.commit().await?;
                 Err(JoinError::NoSuchCode)
             }
             Err(error) => {

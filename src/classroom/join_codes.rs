@@ -14,7 +14,7 @@ use crate::{
     entity::{class, join_code},
     random::RandomSource,
     rate_limit::{
-        limiter::{Limiter, Refusal},
+        limiter::{Action, LimitError, Limiter},
         policies,
     },
 };
@@ -64,11 +64,11 @@ pub enum GenerateError {
     Database(#[from] DbErr),
 }
 
-impl From<Refusal> for GenerateError {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
-            Refusal::Database(error) => error.into(),
+impl From<LimitError> for GenerateError {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
+            LimitError::Database(error) => error.into(),
         }
     }
 }
@@ -91,7 +91,9 @@ impl JoinCodes {
         if found.ok_or(GenerateError::NoSuchClass)?.owner_id != owner {
             return Err(GenerateError::NotOwner);
         }
-        self.limiter.count(policies::generated_codes(class, self.per_minute), now).await?;
+        self.limiter
+            .count(Action::GenerateJoinCode, policies::generated_codes(class, self.per_minute), now)
+            .await?;
 
         let expires_at = (now + self.life).trunc_subsecs(0);
         for _ in 0..TRIES {

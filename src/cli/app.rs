@@ -11,7 +11,7 @@ use crate::{
     db::Db,
     domain::{id::AppId, label::Label, origin::LoginDomain, redirect_uri::RedirectUri},
     entity::app,
-    identity::apps::{self, RegisterError, Registration},
+    identity::apps::{Apps, RegisterError, Registration},
     random::OsRandom,
 };
 
@@ -175,7 +175,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::List(data) => {
             with_existing(&data, async |db| {
-                let registrations = apps::list(db).await;
+                let registrations = Apps::new(db.clone()).list().await;
                 let registrations = registrations.map_err(|error| Failure::of("listing", &error))?;
                 registrations.iter().try_for_each(print)
             })
@@ -203,11 +203,11 @@ pub fn new(id: AppId, name: Label, now: chrono::DateTime<chrono::Utc>) -> Regist
 }
 
 async fn find(db: &Db, id: AppId) -> Result<Option<Registration>, Failure> {
-    apps::find(db, id).await.map_err(|error| Failure::of("looking up the app", &error))
+    Apps::new(db.clone()).find(id).await.map_err(|error| Failure::of("looking up the app", &error))
 }
 
 async fn register(db: &Db, registration: &Registration) -> Result<(), Failure> {
-    apps::register(db, registration).await.map_err(|error| match error {
+    Apps::new(db.clone()).register(registration).await.map_err(|error| match error {
         RegisterError::DomainTaken | RegisterError::NoPolicyToDemand | RegisterError::PkceNotRequired(_) => {
             Failure::Usage(error.to_string())
         }

@@ -11,7 +11,7 @@ use crate::{
     config::Data,
     db::Db,
     domain::{class_name::ClassName, email::Email},
-    identity::accounts,
+    identity::accounts::Accounts,
     random::OsRandom,
 };
 
@@ -46,7 +46,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             let name = ClassName::parse(&name)
                 .map_err(|error| Failure::Usage(format!("--name {name:?} {error}")))?;
             with_existing(&data, async |db| {
-                let owner = accounts::find(db, email)
+                let owner = Accounts::new(db.clone())
+                    .find(email)
                     .await
                     .map_err(|error| Failure::of("looking up the owner", &error))?;
                 let owner = owner.ok_or_else(|| {

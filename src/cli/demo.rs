@@ -23,7 +23,7 @@ use crate::{
         redirect_uri::RedirectUri,
     },
     entity::user,
-    identity::{accounts, apps, password_hashing::PasswordHashing},
+    identity::{accounts::Accounts, apps::Apps, password_hashing::PasswordHashing},
     random::OsRandom,
 };
 
@@ -53,7 +53,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     let work = Box::pin(async {
         refuse_others(&db, &config.data).await?;
         migrate(&db).await?;
-        let hashing = hashing.tested()?;
+        let hashing = hashing.join()?;
         found(&db, &hashing).await?;
         let location = location(&config.data)?;
         listen(config, db.clone(), hashing, |url, public_url| say(&welcome(url, public_url, &location))).await
@@ -100,24 +100,25 @@ pub async fn open_accounts(
 async fn found(db: &Db, hashing: &PasswordHashing) -> Result<(), Failure> {
     let failed = |error: &(dyn StdError + 'static)| Failure::of("making the sample school", error);
     let now = SystemClock.now();
-    if apps::find(db, APP).await.map_err(|error| failed(&error))?.is_none() {
+    if Apps::new(db.clone()).find(APP).await.map_err(|error| failed(&error))?.is_none() {
         let mut registration =
             app::new(APP, Label::parse("Sample app").map_err(|error| failed(&error))?, now);
         registration.redirect_uris =
             vec![RedirectUri::register(REDIRECT_URI).map_err(|error| failed(&error))?];
-        apps::register(db, &registration).await.map_err(|error| failed(&error))?;
+        Apps::new(db.clone()).register(&registration).await.map_err(|error| failed(&error))?;
     }
+    let accounts = Accounts::new(db.clone());
     let classes = Classes::new(db.clone(), Arc::new(OsRandom));
     for (address, class) in
         [(TEACHER, Some((OWN_CLASS, "10A1"))), (OTHER_TEACHER, Some((OTHER_CLASS, "10A2"))), (STUDENT, None)]
     {
         let email = Email::parse(address).map_err(|error| failed(&error))?;
-        let account = accounts::find(db, email.clone()).await.map_err(|error| failed(&error))?;
+        let account = accounts.find(email.clone()).await.map_err(|error| failed(&error))?;
         let user = if let Some(account) = account {
             account.id
         } else {
             let password = Password::parse(PASSWORD).map_err(|error| failed(&error))?;
-            let added = accounts::add(db, hashing, &OsRandom, email, password, now).await;
+            let added = accounts.add(hashing, &OsRandom, email, password, now).await;
             added.map_err(|error| failed(&error))?
         };
         if let Some((id, name)) = class

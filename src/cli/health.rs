@@ -1,12 +1,6 @@
 //! `homeroom health`
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::{
@@ -24,7 +18,7 @@ use tokio_rustls::{
     },
 };
 
-use super::{Failure, say};
+use super::{Failure, say, serve::reachable};
 
 /// How long the answer may take: the server itself gives the database two seconds for each of two questions.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -57,16 +51,6 @@ pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
         "503" => Err(Failure::Failed(format!("{address} is not ready"))),
         other => Err(Failure::Failed(format!("{address} does not answer as Homeroom does: {other:?}"))),
     }
-}
-
-/// Where a server that listens on `address` is reached from the same machine.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// The status of the answer to `GET /health/ready`, as text.
@@ -136,22 +120,5 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::reachable;
-
-    #[test]
-    fn wildcard_address_is_asked_at_loopback() {
-        for (listening, asked) in [
-            ("0.0.0.0:8080", "127.0.0.1:8080"),
-            ("[::]:8080", "[::1]:8080"),
-            ("10.0.0.1:80", "10.0.0.1:80"),
-            ("[::1]:80", "[::1]:80"),
-        ] {
-            assert_eq!(reachable(listening.parse().unwrap()), asked.parse().unwrap());
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod backup;
+mod certificate;
 mod class;
 mod demo;
 mod doctor;

@@ -1,52 +1,44 @@
 //! `homeroom serve`
 
 use std::{
-    error::Error,
     future::pending,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     panic::resume_unwind,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::{JoinSet, spawn_blocking},
-    time::interval,
-};
+use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Failure, demo, log, ownership, say, shutdown, with_database};
+use super::{
+    Failure,
+    certificate::{self, ReloadCertificate},
+    demo, log, ownership, say, shutdown, with_database,
+};
 use crate::{
-    clock::{Clock, Pace, SystemClock},
+    clock::{Clock, SystemClock},
     config::{Config, audience},
-    db::{Db, causes},
+    db::Db,
     identity::{
         password_hashing::{PasswordHashing, StartError},
         signing_keys::SigningKeys,
     },
-    listener::{Limits, Listener, Tls, TlsError},
+    jobs::Runner,
+    listener::{Limits, Listener},
     random::OsRandom,
-    server::{Parts, Server},
+    server::{Parts, Server, UPKEEP},
 };
 
-/// How often keys and the certificate are read again, and what has expired is swept away.
-const UPKEEP: Duration = Duration::from_mins(1);
-/// How long the clock must have kept pace with the monotonic clock before anything is swept by it: since the start, as a machine
-/// may start with a wrong clock, and since it last jumped. It is no longer than codes are kept after their time anyway.
-const SETTLED: Duration = Duration::from_mins(5);
-/// How often what was observed is sorted into its histograms. It takes memory until then.
+/// The period in which the metrics recorder moves observations into histograms. Until then each one takes memory.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-/// How often the runtime's timer goes off at least: sooner than any time that a request may take. Otherwise each request
-/// that sets itself a limit would wake the thread which waits for the network, to tell it of an earlier time.
-const TICK: Duration = Duration::from_secs(2);
-/// How many may ask for metrics at once.
+/// Upper bound on connections to the metrics endpoint.
 const METRICS_CONNECTIONS: usize = 16;
 
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let hashing = prepare(config)?;
     with_database(&config.data, async |db| {
-        let hashing = hashing.tested()?;
+        let hashing = hashing.join()?;
         for account in demo::open_accounts(db.read(), &hashing).await? {
             tracing::warn!(
                 account,
@@ -59,12 +51,12 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
     .await
 }
 
-/// The password hash, which is being tested.
+/// Password hashing, which starts on a thread of its own.
 pub struct Hashing(JoinHandle<Result<PasswordHashing, StartError>>);
 
 impl Hashing {
-    /// Waits for the outcome.
-    pub fn tested(self) -> Result<PasswordHashing, Failure> {
+    /// Waits until it has started.
+    pub fn join(self) -> Result<PasswordHashing, Failure> {
         match self.0.join() {
             Ok(started) => started.map_err(|error| Failure::of("starting the password hash", &error)),
             Err(panic) => resume_unwind(panic),
@@ -72,18 +64,18 @@ impl Hashing {
     }
 }
 
-/// What there is to do before the database is opened. What makes no sense is said before anything is made.
+/// The steps before the database is opened. Invalid settings are reported before anything is created.
 pub fn prepare(config: &Config) -> Result<Hashing, Failure> {
     config.public_url(config.listen).map_err(|error| Failure::Usage(error.to_string()))?;
     log::to_stderr(&config.log, config.log_format);
     ownership::check(&config.data)?;
-    // Testing the hash takes a processor as long as opening the database takes another.
+    // The self-test of the hash takes as long as opening the database, so that both run in parallel.
     let settings = config.hashing.settings();
     Ok(Hashing(thread::spawn(move || PasswordHashing::start(settings, &OsRandom))))
 }
 
-/// Serves until the process is told to end. Calls `welcome` when it can be reached, with the URL that reaches it from this
-/// machine, and with its public URL.
+/// Serves until the process receives a signal to stop. Once the server listens, calls `welcome` with the URL that reaches it from
+/// this machine, and with its public URL.
 pub async fn listen(
     config: &Config,
     db: Db,
@@ -92,15 +84,7 @@ pub async fn listen(
 ) -> Result<(), Failure> {
     let keys = SigningKeys::open(&config.data.keys(), SystemClock.now(), &OsRandom)
         .map_err(|error| Failure::of("opening the signing keys", &error))?;
-    let tls = config
-        .doors
-        .tls()
-        .map(|(certificate, key)| Tls::open(certificate, key))
-        .transpose()
-        .map_err(|error| Failure::of("opening the certificate", &error))?;
-    if let Some(tls) = &tls {
-        warn_of_certificate(tls);
-    }
+    let tls = certificate::open(config)?;
     let limits = limits(config);
     let (listener, address) = bind(config.listen, limits.max_connections)?;
     let public_url = config.public_url(address).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -117,40 +101,21 @@ pub async fn listen(
         trusted_proxies: config.rate_limits.trusted_proxies.clone(),
         hsts: config.doors.hsts,
     });
-    let stop = stop().map_err(|error| Failure::of("listening for signals", &error))?;
-    let mut beside = JoinSet::new();
-    // Whoever looks after the server has a door of its own, which is open until the other one is closed.
-    let watched = match config.doors.metrics_listen {
-        None => None,
+    let stop = stop_signal().map_err(|error| Failure::of("listening for signals", &error))?;
+    let mut jobs = server.start_jobs();
+    let metrics = match config.doors.metrics_listen {
         Some(address) => {
-            let metrics = server.metrics().map_err(|error| Failure::of("keeping metrics", &error))?;
-            let (listener, address) = bind(address, METRICS_CONNECTIONS)?;
-            let limits = Limits { max_connections: METRICS_CONNECTIONS, ..Limits::default() };
-            let serving = listener.serve(metrics.endpoint(), limits, pending());
-            beside.spawn(async move { _ = serving.await });
-            beside.spawn(async move {
-                let mut ticks = interval(METRICS_UPKEEP);
-                loop {
-                    ticks.tick().await;
-                    metrics.keep_up();
-                }
-            });
-            Some(address)
+            format!("\nmetrics on http://{}/metrics", serve_metrics(&server, address, &mut jobs)?)
         }
+        None => String::new(),
     };
     let endpoint = server.endpoint();
-    beside.spawn(keep_up(server.clone(), tls.clone()));
-    beside.spawn(async {
-        let mut ticks = interval(TICK);
-        loop {
-            ticks.tick().await;
-        }
-    });
-    let watched =
-        watched.map_or_else(String::new, |address| format!("\nmetrics on http://{address}/metrics"));
-    let said = say(&format!("listening on {}://{address}{watched}", config.scheme()));
-    match said.and_then(|()| welcome(&reached_at(config, address, &known_as), &known_as)) {
-        // The program that started the server has read enough, or nothing: that is no reason to end.
+    if let Some(tls) = tls.clone() {
+        jobs.every(UPKEEP, ReloadCertificate(tls));
+    }
+    let announced = say(&format!("listening on {}://{address}{metrics}", config.scheme()));
+    match announced.and_then(|()| welcome(&local_url(config, address, &known_as), &known_as)) {
+        // The program that reads standard output has ended. The server goes on.
         Ok(()) | Err(Failure::ClosedPipe) => {}
         Err(failure) => return Err(failure),
     }
@@ -161,33 +126,48 @@ pub async fn listen(
             stop.await;
             shutdown::enforce_limit();
             tracing::info!("stopping");
-            server.leave();
+            server.drain();
         })
         .await;
-    beside.shutdown().await;
+    jobs.stop().await;
     tracing::info!(cut = drained.cut, "stopped");
     Ok(())
 }
 
-/// The URL that reaches the server from this machine. A certificate is made for the name in the public URL; without one, a
-/// proxy may stand between the public URL and this server, and may not be there yet.
-fn reached_at(config: &Config, address: SocketAddr, public_url: &str) -> String {
+/// Serves metrics on a listener of their own, which stays open while the API drains.
+fn serve_metrics(server: &Server, address: SocketAddr, jobs: &mut Runner) -> Result<SocketAddr, Failure> {
+    let metrics = server.metrics().map_err(|error| Failure::of("keeping metrics", &error))?;
+    let (listener, address) = bind(address, METRICS_CONNECTIONS)?;
+    let limits = Limits { max_connections: METRICS_CONNECTIONS, ..Limits::default() };
+    let serving = listener.serve(metrics.endpoint(), limits, pending());
+    jobs.spawn(async move { _ = serving.await });
+    jobs.every(METRICS_UPKEEP, metrics);
+    Ok(address)
+}
+
+/// The URL that reaches the server from this machine. With TLS it is the public URL, whose name is in the certificate. Without TLS
+/// it is the address, because the public URL may be that of a proxy that is not running yet.
+fn local_url(config: &Config, address: SocketAddr, public_url: &str) -> String {
     if config.doors.tls().is_some() {
         return public_url.to_owned();
     }
+    format!("http://{}", reachable(address))
+}
+
+/// The address at which a server that listens on `address` is reached from the same machine.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    SocketAddr::new(ip, address.port())
 }
 
-/// Completes when the process is told to end.
-fn stop() -> std::io::Result<impl Future<Output = ()>> {
+/// Completes when the process receives SIGTERM, SIGINT, or SIGHUP, which a closed terminal sends.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // The terminal is closed.
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
         tokio::select! {
@@ -216,63 +196,19 @@ fn bind(address: SocketAddr, backlog: usize) -> Result<(Listener, SocketAddr), F
     Ok((listener, bound))
 }
 
-/// What is done beside the requests, over and over. Each goes its own pace: a database that hangs must not keep the
-/// keys from being read, nor must a directory that stands still keep anything.
-#[expect(clippy::disallowed_methods, reason = "one at a time, of files that may not answer")]
-async fn keep_up(server: Server, tls: Option<Tls>) {
-    let keys = async {
-        let mut ticks = interval(UPKEEP);
-        loop {
-            ticks.tick().await;
-            server.identity.keys().reload().await;
-        }
-    };
-    let certificate = async {
-        let Some(tls) = tls else { return };
-        let mut ticks = interval(UPKEEP);
-        loop {
-            ticks.tick().await;
-            let reloading = tls.clone();
-            if let Ok(reloaded) = spawn_blocking(move || reloading.reload()).await {
-                tell_of_certificate(&tls, reloaded);
-            }
-        }
-    };
-    let sweep = async {
-        let mut ticks = interval(UPKEEP);
-        let mut pace = Pace::since(SystemClock.now(), Instant::now());
-        loop {
-            ticks.tick().await;
-            let now = SystemClock.now();
-            if pace.kept_for(now, Instant::now()) < SETTLED {
-                tracing::debug!("nothing is swept yet: the clock may have jumped");
-                continue;
-            }
-            if let Err(error) = server.sweep(now).await {
-                tracing::warn!(error = causes(&error), "what has expired could not be swept away");
-            }
-        }
-    };
-    tokio::join!(keys, certificate, sweep);
-}
+#[cfg(test)]
+mod tests {
+    use super::reachable;
 
-fn warn_of_certificate(tls: &Tls) {
-    let now = SystemClock.now();
-    if let Some([from, until]) = tls.validity().filter(|[from, until]| now < *from || *until < now) {
-        tracing::warn!(?from, ?until, "the certificate is not valid now, and clients refuse it");
-    }
-}
-
-fn tell_of_certificate(tls: &Tls, reloaded: Result<bool, TlsError>) {
-    match reloaded {
-        Ok(true) => {
-            tracing::info!("another certificate is shown from now on");
-            warn_of_certificate(tls);
-        }
-        Ok(false) => {}
-        Err(error) => {
-            let cause = error.source().map(ToString::to_string);
-            tracing::warn!(%error, cause, "the certificate stays as it was");
+    #[test]
+    fn reachable_wildcard_address_is_loopback() {
+        for (listening, expected) in [
+            ("0.0.0.0:8080", "127.0.0.1:8080"),
+            ("[::]:8080", "[::1]:8080"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+        ] {
+            assert_eq!(reachable(listening.parse().unwrap()), expected.parse().unwrap());
         }
     }
 }

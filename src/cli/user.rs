@@ -16,7 +16,7 @@ use crate::{
     },
     entity::user,
     identity::{
-        accounts::{self, AccountError},
+        accounts::{Accounts, AddError},
         password_hashing::PasswordHashing,
     },
     random::{self, OsRandom},
@@ -88,10 +88,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             let password = read_password()?;
             with_database(&add.data, async |db| {
                 let hashing = start(&add.hashing)?;
-                let added = accounts::add(db, &hashing, &OsRandom, email, password, SystemClock.now()).await;
+                let added = Accounts::new(db.clone())
+                    .add(&hashing, &OsRandom, email, password, SystemClock.now())
+                    .await;
                 match added {
                     Ok(id) => say(&format!("{id}")),
-                    Err(AccountError::Taken) => Err(Failure::Usage(AccountError::Taken.to_string())),
+                    Err(AddError::EmailTaken) => Err(Failure::Usage(AddError::EmailTaken.to_string())),
                     Err(error) => Err(Failure::of("making the account", &error)),
                 }
             })
@@ -107,7 +109,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 } else {
                     None
                 };
-                let changed = accounts::change(db, &account, password_hash, set.enabled).await;
+                let changed = Accounts::new(db.clone()).change(&account, password_hash, set.enabled).await;
                 changed.map_err(|error| Failure::of("changing the account", &error))
             })
             .await
@@ -126,7 +128,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 async fn list(db: &Db) -> Result<(), Failure> {
-    for user in accounts::list(db).await.map_err(|error| Failure::of("listing", &error))? {
+    for user in Accounts::new(db.clone()).list().await.map_err(|error| Failure::of("listing", &error))? {
         let standing = match (user.enabled, user.email_verified_at) {
             (false, _) => "disabled",
             (true, None) => "unconfirmed",
@@ -143,7 +145,7 @@ fn start(hashing: &Hashing) -> Result<PasswordHashing, Failure> {
 }
 
 async fn existing(db: &Db, email: &Email) -> Result<user::Model, Failure> {
-    let account = accounts::find(db, email.clone()).await;
+    let account = Accounts::new(db.clone()).find(email.clone()).await;
     let account = account.map_err(|error| Failure::of("looking up", &error))?;
     account.ok_or_else(|| Failure::Usage(format!("--email {} has no account", email.as_str())))
 }

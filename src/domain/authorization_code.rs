@@ -19,8 +19,8 @@ pub struct CodeDigest(Vec<u8>);
 super::not_auto_increment!(CodeDigest);
 
 impl AuthorizationCode {
-    /// Draws a code.
-    pub fn draw(random: &dyn RandomSource) -> Self {
+    /// Generates a code.
+    pub fn generate(random: &dyn RandomSource) -> Self {
         let bits = Zeroizing::new(random::bytes::<32>(random));
         Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits)))
     }

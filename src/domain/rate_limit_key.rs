@@ -45,7 +45,7 @@ impl RateLimitKey {
     }
 
     /// One shard of the count of sign-ins from everywhere.
-    pub fn sign_ins(shard: u8) -> Self {
+    pub fn sign_ins(shard: u32) -> Self {
         Self::new(half("sign-ins", &shard), [0; 16])
     }
 

@@ -1,9 +1,6 @@
 //! Authorization codes: what each was issued for, and whether it still can be redeemed.
 
-use sea_orm::{
-    Condition, DbBackend, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, Statement,
-    entity::prelude::*, sea_query::OnConflict,
-};
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use super::{app, user};
 use crate::domain::{
@@ -67,14 +64,13 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Entity {
     /// Stores an issued code. It changes nothing if the code is there: its digest is of 256 random bits, so that it is this
     /// same code, stored by an attempt whose answer was lost.
-    pub fn issuing(backend: DbBackend, issued: Model) -> Statement {
-        Self::insert(issued.into_active_model())
-            .on_conflict(OnConflict::column(Column::Digest).do_nothing().to_owned())
-            .build(backend)
+    pub async fn store(db: &impl ConnectionTrait, issued: Model) -> Result<(), DbErr> {
+        Self::insert(issued.into_active_model()).exec_without_returning(db).await?;
+        Ok(())
     }
 
     /// Deletes the codes of a user that nobody has redeemed, but for the youngest `kept` of them.
-    pub fn bounding(backend: DbBackend, user: UserId, kept: u64) -> Statement {
+    pub async fn keep_newest(db: &impl ConnectionTrait, user: UserId, kept: u64) -> Result<(), DbErr> {
         // More than this many are not there, unless the bound was raised. SQLite takes no offset without a limit.
         const MANY: u64 = 1000;
         let surplus = Self::find()
@@ -86,7 +82,8 @@ impl Entity {
             .limit(MANY)
             .select_only()
             .column(Column::Digest);
-        Self::delete_many().filter(Column::Digest.in_subquery(surplus.into_query())).build(backend)
+        Self::delete_many().filter(Column::Digest.in_subquery(surplus.into_query())).exec(db).await?;
+        Ok(())
     }
 
     /// What a code was issued for, with its app and its user, whatever their standing.

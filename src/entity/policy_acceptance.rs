@@ -1,6 +1,6 @@
 //! Who accepted which version of an app's privacy policy, when and from where.
 
-use sea_orm::{DbBackend, QueryTrait, Statement, entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{entity::prelude::*, sea_query::OnConflict};
 
 use crate::domain::{
     id::{AppId, UserId},
@@ -44,9 +44,11 @@ impl Entity {
     }
 
     /// Records an acceptance, unless this version was accepted before.
-    pub fn recording(backend: DbBackend, acceptance: Model) -> Statement {
+    pub async fn record(db: &impl ConnectionTrait, acceptance: Model) -> Result<(), DbErr> {
         Self::insert(ActiveModel::from(acceptance))
             .on_conflict(OnConflict::new().do_nothing().to_owned())
-            .build(backend)
+            .exec_without_returning(db)
+            .await?;
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@
 use std::ops::RangeInclusive;
 
 use sea_orm::{
-    DbBackend, QueryOrder, QuerySelect, QueryTrait, Statement, Value,
+    QueryOrder, QuerySelect, QueryTrait, Statement, Value,
     entity::prelude::*,
     sea_query::{LockBehavior, LockType},
 };
@@ -143,22 +143,30 @@ impl Entity {
     }
 
     /// Ends a reservation, and forgets the failures of an account as tried from a network, which is known from now on.
-    pub fn succeeding(backend: DbBackend, key: RateLimitKey, known_until: i64) -> Statement {
+    pub async fn succeed(
+        db: &impl ConnectionTrait,
+        key: RateLimitKey,
+        known_until: i64,
+    ) -> Result<(), DbErr> {
         Self::update_many()
             .col_expr(Column::DrainedAt, Expr::value(0_i64))
             .col_expr(Column::FailedAt, Expr::value(0_i64))
             .col_expr(Column::UnderWay, Expr::cust(RELEASED))
             .col_expr(Column::KnownUntil, Expr::value(known_until))
             .filter(Column::Key.eq(key))
-            .build(backend)
+            .exec(db)
+            .await?;
+        Ok(())
     }
 
     /// Ends a reservation. The count stays as it is.
-    pub fn releasing(backend: DbBackend, key: RateLimitKey) -> Statement {
+    pub async fn release(db: &impl ConnectionTrait, key: RateLimitKey) -> Result<(), DbErr> {
         Self::update_many()
             .col_expr(Column::UnderWay, Expr::cust(RELEASED))
             .filter(Column::Key.eq(key))
-            .build(backend)
+            .exec(db)
+            .await?;
+        Ok(())
     }
 
     /// Forgets the failures of every count with a key in `keys`. Known networks stay known. Rows are changed one at a time, so

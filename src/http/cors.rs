@@ -34,7 +34,7 @@ async fn allowed_origin(identity: &Identity, request: &Request) -> Option<Header
     let value = request.headers().get(header::ORIGIN)?;
     let origin = Origin::parse(value.to_str().ok()?).ok()?;
     // A database that does not answer is the operation's to report; here it only means that no page is known.
-    identity.allows_origin(&origin).await.unwrap_or(false).then(|| value.clone())
+    identity.apps.allows_origin(&origin).await.unwrap_or(false).then(|| value.clone())
 }
 
 /// Whether a browser asks before it sends the request itself.

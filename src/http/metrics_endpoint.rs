@@ -14,6 +14,7 @@ use poem::{
 
 use crate::{
     db::{Db, Pool},
+    jobs::Job,
     metrics::{Kind, Metric},
 };
 
@@ -39,6 +40,13 @@ pub struct MetricsEndpoint {
     db: Db,
 }
 
+/// Moves observations into histograms. Until then each observation takes memory.
+impl Job for MetricsEndpoint {
+    async fn run(&mut self) {
+        self.recorded.run_upkeep();
+    }
+}
+
 impl MetricsEndpoint {
     /// Begins to measure: what was counted before this is lost. Once in a process.
     pub fn record(db: Db) -> Result<Self, MetricsError> {
@@ -56,11 +64,6 @@ impl MetricsEndpoint {
         let process = Collector::default();
         process.describe();
         Ok(Self { recorded: handle, process: Arc::new(process), db })
-    }
-
-    /// Sorts what was observed into its buckets. Until then each observation takes a few bytes.
-    pub fn keep_up(&self) {
-        self.recorded.run_upkeep();
     }
 
     /// Answers `GET /metrics`.

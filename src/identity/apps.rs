@@ -1,8 +1,7 @@
-//! Apps: registering them, and telling which of them a browser's page belongs to.
+//! Apps: registered by an operator, and found from the client id or the origin of a request.
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel};
 
-use super::{Identity, sign_in::SignInError};
 use crate::{
     db::{self, Db},
     domain::{
@@ -13,27 +12,32 @@ use crate::{
     entity::{app, app_login_domain, app_redirect_uri},
 };
 
-/// An app with all that is registered for it.
+/// The apps in a database.
+pub struct Apps {
+    db: Db,
+}
+
+/// An app with everything that is registered for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
-    /// The app itself.
+    /// The app.
     pub app: app::Model,
-    /// Where it may send its users back to.
+    /// The redirect URIs that requests may name.
     pub redirect_uris: Vec<RedirectUri>,
-    /// Where its own sign-in pages are.
+    /// The domains of the app's own sign-in pages.
     pub login_domains: Vec<LoginDomain>,
 }
 
-/// Why an app could not be registered or changed.
+/// Why [`Apps::register`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     /// Another app owns one of the login domains.
     #[error("one of the login domains belongs to another app")]
     DomainTaken,
-    /// An app demands a policy that it does not have.
+    /// The app demands a policy and has no policy version.
     #[error("an app cannot demand its privacy policy without a policy version")]
     NoPolicyToDemand,
-    /// An app without PKCE has a redirect URI that other apps on a device can claim.
+    /// An app without PKCE has a private-use redirect URI, whose scheme other apps on a device can claim.
     #[error(
         "only an app that requires PKCE may have the redirect URI {0}, whose scheme other apps can claim (RFC 8252 section 8.1)"
     )]
@@ -43,35 +47,116 @@ pub enum RegisterError {
     Database(#[from] DbErr),
 }
 
-/// The page that a request was sent from, as its `Origin` header tells.
+/// Why [`Apps::resolve`] found no app for a sign-in.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The request names no app, and its origin belongs to none.
+    #[error("no app was named")]
+    NotNamed,
+    /// No enabled app has the id.
+    #[error("the app is unknown or disabled")]
+    Unknown,
+    /// The origin belongs neither to the app nor to this server.
+    #[error("the page does not belong to the app")]
+    ForeignOrigin,
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+/// The origin of the page that sent a request (RFC 6454 section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Page {
-    /// No browser said.
-    Unsaid,
-    /// A page of this server, such as its own documentation.
-    Ours,
-    /// A page of the web.
-    Of(Origin),
-    /// A page that is nobody's: `null`, or what is no origin at all.
+pub enum RequestOrigin {
+    /// No `Origin` header: the client is not a browser, or the request is a plain `GET`.
+    Absent,
+    /// A page of this server, such as the API documentation.
+    SameOrigin,
+    /// A page of another web origin.
+    Web(Origin),
+    /// `null`, or text that is not a web origin.
     Opaque,
 }
 
-/// Registers an app, or puts `registration` in the place of what is known of it.
-pub async fn register(db: &Db, registration: &Registration) -> Result<(), RegisterError> {
-    if registration.app.policy_demanded && registration.app.policy_version.is_none() {
-        return Err(RegisterError::NoPolicyToDemand);
+impl Apps {
+    /// The apps in this database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
     }
-    if !registration.app.pkce_required
-        && let Some(uri) = registration.redirect_uris.iter().find(|uri| uri.is_private_use())
-    {
-        return Err(RegisterError::PkceNotRequired(uri.as_str().to_owned()));
+
+    /// Registers an app, or replaces the registration that has the same id.
+    pub async fn register(&self, registration: &Registration) -> Result<(), RegisterError> {
+        let Registration { app, redirect_uris, .. } = registration;
+        if app.policy_demanded && app.policy_version.is_none() {
+            return Err(RegisterError::NoPolicyToDemand);
+        }
+        if !app.pkce_required
+            && let Some(uri) = redirect_uris.iter().find(|uri| uri.is_private_use())
+        {
+            return Err(RegisterError::PkceNotRequired(uri.as_str().to_owned()));
+        }
+        let replace =
+            self.db.transaction(registration.clone(), |db, registration| Box::pin(replace(db, registration)));
+        replace.await.map_err(|error| match db::kind(&error) {
+            db::ErrorKind::UniqueViolation => RegisterError::DomainTaken,
+            _ => error.into(),
+        })
     }
-    let replaced =
-        db.transaction(registration.clone(), |db, registration| Box::pin(replace(db, registration)));
-    replaced.await.map_err(|error| match db::kind(&error) {
-        db::ErrorKind::UniqueViolation => RegisterError::DomainTaken,
-        _ => error.into(),
-    })
+
+    /// The registration of an app, enabled or not.
+    pub async fn find(&self, id: AppId) -> Result<Option<Registration>, DbErr> {
+        match app::Entity::find_by_id(id).one(self.db.read()).await? {
+            Some(app) => Ok(Some(self.registration(app).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// All registrations, oldest first.
+    pub async fn list(&self) -> Result<Vec<Registration>, DbErr> {
+        let mut registrations = Vec::new();
+        for app in app::Entity::list(self.db.read()).await? {
+            registrations.push(self.registration(app).await?);
+        }
+        Ok(registrations)
+    }
+
+    async fn registration(&self, app: app::Model) -> Result<Registration, DbErr> {
+        let redirect_uris = app_redirect_uri::Entity::of_app(self.db.read(), app.id).await?;
+        let login_domains = app_login_domain::Entity::of_app(self.db.read(), app.id).await?;
+        Ok(Registration { app, redirect_uris, login_domains })
+    }
+
+    /// Whether the origin belongs to any enabled app, so that its pages may read responses (CORS).
+    pub async fn allows_origin(&self, origin: &Origin) -> Result<bool, DbErr> {
+        app::Entity::owns_origin(self.db.read(), None, origin).await
+    }
+
+    /// The app of a sign-in, with its redirect URIs. Without an id, it is the app that owns the origin's domain.
+    /// With an id, an origin that belongs neither to the app nor to this server is an error.
+    pub(super) async fn resolve(
+        &self,
+        id: Option<AppId>,
+        origin: &RequestOrigin,
+    ) -> Result<app::WithRedirectUris, ResolveError> {
+        let db = self.db.read();
+        let Some(id) = id else {
+            let domain = match origin {
+                RequestOrigin::Web(origin) => origin.login_domain(),
+                RequestOrigin::Absent | RequestOrigin::SameOrigin | RequestOrigin::Opaque => None,
+            };
+            let app = match domain {
+                Some(domain) => app::Entity::find_enabled_by_login_domain(db, domain).await?,
+                None => None,
+            };
+            return app.ok_or(ResolveError::NotNamed);
+        };
+        let app = app::Entity::find_enabled(db, id).await?.ok_or(ResolveError::Unknown)?;
+        let trusted = match origin {
+            RequestOrigin::Absent | RequestOrigin::SameOrigin => true,
+            RequestOrigin::Web(origin) => app::Entity::owns_origin(db, Some(id), origin).await?,
+            RequestOrigin::Opaque => false,
+        };
+        if trusted { Ok(app) } else { Err(ResolveError::ForeignOrigin) }
+    }
 }
 
 async fn replace(db: &impl ConnectionTrait, registration: &Registration) -> Result<(), DbErr> {
@@ -83,63 +168,4 @@ async fn replace(db: &impl ConnectionTrait, registration: &Registration) -> Resu
     }
     app_redirect_uri::Entity::replace(db, app.id, redirect_uris).await?;
     app_login_domain::Entity::replace(db, app.id, login_domains).await
-}
-
-/// The app of a client id, enabled or not, with all that is registered for it.
-pub async fn find(db: &Db, id: AppId) -> Result<Option<Registration>, DbErr> {
-    match app::Entity::find_by_id(id).one(db.read()).await? {
-        Some(app) => Ok(Some(registration_of(db, app).await?)),
-        None => Ok(None),
-    }
-}
-
-/// Every app, the oldest first.
-pub async fn list(db: &Db) -> Result<Vec<Registration>, DbErr> {
-    let mut registrations = Vec::new();
-    for app in app::Entity::list(db.read()).await? {
-        registrations.push(registration_of(db, app).await?);
-    }
-    Ok(registrations)
-}
-
-async fn registration_of(db: &Db, app: app::Model) -> Result<Registration, DbErr> {
-    let redirect_uris = app_redirect_uri::Entity::of_app(db.read(), app.id).await?;
-    let login_domains = app_login_domain::Entity::of_app(db.read(), app.id).await?;
-    Ok(Registration { app, redirect_uris, login_domains })
-}
-
-impl Identity {
-    /// Whether pages of this origin may read our answers: they are of any enabled app.
-    pub async fn allows_origin(&self, origin: &Origin) -> Result<bool, DbErr> {
-        app::Entity::owns_origin(self.db.read(), None, origin).await
-    }
-
-    /// The app that somebody signs in to, with where it may send them back to: the app whose id was said, or else the one
-    /// that owns the page's domain. A page that is neither that app's nor ours is refused.
-    pub(super) async fn resolve_app(
-        &self,
-        said: Option<AppId>,
-        page: &Page,
-    ) -> Result<app::WithRedirectUris, SignInError> {
-        let db = self.db.read();
-        let Some(id) = said else {
-            let domain = match page {
-                Page::Unsaid | Page::Ours => return Err(SignInError::AppUnsaid),
-                Page::Of(origin) => origin.login_domain(),
-                Page::Opaque => None,
-            };
-            let app = match domain {
-                Some(domain) => app::Entity::find_enabled_by_login_domain(db, domain).await?,
-                None => None,
-            };
-            return app.ok_or(SignInError::AppUnsaid);
-        };
-        let app = app::Entity::find_enabled(db, id).await?.ok_or(SignInError::AppUnknown)?;
-        let trusted = match page {
-            Page::Unsaid | Page::Ours => true,
-            Page::Of(origin) => app::Entity::owns_origin(db, Some(id), origin).await?,
-            Page::Opaque => false,
-        };
-        if trusted { Ok(app) } else { Err(SignInError::OriginUnknown) }
-    }
 }

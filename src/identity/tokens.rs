@@ -1,4 +1,6 @@
-//! Tokens: a code is swapped for them, and `/classes` is opened with them.
+//! Tokens: issued for an authorization code, and verified as the bearer of a request.
+
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
@@ -6,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Identity,
-    signing_keys::{self, SignError},
-    verified_tokens::{TokenDigest, Verified},
+    signing_keys::{self, SignError, SigningKeys},
+    verified_tokens::{TokenDigest, VerifiedToken, VerifiedTokens},
 };
 use crate::{
+    db::Db,
     domain::{
         authorization_code::AuthorizationCode,
         email::Email,
@@ -20,6 +22,7 @@ use crate::{
         state::State,
     },
     entity::{app, authorization_code, user},
+    random::RandomSource,
 };
 
 /// The `typ` of an access token (RFC 9068 section 2.1).
@@ -27,46 +30,56 @@ const ACCESS_TOKEN: &str = "at+jwt";
 /// The `typ` of an id token.
 const ID_TOKEN: &str = "JWT";
 
-/// A request to swap a code for tokens. Its form is right.
+/// Issues tokens (`createToken`) and verifies access tokens.
+pub struct Tokens {
+    db: Db,
+    random: Arc<dyn RandomSource>,
+    keys: Arc<SigningKeys>,
+    verified: VerifiedTokens,
+    issuer: String,
+    audience: String,
+}
+
+/// A request to exchange a code for tokens. Its values are well-formed.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct ExchangeRequest {
     /// The app.
     pub app: AppId,
-    /// The client id as the client wrote it: `aud` of the id token, which the client compares with it.
+    /// The client id as the request writes it. It becomes `aud` of the id token, which the client compares.
     pub client_id: String,
     /// The code.
     pub code: AuthorizationCode,
-    /// The redirect URI that the code was sent to.
+    /// The redirect URI that received the code.
     pub redirect_uri: String,
-    /// The state that it was sent with.
+    /// The state that accompanied the code.
     pub state: State,
-    /// The secret behind its challenge (RFC 7636).
+    /// The PKCE verifier (RFC 7636).
     pub code_verifier: Option<CodeVerifier>,
-    /// To be echoed in the id token (OpenID Connect Core section 3.1.2.1).
+    /// Repeated in the id token (OpenID Connect Core section 3.1.2.1).
     pub nonce: Option<String>,
-    /// What the client wants to know, blank-separated (RFC 6749 section 3.3).
+    /// The requested scope, separated by spaces (RFC 6749 section 3.3).
     pub scope: Option<String>,
 }
 
-/// What a code is worth.
-pub struct Tokens {
-    /// Opens `/classes`.
+/// The tokens issued for a code.
+pub struct IssuedTokens {
+    /// The access token (RFC 9068).
     pub access_token: String,
-    /// Says who signed in.
+    /// The id token (OpenID Connect Core section 2).
     pub id_token: String,
-    /// The instant from which neither is worth anything.
+    /// The expiry of both tokens.
     pub expires_at: DateTime<Utc>,
-    /// Where the code was sent to.
+    /// The redirect URI that received the code.
     pub redirect_uri: RedirectUri,
 }
 
-/// Why there are no tokens.
+/// Why [`Tokens::exchange`] issued no tokens.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// The code is unknown, expired or redeemed, or was issued for something else (`invalid_grant`, RFC 6749
-    /// section 5.2). A client is not told which; what does not match does not use the code up.
+    /// The code is unknown, expired, redeemed, or issued for other values (`invalid_grant`, RFC 6749 section 5.2). The client
+    /// does not learn which. A mismatch does not redeem the code.
     #[error("the code cannot be redeemed with this request")]
-    Refused,
+    InvalidGrant,
     /// The tokens could not be signed.
     #[error("the tokens could not be signed")]
     Sign(#[from] SignError),
@@ -75,14 +88,14 @@ pub enum ExchangeError {
     Database(#[from] DbErr),
 }
 
-/// Who bears an access token.
+/// The bearer of a valid access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bearer {
-    /// The user it was issued to.
+    /// The token's subject.
     pub user: UserId,
 }
 
-/// The token is none of ours, or no longer.
+/// The access token is malformed, expired, or was issued by another issuer, for another audience or with another key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the access token is invalid")]
 pub struct InvalidToken;
@@ -119,61 +132,83 @@ struct IdClaims<'a> {
     email_verified: Option<bool>,
 }
 
-impl Identity {
-    /// Swaps a code for tokens. The redemption is the one commit; what follows it is arithmetic.
-    pub async fn exchange(&self, request: Exchange, now: DateTime<Utc>) -> Result<Tokens, ExchangeError> {
-        let (issued, app, user) = self.issued(&request.code).await?.ok_or(ExchangeError::Refused)?;
+impl Tokens {
+    pub(super) fn new(
+        db: Db,
+        random: Arc<dyn RandomSource>,
+        keys: Arc<SigningKeys>,
+        issuer: String,
+        audience: String,
+    ) -> Self {
+        Self { db, random, keys, verified: VerifiedTokens::new(), issuer, audience }
+    }
+
+    /// Exchanges a code for tokens. Of concurrent requests with the same code, one redeems it.
+    pub async fn exchange(
+        &self,
+        request: ExchangeRequest,
+        now: DateTime<Utc>,
+    ) -> Result<IssuedTokens, ExchangeError> {
+        let digest = request.code.digest();
+        let issued = authorization_code::Entity::find_issued(self.db.read(), digest.clone()).await?;
+        let (issued, app, user) = issued.ok_or(ExchangeError::InvalidGrant)?;
         if !matches(&request, &issued) || !app.enabled || !user.may_sign_in() {
-            return Err(ExchangeError::Refused);
+            return Err(ExchangeError::InvalidGrant);
         }
-        if !self.redeem(&request.code, now).await? {
-            return Err(ExchangeError::Refused);
+        let redeem = self.db.write(digest, move |db, digest| {
+            Box::pin(authorization_code::Entity::redeem(db, digest.clone(), now))
+        });
+        if !redeem.await? {
+            return Err(ExchangeError::InvalidGrant);
         }
         metrics::counter!(crate::metrics::CODES_REDEEMED).increment(1);
-        Ok(self.tokens(&request, issued, &app, &user, now)?)
+        Ok(self.issue(&request, issued, &app, &user, now)?)
     }
 
-    /// Who bears `token`, judged at this one instant, without leeway.
+    /// Verifies an access token at the instant `now`, without leeway.
     ///
-    /// The signature of a token that was seen before is not checked again; its expiry is, and whether its key is there.
+    /// The signature of a cached token is not verified again. Its expiry, and whether its key still exists, are.
     pub async fn bearer(&self, token: &str, now: DateTime<Utc>) -> Result<Bearer, InvalidToken> {
         let digest = TokenDigest::of(token);
-        let known = self.verified.get(&digest).filter(|token| self.keys.holds(token.kid));
-        let verified = match known {
-            Some(known) => Ok(known),
-            None => self.verify(token, now).await,
+        let cached = self.verified.get(&digest).filter(|token| self.keys.holds(token.kid));
+        let verified = match cached {
+            Some(token) => token,
+            None => self.verify(token, now).await?,
         };
-        let live = verified.ok().filter(|token| token.exp > now.timestamp());
-        match (known, live) {
-            (None, Some(live)) => self.verified.insert(digest, live),
-            (Some(_), None) => self.verified.remove(&digest),
-            (Some(_), Some(_)) | (None, None) => {}
+        if verified.exp <= now.timestamp() {
+            self.verified.remove(&digest);
+            return Err(InvalidToken);
         }
-        live.map(|token| Bearer { user: token.user }).ok_or(InvalidToken)
+        if cached.is_none() {
+            self.verified.insert(digest, verified);
+        }
+        Ok(Bearer { user: verified.user })
     }
 
-    /// What an access token of ours says, however old it is.
-    async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Verified, InvalidToken> {
+    /// Verifies everything but the expiry.
+    async fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<VerifiedToken, InvalidToken> {
         let header = signing_keys::header(token).ok_or(InvalidToken)?;
-        // An id token is signed with the same keys, and must open nothing (RFC 8725 section 3.11).
+        // The same keys sign id tokens, which are not access tokens (RFC 8725 section 3.11).
         if header.typ != ACCESS_TOKEN {
             return Err(InvalidToken);
         }
         let key = self.keys.verifying(&header.kid, now).await.ok_or(InvalidToken)?;
         let claims: AccessClaims = key.verify(token).map_err(|_| InvalidToken)?;
-        let ours = claims.iss == self.settings.issuer && claims.aud == self.settings.audience;
-        ours.then_some(Verified { kid: key.kid(), exp: claims.exp, user: claims.sub }).ok_or(InvalidToken)
+        let valid = claims.iss == self.issuer && claims.aud == self.audience;
+        valid
+            .then_some(VerifiedToken { kid: key.kid(), exp: claims.exp, user: claims.sub })
+            .ok_or(InvalidToken)
     }
 
-    fn tokens(
+    fn issue(
         &self,
-        request: &Exchange,
+        request: &ExchangeRequest,
         issued: authorization_code::Model,
         app: &app::Model,
         user: &user::Model,
         now: DateTime<Utc>,
-    ) -> Result<Tokens, SignError> {
-        let iss = &self.settings.issuer;
+    ) -> Result<IssuedTokens, SignError> {
+        let iss = &self.issuer;
         let iat = now.timestamp();
         let expires_at = now + TimeDelta::minutes(app.access_token_minutes.into());
         let exp = expires_at.timestamp();
@@ -185,7 +220,7 @@ impl Identity {
             ACCESS_TOKEN,
             &AccessClaims {
                 iss: iss.clone(),
-                aud: self.settings.audience.clone(),
+                aud: self.audience.clone(),
                 sub: user.id,
                 client_id: app.id,
                 iat,
@@ -209,7 +244,7 @@ impl Identity {
                 email_verified: wants_email.then_some(user.email_verified_at.is_some()),
             },
         )?;
-        Ok(Tokens { access_token, id_token, expires_at, redirect_uri: issued.redirect_uri })
+        Ok(IssuedTokens { access_token, id_token, expires_at, redirect_uri: issued.redirect_uri })
     }
 }
 
@@ -219,9 +254,9 @@ fn granted(scope: Option<&str>) -> Vec<&'static str> {
     ["openid", "email"].into_iter().filter(|known| asked.split(' ').any(|asked| asked == *known)).collect()
 }
 
-/// Whether a code is presented with all that it was issued for. A verifier without a challenge is a mismatch too
+/// Whether a request repeats the values that the code was issued for. A verifier without a challenge is a mismatch too
 /// (RFC 9700 section 2.1.1).
-fn matches(request: &Exchange, issued: &authorization_code::Model) -> bool {
+fn matches(request: &ExchangeRequest, issued: &authorization_code::Model) -> bool {
     let proven = match (&issued.code_challenge, &request.code_verifier) {
         (None, None) => true,
         (Some(challenge), Some(verifier)) => challenge.is_met_by(verifier),

@@ -1,12 +1,11 @@
-//! Access tokens whose signature was checked, so that it is not checked again at each request.
+//! A cache of verified access tokens, so that each signature is verified once.
 
 use aws_lc_rs::digest::{self, digest};
 use quick_cache::sync::Cache;
 
 use crate::domain::id::{KeyId, UserId};
 
-/// SHA-512/256 of a token, as it was sent: on a processor without instructions for SHA-256 it takes half as long as that. The
-/// token itself is not kept.
+/// SHA-512/256 of a token. It is faster than SHA-256 on processors without SHA instructions. The token itself is not cached.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct TokenDigest([u8; digest::SHA512_256_OUTPUT_LEN]);
 
@@ -18,33 +17,33 @@ impl TokenDigest {
     }
 }
 
-/// What a token that this server signed says. That it is valid *now* is another matter.
+/// The claims of a token with a valid signature. The token may have expired since.
 #[derive(Clone, Copy)]
-pub(super) struct Verified {
-    /// The key that signed it.
+pub(super) struct VerifiedToken {
+    /// The key that signed the token.
     pub(super) kid: KeyId,
-    /// The second from which it is worth nothing.
+    /// The expiry in seconds since 1970.
     pub(super) exp: i64,
-    /// The user it was issued to.
+    /// The subject.
     pub(super) user: UserId,
 }
 
-/// The tokens that were used of late. When it is full, those that are used least make room.
-pub(super) struct VerifiedTokens(Cache<TokenDigest, Verified>);
+/// The recently used tokens. A full cache evicts the least used ones.
+pub(super) struct VerifiedTokens(Cache<TokenDigest, VerifiedToken>);
 
 impl VerifiedTokens {
-    /// Enough for everybody who is in a lesson at the same time, in a few megabytes.
-    const MOST: usize = 65_536;
+    /// Enough for all users of a large school, in a few megabytes.
+    const CAPACITY: usize = 65_536;
 
     pub(super) fn new() -> Self {
-        Self(Cache::new(Self::MOST))
+        Self(Cache::new(Self::CAPACITY))
     }
 
-    pub(super) fn get(&self, digest: &TokenDigest) -> Option<Verified> {
+    pub(super) fn get(&self, digest: &TokenDigest) -> Option<VerifiedToken> {
         self.0.get(digest)
     }
 
-    pub(super) fn insert(&self, digest: TokenDigest, verified: Verified) {
+    pub(super) fn insert(&self, digest: TokenDigest, verified: VerifiedToken) {
         self.0.insert(digest, verified);
     }
 

@@ -1,13 +1,13 @@
-//! The limits on guessing passwords and join codes.
+//! Limits on guessing passwords and join codes.
 //!
-//! [`policies`] is the table of all limits: what is counted, how much of it is allowed, and which attempts a full count
-//! refuses. [`limiter`] applies it. Counts are kept in the database, so that every node knows them and a restart forgets
-//! none.
+//! [`policies`] is the table of all limits. [`limiter`] applies it. The counts are in the database, shared by all nodes and
+//! kept across restarts.
 //!
-//! - Only failures count. An account that does not exist is counted like one that does.
-//! - An attempt that is being judged takes a place in the counts that are its own, so that attempts at the same time cannot
-//!   outrun them. Counts that strangers share (of networks, of the server) hold failures that were judged, and nothing else.
-//! - A success forgets the failures of its account from its network alone. So strangers cannot tell that there was one.
+//! - Only failures count. An address without an account is counted like one with an account.
+//! - An attempt in progress is reserved in its own counts, so that concurrent attempts cannot exceed them. Shared counts (of
+//!   networks, of the server) hold committed failures only.
+//! - A success resets the count of its account from its network, and no other. So the counts do not show other clients
+//!   that there was a success.
 
 pub mod limiter;
 pub mod policies;

@@ -2,6 +2,15 @@
 
 use chrono::TimeDelta;
 
+use self::{
+    Exempt::{First, Known, Nothing},
+    Forget::{AllIn, OneEvery},
+    Subject::{
+        Account, AccountAtNetwork, AccountAtSite, GeneratedCodes, JoinsFrom, Server, SignInsFrom, SprayFrom,
+        User,
+    },
+    Wait::{BackOff, UntilForgotten},
+};
 use crate::domain::{
     email::Email,
     id::{ClassId, UserId},
@@ -9,199 +18,257 @@ use crate::domain::{
     rate_limit_key::RateLimitKey,
 };
 
-/// How long a failure of an account is remembered: so much later another one may follow, however full its counts are.
-const ACCOUNT_DRAIN: TimeDelta = TimeDelta::minutes(15);
-/// In which time a full count that strangers share is empty again.
-const WINDOW: TimeDelta = TimeDelta::minutes(5);
-/// How many sign-ins of one account may be judged at the same time, from all networks together.
-const ACCOUNT_AT_ONCE: i64 = 16;
-/// Failures of an account from all of a subscriber's IPv6 networks: as many as one network reaches by waiting.
-const SITE_FAILURES: u32 = 15;
-/// Shards of the count of sign-ins from everywhere, so that not every failure changes the same row.
-const SHARDS: u8 = 16;
+const MINUTE: TimeDelta = TimeDelta::minutes(1);
+const MINUTES_5: TimeDelta = TimeDelta::minutes(5);
+const MINUTES_15: TimeDelta = TimeDelta::minutes(15);
 
-/// Which attempts a full count refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refuses {
-    /// Every attempt, for 1 s after the failure that fills the count and twice as long after each further one, at most 15
-    /// minutes.
-    BackOff,
-    /// Every attempt.
-    EveryAttempt,
-    /// Attempts whose own count has a failure already; more than one if they are of an account that is known in its network.
-    Repeated,
-    /// Attempts on an account that did not sign in from this network within the last 90 days.
-    Unknown,
+/// Sign-ins. The first policy also decides whether the account is known in its network.
+///
+/// An IPv6 client belongs to several networks: its /64, /56 and /48. The limit of a site (/48) is 15, the number of failures that
+/// one network reaches by waiting.
+const SIGN_IN: [Policy<PasswordLimits>; 6] = [
+    policy(AccountAtNetwork, |limits| limits.free, OneEvery(MINUTES_15), BackOff, Nothing),
+    policy(AccountAtSite, |limits| limits.account.min(15), OneEvery(MINUTES_15), UntilForgotten, Known),
+    policy(Account, |limits| limits.account, OneEvery(MINUTES_15), UntilForgotten, Known),
+    policy(SignInsFrom, |limits| limits.address, AllIn(MINUTES_5), UntilForgotten, First),
+    policy(SprayFrom, |limits| limits.address_spray, AllIn(MINUTES_5), UntilForgotten, Known),
+    policy(Server, |limits| limits.server_spray.div_ceil(SHARDS), AllIn(MINUTES_5), UntilForgotten, Known),
+];
+
+/// Joins.
+const JOIN: [Policy<JoinLimits>; 2] = [
+    policy(User, |limits| limits.user, AllIn(MINUTES_5), UntilForgotten, Nothing),
+    policy(JoinsFrom, |limits| limits.address, AllIn(MINUTES_5), UntilForgotten, First),
+];
+
+/// Generated join codes. Every one counts, not only failures.
+const GENERATE: [Policy<u32>; 1] =
+    [policy(GeneratedCodes, |limit| *limit, AllIn(MINUTE), UntilForgotten, Nothing)];
+
+/// Concurrent sign-ins of one account from all networks.
+const ACCOUNT_CONCURRENCY: i64 = 16;
+/// Shards of the count of the whole server, so that failures do not all update one row.
+const SHARDS: u32 = 16;
+
+/// One limit.
+struct Policy<Limits> {
+    subject: Subject,
+    /// The number of failures that fills the count. 0 is no limit.
+    limit: fn(&Limits) -> u32,
+    forget: Forget,
+    wait: Wait,
+    exempt: Exempt,
 }
 
-/// Whose failures a count holds.
+const fn policy<Limits>(
+    subject: Subject,
+    limit: fn(&Limits) -> u32,
+    forget: Forget,
+    wait: Wait,
+    exempt: Exempt,
+) -> Policy<Limits> {
+    Policy { subject, limit, forget, wait, exempt }
+}
+
+/// What a count belongs to, which makes its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// An account, tried from one network (IPv6: /64).
+    AccountAtNetwork,
+    /// An account, tried from one IPv6 site (/48).
+    AccountAtSite,
+    /// An account, tried from everywhere.
+    Account,
+    /// A network, for repeated failures.
+    SignInsFrom,
+    /// A network, for one password tried on many accounts (password spraying).
+    SprayFrom,
+    /// The server, in shards.
+    Server,
+    /// A user who joins classes.
+    User,
+    /// A network from which users join.
+    JoinsFrom,
+    /// A class whose join code is generated.
+    GeneratedCodes,
+}
+
+impl Subject {
+    fn scope(self) -> Scope {
+        match self {
+            AccountAtNetwork | User | GeneratedCodes => Scope::Own,
+            AccountAtSite | Account => Scope::Account,
+            SignInsFrom | SprayFrom | Server | JoinsFrom => Scope::Shared,
+        }
+    }
+}
+
+/// The pace at which a count forgets failures.
+#[derive(Debug, Clone, Copy)]
+enum Forget {
+    /// One failure in each such period.
+    OneEvery(TimeDelta),
+    /// As many failures as fill the count, in such a period.
+    AllIn(TimeDelta),
+}
+
+/// The time for which a full count refuses attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// 1 s after the failure that fills the count, doubled with each further failure, at most 15 minutes.
+    BackOff,
+    /// Until the count has forgotten a failure.
+    UntilForgotten,
+}
+
+/// The attempts that a full count lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exempt {
+    /// None.
+    Nothing,
+    /// Attempts whose own count has no failure yet. An account that is known in its network may have one failure.
+    First,
+    /// Sign-ins to an account that signed in from this network within the last 90 days.
+    Known,
+}
+
+/// Whose failures a count contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Those of the attempt's account from its network, or of its user.
+    /// Failures of the attempt's account from its network, or of its user.
     Own,
-    /// Those of the attempt's account from other networks too.
+    /// Also failures of the same account from other networks.
     Account,
-    /// Those of strangers too.
+    /// Also failures of other accounts or users.
     Shared,
 }
 
-/// A count that an attempt is held against.
+/// A policy applied to one attempt.
 #[derive(Debug, Clone)]
 pub struct Count {
-    /// What is counted.
+    /// The row's key.
     pub key: RateLimitKey,
-    /// Whose failures it holds.
+    /// Whose failures it contains.
     pub scope: Scope,
-    /// How many failures fill it.
+    /// The number of failures that fills it.
     pub limit: i64,
-    /// After how many milliseconds one failure is forgotten.
+    /// Milliseconds until one failure is forgotten.
     pub drain: i64,
-    /// How many attempts may be judged at the same time, if they are counted: those of one account or user are.
-    pub at_once: Option<i64>,
-    /// Which attempts it refuses once it is full.
-    pub refuses: Refuses,
+    /// The number of concurrent attempts, for counts of one account or user.
+    pub concurrency: Option<i64>,
+    /// The time for which it refuses attempts once it is full.
+    pub wait: Wait,
+    /// The attempts that it lets through even if it is full.
+    pub exempt: Exempt,
 }
 
-impl Count {
-    /// A count of which one failure is forgotten every `drain`. None if `limit` is 0, which sets no limit.
-    fn draining(
-        scope: Scope,
-        key: RateLimitKey,
-        limit: u32,
-        drain: TimeDelta,
-        refuses: Refuses,
-    ) -> Option<Self> {
-        let drain = drain.num_milliseconds().max(1);
-        (limit > 0).then(|| Self { key, scope, limit: limit.into(), drain, at_once: None, refuses })
-    }
-
-    /// A count that is empty again [`WINDOW`] after it was full.
-    fn in_window(scope: Scope, key: RateLimitKey, limit: u32, refuses: Refuses) -> Option<Self> {
-        Self::draining(scope, key, limit, WINDOW / limit.max(1).try_into().unwrap_or(i32::MAX), refuses)
-    }
-
-    fn at_once(self, attempts: i64) -> Self {
-        Self { at_once: Some(attempts), ..self }
+impl<Limits> Policy<Limits> {
+    /// The counts of this policy, one for each key. None if there is no limit.
+    fn counts(&self, limits: &Limits, keys: Vec<RateLimitKey>) -> Vec<Count> {
+        let limit = (self.limit)(limits);
+        let scope = self.subject.scope();
+        let drain = match self.forget {
+            OneEvery(period) => period,
+            AllIn(period) => period / limit.max(1).try_into().unwrap_or(i32::MAX),
+        };
+        // An unlimited own count is still kept: it tells whether the account is known, and whether the attempt is the first.
+        let limit = match (limit, self.subject) {
+            (0, AccountAtNetwork | User) => u32::MAX,
+            (0, _) => return Vec::new(),
+            _ => limit,
+        };
+        let concurrency = match self.subject {
+            AccountAtNetwork | User => Some(limit.into()),
+            Account => Some(ACCOUNT_CONCURRENCY),
+            _ => None,
+        };
+        let count = |key| Count {
+            key,
+            scope,
+            limit: limit.into(),
+            drain: drain.num_milliseconds().max(1),
+            concurrency,
+            wait: self.wait,
+            exempt: self.exempt,
+        };
+        keys.into_iter().map(count).collect()
     }
 }
 
-/// How many passwords may be guessed. 0 sets no limit.
+/// The operator's limits on passwords. 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordLimits {
-    /// Failures of an account from one network before there is a wait.
+    /// Failures of one account from one network before there is a wait.
     pub free: u32,
-    /// Failures of an account from all networks.
+    /// Failures of one account from all networks.
     pub account: u32,
-    /// Failures from a network, before attempts are refused that have failed there already.
+    /// Failures from one network, until repeated attempts from there are refused.
     pub address: u32,
-    /// Failures from a network, before accounts are refused that are not known there.
+    /// Failures from one network, until unknown accounts are refused there.
     pub address_spray: u32,
-    /// Failures from everywhere, before accounts are refused that are not known in their network.
+    /// Failures on the whole server, until unknown accounts are refused.
     pub server_spray: u32,
 }
 
 impl PasswordLimits {
-    /// The limits unless an operator sets others.
+    /// The default limits.
     pub const DEFAULT: Self =
         Self { free: 5, account: 100, address: 100, address_spray: 1_000, server_spray: 10_000 };
     /// No limits.
     pub const NONE: Self = Self { free: 0, account: 0, address: 0, address_spray: 0, server_spray: 0 };
 
-    /// The counts that a sign-in to an account from a network is held against. The first is the account's from this network:
-    /// it decides whether the account is known there.
-    ///
-    /// | counts failures of | limit | forgets | at once | a full count refuses |
-    /// |---|---|---|---|---|
-    /// | an account from a network (IPv6: /64) | 5 | one in 15 min | 5 | every attempt, for 1 s, 2 s, 4 s, ... 15 min |
-    /// | an account from a subscriber (IPv6 alone: /48) | 15 | one in 15 min | | the unknown |
-    /// | an account from everywhere | 100 | one in 15 min | 16 | the unknown |
-    /// | a network (IPv6: /64, /56, /48) | 100 | all in 5 min | | the repeated |
-    /// | a network, for spraying | 1,000 | all in 5 min | | the unknown |
-    /// | everywhere, in 16 shards | 10,000 | all in 5 min | | the unknown |
+    /// The counts of a sign-in to an account from a network. The first is the attempt's own.
     pub fn counts(self, email: &Email, network: Network) -> Vec<Count> {
-        use Refuses::{BackOff, Repeated, Unknown};
-
         if self == Self::NONE {
             return Vec::new();
         }
-        let pair = RateLimitKey::account_from(email, network);
-        // Without a limit it is kept all the same, for it says whether the account is known.
-        let free = if self.free == 0 { u32::MAX } else { self.free };
-        let pair = Count::draining(Scope::Own, pair, free, ACCOUNT_DRAIN, BackOff);
-        let site_key = RateLimitKey::account_from(email, network.site());
-        let site = self.account.min(SITE_FAILURES);
-        let site = Count::draining(Scope::Account, site_key, site, ACCOUNT_DRAIN, Unknown);
-        let account = RateLimitKey::account(email);
-        let account = Count::draining(Scope::Account, account, self.account, ACCOUNT_DRAIN, Unknown);
-        let networks = network.enclosing();
-        let address = |network: &Network| {
-            Count::in_window(Scope::Shared, RateLimitKey::sign_ins_from(*network), self.address, Repeated)
+        let enclosing = || network.enclosing().into_iter();
+        let keys = |subject| match subject {
+            AccountAtNetwork => vec![RateLimitKey::account_from(email, network)],
+            AccountAtSite if network.site() == network => Vec::new(),
+            AccountAtSite => vec![RateLimitKey::account_from(email, network.site())],
+            Account => vec![RateLimitKey::account(email)],
+            SignInsFrom => enclosing().map(RateLimitKey::sign_ins_from).collect(),
+            SprayFrom => enclosing().map(RateLimitKey::spray_from).collect(),
+            // A random shard: a client that could choose the shard could fill that of a chosen account.
+            Server => vec![RateLimitKey::sign_ins(fastrand::u32(..SHARDS))],
+            User | JoinsFrom | GeneratedCodes => Vec::new(),
         };
-        let spray = |network: &Network| {
-            Count::in_window(Scope::Shared, RateLimitKey::spray_from(*network), self.address_spray, Unknown)
-        };
-        // By chance, and not by the caller: a chosen shard could be filled to keep a chosen account out.
-        let shard = RateLimitKey::sign_ins(fastrand::u8(..SHARDS));
-        let server =
-            Count::in_window(Scope::Shared, shard, self.server_spray.div_ceil(SHARDS.into()), Unknown);
-        pair.map(|pair| pair.at_once(free.into()))
-            .into_iter()
-            .chain(site.filter(|_| network.site() != network))
-            .chain(account.map(|account| account.at_once(ACCOUNT_AT_ONCE)))
-            .chain(networks.iter().filter_map(address))
-            .chain(networks.iter().filter_map(spray))
-            .chain(server)
-            .collect()
+        SIGN_IN.iter().flat_map(|policy| policy.counts(&self, keys(policy.subject))).collect()
     }
 }
 
-/// Join codes generated for a class: `limit` at once, and then as many a minute. 0 sets no limit.
+/// The count of the join codes generated for a class: `limit` at once, then as many per minute. 0 is no limit.
 pub fn generated_codes(class: ClassId, limit: u32) -> Option<Count> {
-    let drain = TimeDelta::minutes(1) / limit.max(1).try_into().unwrap_or(i32::MAX);
-    Count::draining(Scope::Own, RateLimitKey::generated_codes(class), limit, drain, Refuses::EveryAttempt)
+    let key = RateLimitKey::generated_codes(class);
+    GENERATE.iter().flat_map(|policy| policy.counts(&limit, vec![key.clone()])).next()
 }
 
-/// How many join codes may be guessed. 0 sets no limit.
+/// The operator's limits on join codes. 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JoinLimits {
-    /// Failed joins of a user.
+    /// Failed joins of one user.
     pub user: u32,
-    /// Failed joins from a network, before users are refused who have failed already.
+    /// Failed joins from one network, until users with a failure are refused there.
     pub address: u32,
 }
 
 impl JoinLimits {
-    /// The limits unless an operator sets others.
+    /// The default limits.
     pub const DEFAULT: Self = Self { user: 10, address: 300 };
     /// No limits.
     pub const NONE: Self = Self { user: 0, address: 0 };
 
-    /// The counts that a user's attempt to join is held against. The first is the user's own.
-    ///
-    /// | counts failures of | limit | forgets | at once | a full count refuses |
-    /// |---|---|---|---|---|
-    /// | a user | 10 | all in 5 min | 10 | every attempt |
-    /// | a network (IPv6: /64, /56, /48) | 300 | all in 5 min | | the repeated |
+    /// The counts of a user's attempt to join from a network. The first is the attempt's own.
     pub fn counts(self, user: UserId, network: Network) -> Vec<Count> {
         if self == Self::NONE {
             return Vec::new();
         }
-        let own = RateLimitKey::joiner(user);
-        // Without a limit it is kept all the same, for it says whether the user has failed.
-        let own = match self.user {
-            0 => Count::draining(Scope::Own, own, u32::MAX, WINDOW, Refuses::EveryAttempt),
-            limit => Count::in_window(Scope::Own, own, limit, Refuses::EveryAttempt),
+        let keys = |subject| match subject {
+            User => vec![RateLimitKey::joiner(user)],
+            JoinsFrom => network.enclosing().into_iter().map(RateLimitKey::joins_from).collect(),
+            _ => Vec::new(),
         };
-        let networks = network.enclosing();
-        let address = |network: &Network| {
-            Count::in_window(
-                Scope::Shared,
-                RateLimitKey::joins_from(*network),
-                self.address,
-                Refuses::Repeated,
-            )
-        };
-        let own = own.map(|own| own.clone().at_once(own.limit));
-        own.into_iter().chain(networks.iter().filter_map(address)).collect()
+        JOIN.iter().flat_map(|policy| policy.counts(&self, keys(policy.subject))).collect()
     }
 }

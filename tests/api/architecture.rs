@@ -9,7 +9,8 @@ use std::{
 use crate::support::source::{Tokens, code};
 
 const SERVICES: &[&str] = &["identity", "classroom"];
-const INFRASTRUCTURE: &[&str] = &["rate_limit", "entity", "db", "domain", "clock", "random", "metrics"];
+const INFRASTRUCTURE: &[&str] =
+    &["rate_limit", "jobs", "entity", "db", "domain", "clock", "random", "metrics"];
 const NOTHING: &[&str] = &[];
 
 /// Each top-level module, and the others that it may import. `poem` stands for HTTP: poem, hyper and their types.
@@ -29,6 +30,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("classroom", &[INFRASTRUCTURE]),
     // Infrastructure. It imports no service.
     ("rate_limit", &[&["entity", "db", "domain", "metrics"]]),
+    ("jobs", &[&["entity", "db", "clock", "metrics"]]),
     ("entity", &[&["domain"]]),
     ("db", &[&["migration", "metrics"]]),
     ("domain", &[&["random"]]),

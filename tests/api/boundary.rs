@@ -218,7 +218,7 @@ both! {
 
     async fn a_server_that_is_about_to_stop_is_not_ready_and_goes_on_answering(kind: Kind) {
         let school = School::found(kind).await;
-        school.server.leave();
+        school.server.drain();
         assert_eq!(school.get("/health/ready").send().await.whole(), (503, json!({ "status": "down" })));
         assert_eq!(school.get("/health/live").send().await.whole(), (200, json!({ "status": "up" })));
         school.token(TEACHER).await;

@@ -53,7 +53,7 @@ async fn accepted_claims(school: &School) -> Value {
 
 /// A token with a true signature.
 fn signed(school: &School, typ: &str, claims: &Value) -> String {
-    school.server.identity.keys().signing(school.clock.now()).sign(typ, claims).unwrap()
+    school.server.identity.keys.signing(school.clock.now()).sign(typ, claims).unwrap()
 }
 
 async fn draw(school: &School, token: &str) -> Answer {
@@ -298,12 +298,12 @@ both! {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         assert_eq!(draw(&school, &token).await.status, 200);
-        let old = school.server.identity.keys().signing(school.clock.now()).kid();
+        let old = school.server.identity.keys.signing(school.clock.now()).kid();
         signing_keys::rotate(&school.keys(), school.clock.now(), &OsRandom).unwrap();
         school.clock.advance(TimeDelta::minutes(10));
         signing_keys::retire(&school.keys(), old, school.clock.now()).unwrap();
         // As the server does each minute.
-        school.server.identity.keys().reload().await;
+        school.server.identity.keys.reload().await;
         assert_refused(&school, &token, "its key is gone").await;
         assert_eq!(draw(&school, &school.token(TEACHER).await).await.status, 200);
     }
@@ -326,7 +326,7 @@ both! {
     async fn a_true_signature_under_another_header_opens_nothing(kind: Kind) {
         let school = School::found(kind).await;
         let claims = accepted_claims(&school).await;
-        let kid = school.server.identity.keys().signing(school.clock.now()).kid();
+        let kid = school.server.identity.keys.signing(school.clock.now()).kid();
         let accepted = format!(r#""typ":"at+jwt","alg":"RS256","kid":"{kid}""#);
         let sign = |header: &str| {
             let part = |text: &str| URL_SAFE_NO_PAD.encode(text);

@@ -26,7 +26,7 @@ use homeroom::{
         enrollment::{self, Status},
         join_code,
     },
-    identity::accounts,
+    identity::accounts::Accounts,
     rate_limit::policies::JoinLimits,
 };
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
@@ -86,7 +86,7 @@ async fn issue(school: &School, code: &str, user: UserId) {
 }
 
 async fn user(school: &School, email: &str) -> UserId {
-    accounts::find(&school.db, Email::parse(email).unwrap()).await.unwrap().unwrap().id
+    Accounts::new(school.db.clone()).find(Email::parse(email).unwrap()).await.unwrap().unwrap().id
 }
 
 /// Requests a join code, and returns the status and the code of the response.

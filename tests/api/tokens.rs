@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use homeroom::{
     clock::{Clock, SystemClock},
     entity::authorization_code,
-    identity::CODES_SWEPT_AFTER,
+    jobs::sweep::{KEEP_CODES, delete_expired, delete_expired_if_clocks_agree},
 };
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
@@ -156,17 +156,17 @@ both! {
     async fn code_swept_by_a_node_whose_clock_is_ahead_stays_for_five_minutes(kind: Kind) {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
-        school.server.identity.sweep(school.clock.now() + TimeDelta::minutes(5)).await.unwrap();
+        delete_expired(&school.db, school.clock.now() + TimeDelta::minutes(5)).await.unwrap();
         let _abandoned = school.code(STUDENT).await;
         assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
         let left = async |after: TimeDelta| {
-            school.server.identity.sweep(school.clock.now() + TimeDelta::seconds(60) + after).await.unwrap();
+            delete_expired(&school.db, school.clock.now() + TimeDelta::seconds(60) + after).await.unwrap();
             authorization_code::Entity::find().count(school.db.read()).await.unwrap()
         };
         assert_eq!(left(-TimeDelta::milliseconds(1)).await, 2);
         assert_eq!(left(TimeDelta::zero()).await, 1, "the one that was redeemed is worth nothing to any node");
-        assert_eq!(left(CODES_SWEPT_AFTER - TimeDelta::milliseconds(1)).await, 1);
-        assert_eq!(left(CODES_SWEPT_AFTER).await, 0);
+        assert_eq!(left(KEEP_CODES - TimeDelta::milliseconds(1)).await, 1);
+        assert_eq!(left(KEEP_CODES).await, 0);
     }
 
     async fn sweep_by_a_clock_that_disagrees_with_the_database_removes_nothing(kind: Kind) {
@@ -174,7 +174,7 @@ both! {
         school.clock.advance(TimeDelta::hours(-1));
         school.code(TEACHER).await;
         let left = async |ahead: TimeDelta| {
-            school.server.sweep(SystemClock.now() + ahead).await.unwrap();
+            delete_expired_if_clocks_agree(&school.db, SystemClock.now() + ahead).await.unwrap();
             authorization_code::Entity::find().count(school.db.read()).await.unwrap()
         };
         assert_eq!(left(TimeDelta::minutes(2)).await, 1);

@@ -4,7 +4,7 @@
 use homeroom::{
     domain::origin::Origin,
     entity::app,
-    identity::apps::{self, RegisterError},
+    identity::apps::{Apps, RegisterError},
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -128,10 +128,10 @@ both! {
         let school = School::found(kind).await;
         let mut registration = school.registration().await;
         registration.redirect_uris.insert(0, redirect_uri("com.example.app:/callback"));
-        let refused = apps::register(&school.db, &registration).await;
+        let refused = Apps::new(school.db.clone()).register(&registration).await;
         assert!(matches!(&refused, Err(RegisterError::PkceNotRequired(uri)) if uri == "com.example.app:/callback"));
         registration.app.pkce_required = true;
-        apps::register(&school.db, &registration).await.unwrap();
+        Apps::new(school.db.clone()).register(&registration).await.unwrap();
         assert_eq!(school.registration().await, registration);
 
         let asked = json!({ "redirectUri": "com.example.app:/callback" });

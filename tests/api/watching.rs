@@ -187,7 +187,7 @@ both! {
             ("homeroom_http_requests_in_flight".to_owned(), 0.0),
             ("homeroom_codes_issued_total".to_owned(), 2.0),
             ("homeroom_codes_redeemed_total".to_owned(), 2.0),
-            ("homeroom_join_codes_drawn_total".to_owned(), 1.0),
+            ("homeroom_join_codes_generated_total".to_owned(), 1.0),
             ("homeroom_enrollments_total".to_owned(), 1.0),
             (format!("homeroom_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1.0),
         ] {

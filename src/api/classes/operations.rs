@@ -35,7 +35,7 @@ impl Classes {
     }
 
     async fn bearer(&self, token: &AccessToken, at: ReceivedAt) -> Result<Bearer, ApiError<ErrorCode>> {
-        Ok(self.identity.bearer(&token.0.token, at.0).await?)
+        Ok(self.identity.tokens.bearer(&token.0.token, at.0).await?)
     }
 
     /// The examples of every operation of this family.

@@ -85,7 +85,7 @@ impl Service {
     /// again.
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "getKeySet")]
     async fn key_set(&self) -> KeySetResponse {
-        let keys = self.identity.keys().published().iter().map(Jwk::from).collect();
+        let keys = self.identity.keys.published().iter().map(Jwk::from).collect();
         KeySetResponse::Ok(Json(KeySet { keys }), KeySetCaching::default())
     }
 

@@ -6,7 +6,9 @@ use poem_openapi::{Enum, Object};
 
 use crate::{
     http::api_error::{ApiError, Envelope},
-    identity::{password_hashing::HashError, sign_in::SignInError, tokens::ExchangeError},
+    identity::{
+        apps::ResolveError, password_hashing::HashError, sign_in::SignInError, tokens::ExchangeError,
+    },
 };
 
 /// What went wrong, for a program to read.
@@ -123,11 +125,15 @@ impl From<HashError> for ApiError<Code> {
 impl From<SignInError> for ApiError<Code> {
     fn from(error: SignInError) -> Self {
         match error {
-            SignInError::AppUnsaid => {
+            SignInError::App(ResolveError::NotNamed) => {
                 Self::bad_request("appUuid is required unless the Origin header names the app")
             }
-            SignInError::AppUnknown => Self::bad_request("appUuid is not the id of an enabled app"),
-            SignInError::OriginUnknown => Self::bad_request("Origin does not belong to the app"),
+            SignInError::App(ResolveError::Unknown) => {
+                Self::bad_request("appUuid is not the id of an enabled app")
+            }
+            SignInError::App(ResolveError::ForeignOrigin) => {
+                Self::bad_request("Origin does not belong to the app")
+            }
             SignInError::ChallengeMissing => Self::bad_request("codeChallenge is required by the app"),
             SignInError::RedirectUriUnregistered => {
                 Self::bad_request("redirectUri is not registered for the app")
@@ -138,7 +144,7 @@ impl From<SignInError> for ApiError<Code> {
                 "acceptPrivacyPolicy must be true: the app demands its current privacy policy",
             ),
             SignInError::Hash(error) => error.into(),
-            SignInError::Database(error) => error.into(),
+            SignInError::App(ResolveError::Database(error)) | SignInError::Database(error) => error.into(),
         }
     }
 }
@@ -146,7 +152,7 @@ impl From<SignInError> for ApiError<Code> {
 impl From<ExchangeError> for ApiError<Code> {
     fn from(error: ExchangeError) -> Self {
         match error {
-            ExchangeError::Refused => Self::bad_request(CODE_REFUSED),
+            ExchangeError::InvalidGrant => Self::bad_request(CODE_REFUSED),
             ExchangeError::Sign(error) => Self::internal(error),
             ExchangeError::Database(error) => error.into(),
         }

@@ -21,7 +21,7 @@ use crate::{
         middleware::ReceivedAt,
         operation::{ErrorSpec, Examples, Operation, OperationError, OperationResponse},
     },
-    identity::{Identity, apps::Page, sign_in::SignIn, tokens::Exchange},
+    identity::{Identity, apps::RequestOrigin, sign_in::SignInRequest, tokens::ExchangeRequest},
 };
 
 /// The handlers, with the room they call.
@@ -43,22 +43,22 @@ impl SignInOperations {
 
     /// The page that a request was sent from. An empty header counts as absent. Two origins, or one that cannot be read,
     /// are no page's.
-    fn page(&self, request: &Request) -> Page {
+    fn page(&self, request: &Request) -> RequestOrigin {
         let mut origins = request.headers().get_all(header::ORIGIN).iter();
         let (origin, another) = (origins.next(), origins.next());
-        let Some(origin) = origin else { return Page::Unsaid };
+        let Some(origin) = origin else { return RequestOrigin::Absent };
         if origin.is_empty() && another.is_none() {
-            return Page::Unsaid;
+            return RequestOrigin::Absent;
         }
-        let (Ok(text), None) = (origin.to_str(), another) else { return Page::Opaque };
-        let Ok(origin) = Origin::parse(text) else { return Page::Opaque };
-        let Ok(url) = Url::parse(text) else { return Page::Opaque };
+        let (Ok(text), None) = (origin.to_str(), another) else { return RequestOrigin::Opaque };
+        let Ok(origin) = Origin::parse(text) else { return RequestOrigin::Opaque };
+        let Ok(url) = Url::parse(text) else { return RequestOrigin::Opaque };
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         // Which scheme a proxy in front of us spoke, we cannot see: the host and the port decide.
         let asked = host.and_then(|host| Url::parse(&format!("{}://{host}", url.scheme())).ok());
         let ours = url.origin() == self.public_url.origin()
             || asked.is_some_and(|asked| asked.origin() == url.origin());
-        if ours { Page::Ours } else { Page::Of(origin) }
+        if ours { RequestOrigin::SameOrigin } else { RequestOrigin::Web(origin) }
     }
 }
 
@@ -96,9 +96,9 @@ impl SignInOperations {
             code_challenge,
             code_challenge_method: _,
         } = body.0;
-        let sign_in = SignIn {
+        let sign_in = SignInRequest {
             app: app_uuid,
-            page: self.page(request),
+            origin: self.page(request),
             email,
             password,
             state,
@@ -107,7 +107,7 @@ impl SignInOperations {
             accept_privacy_policy,
             address: address.0,
         };
-        let url = self.identity.sign_in(sign_in, at.0).await.map_err(ApiError::from)?;
+        let url = self.identity.sign_in.issue_code(sign_in, at.0).await.map_err(ApiError::from)?;
         Ok(OperationResponse(Items::one(Code::at(url))))
     }
 
@@ -133,7 +133,7 @@ impl SignInOperations {
             auth_time: _,
             scope,
         } = body.0;
-        let exchange = Exchange {
+        let exchange = ExchangeRequest {
             app: client_id.app(),
             client_id: client_id.into_text(),
             code,
@@ -143,7 +143,7 @@ impl SignInOperations {
             nonce: nonce.map(|nonce| nonce.0),
             scope: scope.map(|scope| scope.0),
         };
-        let tokens = self.identity.exchange(exchange, at.0).await.map_err(ApiError::from)?;
+        let tokens = self.identity.tokens.exchange(exchange, at.0).await.map_err(ApiError::from)?;
         Ok(OperationResponse(Items::one(tokens)))
     }
 }

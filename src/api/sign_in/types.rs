@@ -21,7 +21,7 @@ use crate::{
         text::text,
         validation::Form,
     },
-    identity::tokens::Tokens,
+    identity::tokens::IssuedTokens,
 };
 
 /// A success of the sign-in family: a list, of one here.
@@ -237,8 +237,8 @@ impl std::fmt::Debug for Token {
     }
 }
 
-impl From<Tokens> for Token {
-    fn from(Tokens { access_token, id_token, expires_at, redirect_uri }: Tokens) -> Self {
+impl From<IssuedTokens> for Token {
+    fn from(IssuedTokens { access_token, id_token, expires_at, redirect_uri }: IssuedTokens) -> Self {
         Self {
             access_token: Jwt(access_token),
             id_token: Jwt(id_token),

@@ -126,7 +126,7 @@ impl PasswordHashing {
 
     /// Whether a password from this network would find room before the threads, or when to come again. A request asks
     /// before it costs anything.
-    pub fn check_room(&self, from: Network) -> Result<(), HashError> {
+    pub fn check_capacity(&self, from: Network) -> Result<(), HashError> {
         self.workers.queue().check(from)
     }
 

@@ -15,7 +15,7 @@ async fn verify(
     password: Password,
 ) -> Result<bool, HashError> {
     let from = Network::of(None);
-    hashing.check_room(from)?;
+    hashing.check_capacity(from)?;
     hashing.verify(from, stored, password).await
 }
 

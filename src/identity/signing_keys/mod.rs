@@ -38,7 +38,7 @@ pub use self::{
     key_set::LEAD,
     upkeep::{KeyInfo, KeyState, RetireError, inspect, list, retire, rotate},
 };
-use crate::{domain::id::KeyId, random::RandomSource};
+use crate::{domain::id::KeyId, jobs::Job, random::RandomSource};
 
 /// How rarely tokens with ids that nobody knows can make the directory be read.
 const UNKNOWN_KID_PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -190,6 +190,15 @@ impl Kept {
 
 fn key_set(keys: Keys, directory: &Path) -> Result<KeySet, KeyError> {
     KeySet::new(keys).ok_or_else(|| KeyError::NoKey { path: directory.to_owned() })
+}
+
+/// Reads the key directory again, and so finds the keys that other nodes added.
+pub struct ReloadKeys(pub Arc<SigningKeys>);
+
+impl Job for ReloadKeys {
+    async fn run(&mut self) {
+        self.0.reload().await;
+    }
 }
 
 impl Debug for SigningKeys {

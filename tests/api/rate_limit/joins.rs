@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use chrono::TimeDelta;
 use homeroom::{
     domain::{id::UserId, network::Network},
-    rate_limit::{limiter::Secret, policies::JoinLimits},
+    rate_limit::{limiter::Action, policies::JoinLimits},
 };
 use serde_json::json;
 
@@ -16,12 +16,12 @@ impl School {
     /// Begins an attempt of a user to join.
     async fn attempt_to_join(&self, limits: JoinLimits, user: u128, from: IpAddr) -> Outcome {
         let counts = limits.counts(UserId::from_u128(user), Network::of(Some(from)));
-        self.begin(Secret::JoinCode, counts).await
+        self.begin(Action::Join, counts).await
     }
 
     /// Tries a code that admits nobody, as far as it is counted.
     async fn fail_to_join(&self, user: u128, from: IpAddr) -> Result<(), u64> {
-        self.attempt_to_join(JoinLimits::DEFAULT, user, from).await?.fail().await.unwrap();
+        self.attempt_to_join(JoinLimits::DEFAULT, user, from).await?.commit().await.unwrap();
         Ok(())
     }
 }

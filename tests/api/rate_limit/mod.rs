@@ -11,11 +11,11 @@ use homeroom::{
     domain::{email::Email, id::UserId, network::Network},
     entity::{rate_limit, user},
     rate_limit::{
-        limiter::{Limiter, Refusal, Reservation, Secret},
+        limiter::{Action, LimitError, Limiter, Reservation},
         policies::{Count, PasswordLimits},
     },
 };
-use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{EntityTrait, IntoActiveModel};
 use serde_json::json;
 
 use crate::support::{Answer, School, TEACHER, sign_in_body, signing_in::changed};
@@ -46,26 +46,26 @@ type Outcome = Result<Reservation, u64>;
 
 impl School {
     /// Begins an attempt that is held against these counts.
-    async fn begin(&self, secret: Secret, counts: Vec<Count>) -> Outcome {
+    async fn begin(&self, action: Action, counts: Vec<Count>) -> Outcome {
         let limiter = Limiter::new(self.db.clone());
-        let reserved = match limiter.check(secret, counts, self.clock.now()).await {
+        let reserved = match limiter.check(action, counts, self.clock.now()).await {
             Ok(attempt) => limiter.reserve(attempt).await,
             Err(refusal) => Err(refusal),
         };
         reserved.map_err(|refusal| match refusal {
-            Refusal::RateLimited { retry_after_seconds } => retry_after_seconds,
-            Refusal::Database(error) => panic!("{error}"),
+            LimitError::RateLimited { retry_after_seconds } => retry_after_seconds,
+            LimitError::Database(error) => panic!("{error}"),
         })
     }
 
     /// Begins an attempt on an account.
     async fn attempt(&self, limits: PasswordLimits, account: &str, from: IpAddr) -> Outcome {
-        self.begin(Secret::Password, limits.counts(&email(account), Network::of(Some(from)))).await
+        self.begin(Action::SignIn, limits.counts(&email(account), Network::of(Some(from)))).await
     }
 
     /// Sends a wrong password, as far as it is counted.
     async fn fail(&self, limits: PasswordLimits, account: &str, from: IpAddr) -> Result<(), u64> {
-        self.attempt(limits, account, from).await?.fail().await.unwrap();
+        self.attempt(limits, account, from).await?.commit().await.unwrap();
         Ok(())
     }
 
@@ -86,11 +86,8 @@ impl School {
     /// Sends the right password, as far as it is counted.
     async fn succeed(&self, limits: PasswordLimits, account: &str, from: IpAddr) {
         let reservation = self.attempt(limits, account, from).await.unwrap();
-        let writer = self.db.writer();
-        for statement in reservation.succeeding(writer.get_database_backend()) {
-            writer.execute_raw(statement).await.unwrap();
-        }
-        reservation.settled();
+        reservation.success().record(self.db.writer()).await.unwrap();
+        reservation.succeeded();
     }
 
     /// Every count.

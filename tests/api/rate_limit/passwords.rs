@@ -6,7 +6,8 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use homeroom::{
     clock::Clock,
-    identity::{SWEPT_AFTER, accounts},
+    identity::accounts::Accounts,
+    jobs::sweep::{KEEP_COUNTS, delete_expired},
     rate_limit::{
         limiter::{KNOWN, Limiter},
         policies::PasswordLimits,
@@ -29,7 +30,7 @@ impl School {
     }
 
     async fn sweep(&self, after: TimeDelta) {
-        self.server.identity.sweep(self.clock.now() + after + SWEPT_AFTER).await.unwrap();
+        delete_expired(&self.db, self.clock.now() + after + KEEP_COUNTS).await.unwrap();
     }
 }
 
@@ -38,19 +39,19 @@ both! {
         let school = School::found(kind).await;
         let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
         for _ in 0..4 {
-            attempt().await.unwrap().fail().await.unwrap();
+            attempt().await.unwrap().commit().await.unwrap();
         }
         // One failure is forgotten in 15 min, so that the tenth doubling comes twice.
         for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 512, 900, 900, 900] {
-            attempt().await.unwrap().fail().await.unwrap();
+            attempt().await.unwrap().commit().await.unwrap();
             assert_eq!(attempt().await.unwrap_err(), wait);
             school.clock.advance(TimeDelta::seconds(wait.try_into().unwrap()) - TimeDelta::milliseconds(1));
             assert_eq!(attempt().await.unwrap_err(), 1, "after {wait}");
             school.clock.advance(TimeDelta::milliseconds(1));
         }
-        attempt().await.unwrap().fail().await.unwrap();
+        attempt().await.unwrap().commit().await.unwrap();
         school.unlock(TEACHER).await;
-        attempt().await.unwrap().fail().await.unwrap();
+        attempt().await.unwrap().commit().await.unwrap();
     }
 
     async fn flag_for_free_failures_lets_exactly_so_many_through(kind: Kind) {
@@ -175,10 +176,10 @@ both! {
         school.fail_from_everywhere(limits, newcomer, 100).await;
         school.add_account(newcomer).await;
         school.fail_from_everywhere(limits, newcomer, 100).await;
-        let account = accounts::find(&school.db, email(newcomer)).await.unwrap().unwrap();
-        accounts::change(&school.db, &account, None, Some(true)).await.unwrap();
+        let account = Accounts::new(school.db.clone()).find(email(newcomer)).await.unwrap().unwrap();
+        Accounts::new(school.db.clone()).change(&account, None, Some(true)).await.unwrap();
         assert!(school.fail(limits, newcomer, ip(ELSEWHERE)).await.is_err());
-        accounts::change(&school.db, &account, Some(account.password_hash.clone()), None).await.unwrap();
+        Accounts::new(school.db.clone()).change(&account, Some(account.password_hash.clone()), None).await.unwrap();
         school.fail(limits, newcomer, ip(ELSEWHERE)).await.unwrap();
     }
 
@@ -188,7 +189,7 @@ both! {
         school.succeed(limits, TEACHER, ADDRESS).await;
         school.clock.advance(KNOWN - TimeDelta::milliseconds(1));
         school.fail_from_everywhere(limits, TEACHER, 100).await;
-        school.sweep(TimeDelta::zero() - SWEPT_AFTER).await;
+        school.sweep(TimeDelta::zero() - KEEP_COUNTS).await;
         school.attempt(limits, TEACHER, ADDRESS).await.unwrap().release().await;
         school.clock.advance(TimeDelta::milliseconds(1));
         assert_eq!(school.attempt(limits, TEACHER, ADDRESS).await.unwrap_err(), 900);
@@ -255,7 +256,7 @@ both! {
         let pupils: Vec<_> = (0..60).map(|pupil| format!("{pupil}@school.example")).collect();
         let mistyped = join_all(pupils.iter().map(|pupil| school.attempt(limits, pupil, ADDRESS))).await;
         for attempt in mistyped {
-            attempt.unwrap().fail().await.unwrap();
+            attempt.unwrap().commit().await.unwrap();
         }
         let again = join_all(pupils.iter().map(|pupil| school.attempt(limits, pupil, ADDRESS))).await;
         for attempt in again {
@@ -365,13 +366,13 @@ both! {
             let school = School::found(kind).await;
             let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
             for _ in 0..5 {
-                attempt().await.unwrap().fail().await.unwrap();
+                attempt().await.unwrap().commit().await.unwrap();
             }
             school.clock.advance(TimeDelta::seconds(moved));
             match attempt().await {
                 // It counts anew, by the clock as it is.
                 Ok(reservation) => {
-                    reservation.fail().await.unwrap();
+                    reservation.commit().await.unwrap();
                     assert_eq!(wait, None, "{moved}");
                 }
                 Err(seconds) => assert_eq!(Some(seconds), wait, "{moved}"),

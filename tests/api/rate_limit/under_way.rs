@@ -81,14 +81,14 @@ both! {
         under_way.pop().unwrap().release().await;
         under_way.push(attempt().await.unwrap());
         for reservation in under_way {
-            reservation.fail().await.unwrap();
+            reservation.commit().await.unwrap();
         }
         assert_eq!(attempt().await.unwrap_err(), 1);
         school.clock.advance(TimeDelta::seconds(1));
         // From here on one at a time.
         let one = attempt().await.unwrap();
         assert_eq!(attempt().await.unwrap_err(), 1);
-        one.fail().await.unwrap();
+        one.commit().await.unwrap();
         assert_eq!(attempt().await.unwrap_err(), 2);
     }
 
@@ -100,7 +100,7 @@ both! {
         }
         assert_eq!(attempt().await.unwrap_err(), 1);
         school.clock.advance(TimeDelta::seconds(30));
-        attempt().await.unwrap().fail().await.unwrap();
+        attempt().await.unwrap().commit().await.unwrap();
     }
 
     async fn failure_ends_one_reservation_and_leaves_the_others(kind: Kind) {
@@ -108,7 +108,7 @@ both! {
         let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
         let (first, second) = (attempt().await.unwrap(), attempt().await.unwrap());
         assert_eq!(school.under_way().await, 4, "in the counts of the account here and everywhere");
-        first.fail().await.unwrap();
+        first.commit().await.unwrap();
         assert_eq!(school.under_way().await, 2);
         drop(second);
         school.until_nothing_is_under_way().await;

@@ -32,8 +32,9 @@ use homeroom::{
     },
     entity::app,
     identity::{
-        self, accounts,
-        apps::{self, Registration},
+        self,
+        accounts::Accounts,
+        apps::{Apps, Registration},
         password_hashing::{self, PasswordHashing},
         signing_keys::SigningKeys,
     },
@@ -215,14 +216,14 @@ impl School {
 
     /// What is registered for the sample app.
     pub async fn registration(&self) -> Registration {
-        apps::find(&self.db, APP).await.unwrap().unwrap()
+        Apps::new(self.db.clone()).find(APP).await.unwrap().unwrap()
     }
 
     /// Changes the sample app.
     pub async fn register(&self, change: impl FnOnce(&mut Registration)) {
         let mut registration = self.registration().await;
         change(&mut registration);
-        apps::register(&self.db, &registration).await.unwrap();
+        Apps::new(self.db.clone()).register(&registration).await.unwrap();
     }
 
     /// Makes an account with the sample password.
@@ -284,7 +285,7 @@ async fn populate(db: &Db, hashing: &PasswordHashing, chance: &Chance, now: Date
         redirect_uris: vec![RedirectUri::register(REDIRECT_URI).unwrap()],
         login_domains: Vec::new(),
     };
-    apps::register(db, &registration).await.unwrap();
+    Apps::new(db.clone()).register(&registration).await.unwrap();
     let classes = Classes::new(db.clone(), Arc::new(OsRandom));
     let teacher = account(db, hashing, chance, TEACHER, now).await;
     let colleague = account(db, hashing, chance, COLLEAGUE, now).await;
@@ -302,7 +303,7 @@ async fn account(
     now: DateTime<Utc>,
 ) -> UserId {
     let (email, password) = (Email::parse(email).unwrap(), Password::parse(PASSWORD).unwrap());
-    accounts::add(db, hashing, chance, email, password, now).await.unwrap()
+    Accounts::new(db.clone()).add(hashing, chance, email, password, now).await.unwrap()
 }
 
 /// What the server of a school is made of. Its keys are in `directory`.

@@ -4,8 +4,8 @@ use homeroom::{
     domain::{email::Email, id::AppId, origin::LoginDomain, redirect_uri::RedirectUri},
     entity::user,
     identity::{
-        accounts,
-        apps::{self, Registration},
+        accounts::Accounts,
+        apps::{Apps, Registration},
     },
 };
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
@@ -33,7 +33,7 @@ impl School {
 
     /// The account of an address.
     pub async fn account(&self, email: &str) -> user::Model {
-        accounts::find(&self.db, Email::parse(email).unwrap()).await.unwrap().unwrap()
+        Accounts::new(self.db.clone()).find(Email::parse(email).unwrap()).await.unwrap().unwrap()
     }
 
     /// Changes the account of an address.
@@ -52,7 +52,7 @@ impl School {
             redirect_uris: vec![redirect_uri("https://other.example.net/callback")],
             login_domains: vec![login_domain("login.example.net")],
         };
-        apps::register(&self.db, &registration).await.unwrap();
+        Apps::new(self.db.clone()).register(&registration).await.unwrap();
     }
 }
 

@@ -1,0 +1,90 @@
+//! Deletes expired rows.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::DbErr;
+
+use super::Job;
+use crate::{
+    clock::{Clock, JumpDetector},
+    db::{Db, causes},
+    entity::{authorization_code, rate_limit},
+};
+
+/// The time for which an expired code is kept if it was not redeemed. It exceeds the largest difference between the clocks of two
+/// nodes at which a node sweeps, so that a node whose clock is ahead deletes no code that another node could redeem.
+pub const KEEP_CODES: TimeDelta = TimeDelta::minutes(5);
+/// The time for which a count without effect is kept: longer, because nodes whose clocks are wrong by an hour also work with it.
+pub const KEEP_COUNTS: TimeDelta = TimeDelta::hours(2);
+/// The largest difference between this clock and the database's at which rows are deleted.
+const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(1);
+/// The time without a clock jump before rows are deleted. A machine may start with a wrong clock.
+const CLOCK_SETTLED: Duration = Duration::from_mins(5);
+/// Rows per statement, so that no other write waits long.
+const BATCH: u64 = 500;
+
+/// The job that deletes expired rows.
+pub struct Sweep {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    jumps: JumpDetector,
+}
+
+impl Sweep {
+    /// A sweep of this database. Its first run deletes nothing, as the clock may not have settled.
+    pub fn new(db: Db, clock: Arc<dyn Clock>) -> Self {
+        let jumps = JumpDetector::new(clock.now(), Instant::now());
+        Self { db, clock, jumps }
+    }
+}
+
+impl Job for Sweep {
+    async fn run(&mut self) {
+        let now = self.clock.now();
+        if self.jumps.time_since_jump(now, Instant::now()) < CLOCK_SETTLED {
+            tracing::debug!("expired rows are kept for now: the clock may have jumped");
+            return;
+        }
+        if let Err(error) = delete_expired_if_clocks_agree(&self.db, now).await {
+            tracing::warn!(error = causes(&error), "expired rows could not be deleted");
+        }
+    }
+}
+
+/// Deletes expired rows, unless this clock and the database's differ. Then one of them is wrong, and the rows may be in use.
+pub async fn delete_expired_if_clocks_agree(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
+    let ahead = now - db.clock().await?;
+    if ahead.abs() > MAX_CLOCK_DIFFERENCE {
+        let seconds = ahead.num_seconds();
+        tracing::warn!(seconds, "expired rows are kept: this clock is ahead of the database's by so much");
+        return Ok(());
+    }
+    delete_expired(db, now).await
+}
+
+/// Deletes redeemed codes once they have expired, other codes after [`KEEP_CODES`], and counts after [`KEEP_COUNTS`].
+pub async fn delete_expired(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
+    loop {
+        let sweep = db.write((), move |db, ()| {
+            Box::pin(authorization_code::Entity::sweep(db, now, now - KEEP_CODES, BATCH))
+        });
+        let deleted = sweep.await?;
+        metrics::counter!(crate::metrics::CODES_EXPIRED).increment(deleted);
+        if deleted < BATCH {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let before = (now - KEEP_COUNTS).timestamp_millis();
+    loop {
+        let sweep = db.write((), move |db, ()| Box::pin(rate_limit::Entity::sweep(db, before, BATCH)));
+        if sweep.await? < BATCH {
+            return Ok(());
+        }
+        tokio::task::yield_now().await;
+    }
+}
