@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, say, with_database, with_existing};
+use super::{COMMAND_CONNECTIONS, Failure, say, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
@@ -146,7 +146,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let now = SystemClock.now();
     match arguments.command {
         Command::Add { id, name, details, data } => {
-            with_database(&data, async |db| {
+            with_database(&data, COMMAND_CONNECTIONS, async |db| {
                 let id = id.unwrap_or_else(|| AppId::new(now, &OsRandom));
                 if find(db, id).await?.is_some() {
                     return Err(Failure::Usage(format!(

@@ -48,7 +48,7 @@ pub async fn run(config: &Config) -> Result<(), Failure> {
             "the passwords of the sample school are public: everybody who reaches this address can sign in"
         );
     }
-    let db = connect(&config.data).await?;
+    let db = connect(&config.data, config.data.database_connections).await?;
     // Boxed to keep the futures of the commands small.
     let work = Box::pin(async {
         refuse_others(&db, &config.data).await?;

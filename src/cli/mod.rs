@@ -201,6 +201,9 @@ fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
+/// Connections to PostgreSQL of a command that is not a server. One is enough, because a command sends one statement after the other.
+const COMMAND_CONNECTIONS: u32 = 1;
+
 /// Does `work` on the database of a command that asks for what is in it: none is made in a directory that was mistyped.
 async fn with_existing<T>(
     data: &Data,
@@ -212,7 +215,7 @@ async fn with_existing<T>(
         let missing = format!("there is no {}; name the server's with --data-dir", path.display());
         return Err(Failure::Usage(missing));
     }
-    let db = connect(data).await?;
+    let db = connect(data, COMMAND_CONNECTIONS).await?;
     closing(&db, async {
         migrate(&db).await?;
         // Boxed to keep the futures of the commands small.
@@ -229,9 +232,10 @@ fn is_there(path: &Path) -> Result<bool, Failure> {
 /// Does `work` on the database, with its schema up to date. The database is closed after that, whatever came of it.
 async fn with_database<T>(
     data: &Data,
+    connections: u32,
     work: impl AsyncFnOnce(&Db) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let db = connect(data).await?;
+    let db = connect(data, connections).await?;
     closing(&db, async {
         if migrate(&db).await? {
             // Of two directories one may be mistyped.
@@ -262,7 +266,7 @@ fn location(data: &Data) -> Result<DatabaseUrl, Failure> {
 }
 
 /// The database, whose schema may be an old one, or none.
-async fn connect(data: &Data) -> Result<Db, Failure> {
+async fn connect(data: &Data, connections: u32) -> Result<Db, Failure> {
     // A server has said already what it writes down.
     log::to_stderr(log::WARNINGS, LogFormat::Human);
     let location = location(data)?;
@@ -272,7 +276,7 @@ async fn connect(data: &Data) -> Result<Db, Failure> {
         .mode(0o700)
         .create(data.directory())
         .map_err(|error| Failure::of(&format!("making {}", data.directory().display()), &error))?;
-    Db::connect_with(&location, data.database_connections)
+    Db::connect_with(&location, connections)
         .await
         .map_err(|error| Failure::of(&format!("opening the database ({location})"), &error))
 }

@@ -37,7 +37,7 @@ const METRICS_CONNECTIONS: usize = 16;
 
 pub async fn run(config: &Config) -> Result<(), Failure> {
     let hashing = prepare(config)?;
-    with_database(&config.data, async |db| {
+    with_database(&config.data, config.data.database_connections, async |db| {
         let hashing = hashing.join()?;
         for account in demo::open_accounts(db.read(), &hashing).await? {
             tracing::warn!(

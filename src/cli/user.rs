@@ -5,7 +5,7 @@ use std::io::{BufRead, IsTerminal, Read};
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
-use super::{Failure, say, with_database, with_existing};
+use super::{COMMAND_CONNECTIONS, Failure, say, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Data, Hashing},
@@ -86,7 +86,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Add(add) => {
             let email = email(&add.email)?;
             let password = read_password()?;
-            with_database(&add.data, async |db| {
+            with_database(&add.data, COMMAND_CONNECTIONS, async |db| {
                 let hashing = start(&add.hashing)?;
                 let added = Accounts::new(db.clone())
                     .add(&hashing, &OsRandom, email, password, SystemClock.now())

@@ -182,7 +182,7 @@ both! {
         }
         let doctor = ["doctor", "--listen", "127.0.0.1:0", "--public-url", "https://homeroom.example.com"];
         let well = site.run(&doctor).await;
-        assert!(well.out.contains("3, each found by its address"), "{well:?}");
+        assert!(well.out.contains("3, sign-in finds each account"), "{well:?}");
         let location = match &site.location {
             homeroom::db::DatabaseUrl::Sqlite(path) => format!("sqlite:{}", path.display()),
             homeroom::db::DatabaseUrl::Postgres(url) => url.clone(),
@@ -194,9 +194,9 @@ both! {
         db.close().await.unwrap();
         let told = site.run(&doctor).await;
         for part in [
-            "2 of 3 are not found by their address",
-            &format!("\"user@münchen.example\" (the mailbox of {ASCII}, which has an account)"),
-            "\"a b@[127.0.0.1]\" (no address)",
+            "sign-in does not find 2 of 3 accounts",
+            &format!("\"user@münchen.example\" (same mailbox as {ASCII}, which has an account)"),
+            "\"a b@[127.0.0.1]\" (not an e-mail address)",
         ] {
             assert!(told.out.contains(part), "{told:?}");
         }
