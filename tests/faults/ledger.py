@@ -52,10 +52,9 @@ class Ticket:
     """An authorization code and the results of its redemptions: 201, 400, or `None` if uncertain."""
 
     code: str
+    sent: float
     issued: float
     tries: list = field(default_factory=list)
-    # Whether it may have expired early.
-    may_have_expired: bool = False
 
     def is_settled(self):
         return any(status is not None for status in self.tries)
@@ -139,11 +138,12 @@ class Ledger:
         self.classes = {class_id: ClassHistory() for class_id in class_ids}
         self.tickets = []
         self.code_life = code_life
+        # The instants at which a scenario changed the clock of the server.
+        self.clock_changes = []
 
-    def excuse_expiry(self, since):
-        """Marks the authorization codes issued since then: a clock that was set forward may have expired them."""
-        for ticket in self.tickets:
-            ticket.may_have_expired |= ticket.issued >= since
+    def _may_have_expired(self, ticket):
+        """Returns whether a change of the clock may have expired an authorization code."""
+        return any(ticket.sent <= change <= ticket.sent + self.code_life for change in self.clock_changes)
 
     def check(self, enrollments, stored_codes):
         """Returns the violations. `enrollments` and `stored_codes` are the contents of the database."""
@@ -158,7 +158,7 @@ class Ledger:
             redeemed = ticket.tries.count(201)
             if redeemed > 1:
                 violations.doubled.append(f"an authorization code was redeemed {redeemed} times")
-            if redeemed == 0 and ticket.tries and None not in ticket.tries and not ticket.may_have_expired:
+            if redeemed == 0 and ticket.tries and None not in ticket.tries and not self._may_have_expired(ticket):
                 violations.lost.append("an authorization code could not be redeemed")
         return violations
 

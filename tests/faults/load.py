@@ -247,7 +247,8 @@ class Load:
         if response is None:
             return None
         url = response.json()["items"][0]["nextAction"]["url"]
-        return Ticket(urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["code"][0], response.answered)
+        code = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["code"][0]
+        return Ticket(code, response.sent, response.answered)
 
     async def redeem(self, connection, ticket):
         """Returns the tokens, or `None`."""

@@ -159,8 +159,15 @@ class LedgerTest(unittest.TestCase):
             ([201, 201], (0, 1, 0)),
             ([400, 400], (1, 0, 0)),
         ]:
-            self.ledger.tickets = [Ticket("x", 0, tries)]
+            self.ledger.tickets = [Ticket("x", 0, 1, tries)]
             self.assertEqual(self.violations(), expected, tries)
+
+    def test_authorization_code_refused_after_clock_change_no_violation(self):
+        self.ledger.tickets = [Ticket("x", 5, 6, [400])]
+        self.ledger.clock_changes = [5.5]
+        self.assertEqual(self.violations(), (0, 0, 0))
+        self.ledger.clock_changes = [4]
+        self.assertEqual(self.violations(), (1, 0, 0))
 
 
 if __name__ == "__main__":

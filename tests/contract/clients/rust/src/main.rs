@@ -78,7 +78,11 @@ async fn sign_in(url: &str, email: &str) -> Outcome<Client> {
     Ok(Client::new_with_client(url, reqwest::Client::builder().default_headers(headers).build()?))
 }
 
-async fn code(client: &Client, email: &str, password: &str) -> ClientResult<types::IssuedCodeList, SignInErrors> {
+async fn code(
+    client: &Client,
+    email: &str,
+    password: &str,
+) -> ClientResult<types::IssuedCodeList, SignInErrors> {
     let body = types::CreateCodeRequest::builder()
         .app_uuid(APP.parse::<types::CreateCodeRequestAppUuid>().ok())
         .email(email)
