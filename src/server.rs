@@ -9,16 +9,13 @@ use std::{
 };
 
 use ipnet::IpNet;
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Response};
-use poem_openapi::OpenApiService;
+use poem::{Endpoint, Response};
 use url::Url;
 
 use crate::{
     api::{
-        classes::operations::Classes,
-        openapi::{self, Document},
-        service::operations::Service,
-        sign_in::operations::SignInOperations,
+        self, Services,
+        openapi::{Document, DocumentError},
     },
     classroom::{self, Classroom},
     clock::Clock,
@@ -26,7 +23,6 @@ use crate::{
     http::{
         client_address::TrustedProxies,
         metrics_endpoint::{MetricsEndpoint, MetricsError},
-        middleware::Middleware,
     },
     identity::{
         self, Identity,
@@ -80,6 +76,11 @@ pub struct Server {
     draining: Arc<AtomicBool>,
 }
 
+/// Builds the OpenAPI document of a server whose public URL has this path.
+pub fn document(public_path: &str) -> Result<Document, DocumentError> {
+    Document::new(public_path)
+}
+
 impl Server {
     /// Builds the services.
     pub fn new(parts: Parts) -> Self {
@@ -127,24 +128,20 @@ impl Server {
         MetricsEndpoint::record(self.db.clone())
     }
 
-    /// The HTTP endpoint of the API.
-    pub fn endpoint(&self) -> impl Endpoint<Output = Response> + 'static {
-        // Built now, so that an error in the document stops the start and not a request.
-        let document = Arc::new(Document::new(self.public_url.path()));
-        let operations: openapi::Operations = (
-            SignInOperations::new(self.identity.clone(), self.public_url.clone()),
-            Classes::new(self.classroom.clone(), self.identity.clone()),
-            Service::new(self.identity.clone(), self.db.clone(), document.clone(), self.draining.clone()),
-        );
-        let service = OpenApiService::new(operations, "Homeroom", openapi::VERSION).into_endpoint();
-        let service = service.data(self.trusted_proxies.clone());
-        Middleware::new(
-            service,
-            document,
-            self.identity.clone(),
-            self.clock.clone(),
-            self.random.clone(),
-            self.hsts,
-        )
+    /// The HTTP endpoint of the API. It builds the OpenAPI document, so that an error in the document stops the start and not a
+    /// request.
+    pub fn endpoint(&self) -> Result<impl Endpoint<Output = Response> + 'static, DocumentError> {
+        let document = Arc::new(document(self.public_url.path())?);
+        let services = Services {
+            identity: self.identity.clone(),
+            classroom: self.classroom.clone(),
+            db: self.db.clone(),
+            document: document.clone(),
+            public_url: self.public_url.clone(),
+            draining: self.draining.clone(),
+        };
+        let endpoint = api::endpoint(services, self.trusted_proxies.clone());
+        let (identity, clock, random) = (self.identity.clone(), self.clock.clone(), self.random.clone());
+        Ok(api::middleware(endpoint, &document, identity, clock, random, self.hsts))
     }
 }

@@ -3,26 +3,26 @@
 use clap::{Args, ValueEnum};
 
 use super::{Failure, print};
-use crate::api::openapi::Document;
+use crate::server;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The form to print it in
+    /// The format of the document
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 enum Format {
-    /// The bytes that are served at /openapi.yaml
+    /// The bytes of /openapi.yaml
     #[default]
     Yaml,
-    /// The bytes that are served at /openapi.json
+    /// The bytes of /openapi.json
     Json,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let document = Document::new("/");
+    let document = server::document("/").map_err(|error| Failure::of("building the document", &error))?;
     let document = match arguments.format {
         Format::Yaml => document.yaml(),
         Format::Json => document.json(),

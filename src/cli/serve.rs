@@ -109,7 +109,7 @@ pub async fn listen(
         }
         None => String::new(),
     };
-    let endpoint = server.endpoint();
+    let endpoint = server.endpoint().map_err(|error| Failure::of("building the OpenAPI document", &error))?;
     if let Some(tls) = tls.clone() {
         jobs.every(UPKEEP, ReloadCertificate(tls));
     }

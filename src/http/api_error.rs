@@ -1,81 +1,89 @@
-//! Failures, before they are written down: what every layer's errors become, once.
+//! Errors before they are written: an error of any layer becomes one [`ApiError`] in the codes of a family.
 
-use std::{borrow::Cow, error::Error as StdError, fmt};
+use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use poem::{
     Response,
-    error::{MethodNotAllowedError, NotFoundError, ResponseError},
+    error::{NotFoundError, ResponseError},
     http::{HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
     error::{AuthorizationError, ParsePathError},
     types::{ToJSON, Type},
 };
-
 use sea_orm::DbErr;
 
-use super::{json::Json, middleware::BadBody, operation::ErrorSpec};
-use crate::db;
+use super::{bearer::Challenge, body::BodyError, json::Json, operation::ErrorSpec};
+use crate::{db, domain::retry_after::RetryAfter};
 
-/// The codes of a family, and the body in which they are told.
+/// The error codes of a family, and the body that holds them.
 pub trait Envelope: fmt::Debug + Copy + Send + Sync + 'static {
-    /// The failure body.
+    /// The error body.
     type Body: Type + ToJSON;
 
-    /// What the family says of a status when nobody closer to the matter said more.
+    /// The code and the message of a status that has no more specific error.
     fn standard(status: StatusCode) -> (Self, &'static str);
 
-    /// The body of a failure that happened in the request received `at`.
-    fn body(failure: &ApiError<Self>, at: DateTime<Utc>) -> Self::Body;
+    /// The body of an error in a request with this time.
+    fn body(error: &ApiError<Self>, time: DateTime<Utc>) -> Self::Body;
 }
 
-/// A failure of one request, in the words of a family.
+/// An error of one request, in the codes of a family.
 #[derive(Debug)]
 pub struct ApiError<C> {
     /// The HTTP status.
     pub status: StatusCode,
-    /// The family's code.
+    /// The code of the family.
     pub code: C,
-    /// What went wrong, for the reader of the answer: an entry for each fault.
+    /// The messages for the reader of the response, one for each violation.
     pub messages: Vec<Cow<'static, str>>,
-    /// After how many seconds the same request may succeed.
-    pub retry_after: Option<u64>,
-    /// How to authenticate (RFC 6750 section 3).
+    /// The `Retry-After` header.
+    pub retry_after: Option<RetryAfter>,
+    /// The `WWW-Authenticate` header.
     pub challenge: Option<Challenge>,
-    /// Which methods the path knows, comma-separated (RFC 9110 section 10.2.1).
+    /// The `Allow` header: the methods of the path (RFC 9110 section 10.2.1).
     pub allow: Option<String>,
-    /// What failed underneath. It goes to the log, never to the answer.
+    /// The cause. It is logged and never sent.
     pub source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
-/// The `WWW-Authenticate` of a 401 (RFC 6750 section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Challenge {
-    /// No token was sent.
-    NoToken,
-    /// The token that was sent is not accepted.
-    InvalidToken,
+/// The path has no operation for the method.
+#[derive(Debug, thiserror::Error)]
+#[error("the path has no operation for the method")]
+pub struct MethodNotAllowed {
+    /// The methods of the path, separated by commas.
+    pub allow: String,
 }
 
-impl Challenge {
-    /// The header's value.
-    pub const fn value(self) -> &'static str {
-        match self {
-            Self::NoToken => r#"Bearer realm="homeroom""#,
-            Self::InvalidToken => r#"Bearer realm="homeroom", error="invalid_token""#,
-        }
+impl ResponseError for MethodNotAllowed {
+    fn status(&self) -> StatusCode {
+        StatusCode::METHOD_NOT_ALLOWED
+    }
+}
+
+/// The operation took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("no response within {} s", .limit.as_secs())]
+pub struct TimedOut {
+    /// The maximum time.
+    pub limit: Duration,
+}
+
+impl ResponseError for TimedOut {
+    fn status(&self) -> StatusCode {
+        StatusCode::SERVICE_UNAVAILABLE
     }
 }
 
 impl<C: Envelope> ApiError<C> {
-    /// The family's standard failure of a status.
+    /// The standard error of a status.
     pub fn standard(status: StatusCode) -> Self {
         let (code, message) = C::standard(status);
         Self::new(status, code, message)
     }
 
-    /// A failure with a word of its own.
+    /// An error with its own code and message.
     pub fn new(status: StatusCode, code: C, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status,
@@ -88,49 +96,49 @@ impl<C: Envelope> ApiError<C> {
         }
     }
 
-    /// A failure as the document describes it.
-    pub fn documented(documented: ErrorSpec<C>) -> Self {
-        let status = StatusCode::from_u16(documented.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::new(status, documented.code, documented.message)
+    /// An error as an operation documents it.
+    pub fn documented(spec: ErrorSpec<C>) -> Self {
+        let status = StatusCode::from_u16(spec.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::new(status, spec.code, spec.message)
     }
 
-    /// A fault of ours. The client is told nothing of it.
+    /// A 500. The response does not show the cause.
     pub fn internal(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { source: Some(source.into()), ..Self::standard(StatusCode::INTERNAL_SERVER_ERROR) }
     }
 
-    /// Something we depend on is busy or away.
-    pub fn unavailable(retry_after: u64, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
+    /// A 503: a dependency is busy or unavailable.
+    pub fn unavailable(retry_after: RetryAfter, source: Option<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { retry_after: Some(retry_after), source, ..Self::standard(StatusCode::SERVICE_UNAVAILABLE) }
     }
 
-    /// Too many of these requests.
-    pub fn too_many_requests(retry_after: u64) -> Self {
+    /// A 429.
+    pub fn too_many_requests(retry_after: RetryAfter) -> Self {
         Self { retry_after: Some(retry_after), ..Self::standard(StatusCode::TOO_MANY_REQUESTS) }
     }
 
-    /// The request bears no token that is accepted.
+    /// A 401.
     pub fn unauthorized(challenge: Challenge) -> Self {
         Self { challenge: Some(challenge), ..Self::standard(StatusCode::UNAUTHORIZED) }
     }
 
-    /// The path does not know the method.
-    pub fn method_not_allowed(allow: String) -> Self {
-        Self { allow: Some(allow), ..Self::standard(StatusCode::METHOD_NOT_ALLOWED) }
-    }
-
-    /// Whatever an endpoint failed with: our own failure, or what the framework made of a request before our code ran.
-    /// `with_token` says whether the request bore a token, be it readable or not.
-    pub fn of(error: poem::Error, with_token: bool) -> Self {
+    /// An error of an endpoint: an [`ApiError`], an error of this kit, or an error of the framework.
+    fn from_endpoint(error: poem::Error, challenge: Challenge) -> Self {
         let error = match error.downcast::<Self>() {
-            Ok(failure) => return failure,
+            Ok(error) => return error,
             Err(error) => error,
         };
-        if let Some(body) = error.downcast_ref::<BadBody>() {
+        if let Some(body) = error.downcast_ref::<BodyError>() {
             return Self { messages: body.messages(), ..Self::standard(body.status()) };
         }
+        if let Some(MethodNotAllowed { allow }) = error.downcast_ref() {
+            return Self { allow: Some(allow.clone()), ..Self::standard(StatusCode::METHOD_NOT_ALLOWED) };
+        }
+        if let Some(TimedOut { limit }) = error.downcast_ref() {
+            return Self::unavailable(RetryAfter::from_duration(*limit), Some(error.to_string().into()));
+        }
         if error.is::<AuthorizationError>() {
-            return Self::unauthorized(if with_token { Challenge::InvalidToken } else { Challenge::NoToken });
+            return Self::unauthorized(challenge);
         }
         if error.is::<NotFoundError>()
             || error.is::<ParsePathError>()
@@ -138,28 +146,23 @@ impl<C: Envelope> ApiError<C> {
         {
             return Self::standard(StatusCode::NOT_FOUND);
         }
-        if error.is::<MethodNotAllowedError>() {
-            return Self::standard(StatusCode::METHOD_NOT_ALLOWED);
+        match error.status() {
+            StatusCode::NOT_IMPLEMENTED => Self::standard(StatusCode::NOT_IMPLEMENTED),
+            status if status.is_client_error() => Self::standard(StatusCode::BAD_REQUEST),
+            _ => Self::internal(error.to_string()),
         }
-        if error.status() == StatusCode::NOT_IMPLEMENTED {
-            return Self::standard(StatusCode::NOT_IMPLEMENTED);
-        }
-        if error.status().is_client_error() {
-            return Self::standard(StatusCode::BAD_REQUEST);
-        }
-        Self::internal(error.to_string())
     }
 
-    /// Writes the failure down. The cause of a 5xx goes with the response, for the log line of its request.
-    pub fn into_response(self, at: DateTime<Utc>) -> Response {
-        let mut response = poem::IntoResponse::into_response(Json(C::body(&self, at)));
+    /// Writes the error. The cause travels with the response to the log line of the request.
+    fn into_response(self, time: DateTime<Utc>) -> Response {
+        let mut response = poem::IntoResponse::into_response(Json(C::body(&self, time)));
         response.set_status(self.status);
-        if let Some(cause) = self.cause() {
-            response.extensions_mut().insert(cause);
+        if let Some(source) = &self.source {
+            response.extensions_mut().insert(Cause(db::causes(&**source)));
         }
         let headers = response.headers_mut();
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(retry_after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
         }
         if let Some(challenge) = self.challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge.value()));
@@ -168,24 +171,27 @@ impl<C: Envelope> ApiError<C> {
             headers.insert(header::ALLOW, allow);
         }
         if self.status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            // The codings that a request may have instead (RFC 9110 section 15.5.16).
+            // The accepted content codings (RFC 9110 section 15.5.16).
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         response
     }
-
-    /// The error underneath and what led to it, in one line.
-    fn cause(&self) -> Option<Cause> {
-        self.source.as_deref().map(|error| Cause(db::causes(error)))
-    }
 }
 
-/// Why a response has a 5xx status. It travels in the extensions of the response.
-#[derive(Debug, Clone)]
-pub struct Cause(pub String);
+/// Writes an error of an endpoint in the envelope of one family.
+pub type WriteError = fn(poem::Error, Challenge, DateTime<Utc>) -> Response;
 
-/// How long a client should wait for a database that is busy or away, in seconds.
-pub const DATABASE_RETRY: u64 = 2;
+/// The [`WriteError`] of the family with the codes `C`.
+pub fn write_error<C: Envelope>(error: poem::Error, challenge: Challenge, time: DateTime<Utc>) -> Response {
+    ApiError::<C>::from_endpoint(error, challenge).into_response(time)
+}
+
+/// The cause of a 5xx, in the extensions of its response.
+#[derive(Debug, Clone)]
+pub(super) struct Cause(pub(super) String);
+
+/// The wait after an error of the database.
+pub const DATABASE_RETRY: RetryAfter = RetryAfter::from_secs(2);
 
 impl<C: Envelope> From<DbErr> for ApiError<C> {
     fn from(error: DbErr) -> Self {

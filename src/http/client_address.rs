@@ -1,4 +1,4 @@
-//! Where a request comes from.
+//! The address of the client that sent a request.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -11,11 +11,11 @@ use poem::{
     http::{HeaderMap, HeaderName},
 };
 
-/// The proxies that are believed when they say for whom they ask.
+/// The reverse proxies whose `Forwarded` and `X-Forwarded-For` headers are trusted.
 #[derive(Debug, Clone)]
 pub struct TrustedProxies(Arc<[IpNet]>);
 
-/// The address of the client that made a request, if the connection had one.
+/// The address of the client, if the connection has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub Option<IpAddr>);
 
@@ -31,35 +31,35 @@ impl<'a> FromRequest<'a> for ClientAddress {
 }
 
 impl TrustedProxies {
-    /// Believes these.
+    /// Trusts the proxies in these networks.
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks.into())
     }
 
-    /// The client, if `peer` is at the other end of the connection and sent these headers.
+    /// The client of a request with these headers from `peer`.
     ///
-    /// Only what a trusted proxy has written counts: each appends the address that it was asked from, so that the list is
-    /// read from its end, past the trusted ones. What stands before that anybody may have made up, and it is never
-    /// looked at. If what counts cannot be read, the peer is all that is known.
+    /// A proxy appends the address of its own peer to the list. So the list is read from its end, past the trusted proxies, and
+    /// the first other address is the client. Everything before it comes from the client and is ignored. If the list cannot be
+    /// read that far, the result is the peer.
     ///
-    /// Proxies write `Forwarded` (RFC 7239) or `X-Forwarded-For`, most of them one, and pass the other on as the client
-    /// made it up. So if both are there, they count only as far as they say the same.
+    /// Most proxies write either `Forwarded` (RFC 7239) or `X-Forwarded-For`, and forward the other header as the client sent
+    /// it. So if both are present, they count only if they name the same client.
     fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
             return peer;
         }
-        let standard = || self.first_untrusted(elements(headers, "forwarded").map(forwarded_for));
-        let customary = || self.first_untrusted(elements(headers, "x-forwarded-for").map(address));
-        let named = match ["forwarded", "x-forwarded-for"].map(|name| headers.contains_key(name)) {
-            [true, true] => standard().filter(|client| customary() == Some(*client)),
-            [true, false] => standard(),
-            [false, _] => customary(),
+        let forwarded = || self.first_untrusted(elements(headers, "forwarded").map(forwarded_for));
+        let x_forwarded_for = || self.first_untrusted(elements(headers, "x-forwarded-for").map(address));
+        let client = match ["forwarded", "x-forwarded-for"].map(|name| headers.contains_key(name)) {
+            [true, true] => forwarded().filter(|client| x_forwarded_for() == Some(*client)),
+            [true, false] => forwarded(),
+            [false, _] => x_forwarded_for(),
         };
-        named.unwrap_or(peer)
+        client.unwrap_or(peer)
     }
 
-    /// The first of these that is no trusted proxy, or the last if all of them are. None if one cannot be read.
+    /// The first address that is not a trusted proxy, or the last one if all are. None if an address cannot be read.
     fn first_untrusted(&self, hops: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
         let mut farthest = None;
         for hop in hops {
@@ -77,16 +77,16 @@ impl TrustedProxies {
     }
 }
 
-/// The elements of a header that is a list (RFC 9110 section 5.6.1), from the last to the first.
+/// The elements of a list header (RFC 9110 section 5.6.1), from the last to the first.
 fn elements<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     let lines: Vec<_> = headers.get_all(HeaderName::from_static(name)).iter().collect();
     let elements = lines.into_iter().rev().flat_map(|line| split(line.as_bytes(), b','));
-    // What is no text nobody can read; what stands elsewhere in its line can be.
+    // An element that is not UTF-8 becomes an empty one, which is not an address. Other elements of its line stay readable.
     elements.map(|element| str::from_utf8(element).unwrap_or_default())
 }
 
-/// Splits a list at its separators, from the last to the first, but for those within a quoted string (RFC 9110 section
-/// 5.6.4). Read from its end, for a quote that somebody left open before it takes nothing from what a proxy added.
+/// Splits a list at its separators, from the last to the first. Separators within a quoted string (RFC 9110 section 5.6.4) do
+/// not count. The list is read from its end, so that an unclosed quote of the client hides nothing that a proxy appended.
 fn split(list: &[u8], separator: u8) -> Vec<&[u8]> {
     let is_escaped =
         |at: usize| list[..at].iter().rev().take_while(|before| **before == b'\\').count() % 2 == 1;
@@ -103,7 +103,7 @@ fn split(list: &[u8], separator: u8) -> Vec<&[u8]> {
     elements
 }
 
-/// The address that an element of `Forwarded` names with `for` (RFC 7239 section 4).
+/// The address in the `for` parameter of an element of `Forwarded` (RFC 7239 section 4).
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let pairs = split(element.as_bytes(), b';')
         .into_iter()
@@ -114,7 +114,7 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     address(node.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"')).unwrap_or(node))
 }
 
-/// An address of `X-Forwarded-For`, to which some proxies add the port.
+/// An address in `X-Forwarded-For`. Some proxies append the port.
 fn address(element: &str) -> Option<IpAddr> {
     let element = element.trim();
     let socket = || element.parse().ok().map(|socket: SocketAddr| socket.ip());
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_not_believed_and_a_trusted_proxy_is() {
+    fn header_of_an_untrusted_peer_is_ignored_and_of_a_trusted_proxy_is_used() {
         for header in [(&FORWARDED, "for=192.0.2.9"), (&X, "192.0.2.9")] {
             assert_eq!(seen("192.0.2.1", &[header]), "192.0.2.1");
             assert_eq!(seen("::ffff:192.0.2.1", &[header]), "192.0.2.1");
@@ -152,8 +152,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_says_within_quotes_is_no_element_and_no_parameter() {
-        // The first: a client's Host, as a proxy passes it on.
+    fn separators_within_a_quoted_string_of_the_client_are_ignored() {
+        // The first is the `Host` of a client, which a proxy forwards.
         for (forwarded, client) in [
             (r#"for=192.0.2.9;host="a,for=192.0.2.66;x=""#, "192.0.2.9"),
             (r#"for=192.0.2.9;host="a\",for=192.0.2.66;x=\"""#, "192.0.2.9"),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_read_in_every_form_that_proxies_write() {
+    fn address_is_parsed_in_every_form_that_proxies_write() {
         for (header, client) in [
             ((&FORWARDED, "For=\"[2001:db8::1]:4711\""), "2001:db8::1"),
             ((&FORWARDED, "proto=https;by=10.0.0.1;for=\"192.0.2.9:80\";host=a"), "192.0.2.9"),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_read_from_its_end_past_the_trusted_proxies_and_no_farther() {
+    fn list_is_read_from_its_end_to_the_first_untrusted_address() {
         for (headers, client) in [
             (vec![(&X, "1.2.3.4, 192.0.2.9")], "192.0.2.9"),
             (vec![(&X, "1.2.3.4, 192.0.2.9, 10.9.9.9")], "192.0.2.9"),
@@ -194,11 +194,11 @@ mod tests {
             (vec![(&FORWARDED, "for=1.2.3.4"), (&FORWARDED, "for=192.0.2.9")], "192.0.2.9"),
             (vec![(&X, "\u{e4}, 192.0.2.9")], "192.0.2.9"),
             (vec![(&FORWARDED, "for=\u{e4}, for=192.0.2.9")], "192.0.2.9"),
-            // What a client made up, to break the list or to be taken for a proxy's word.
+            // The client's part of the list: it tries to break the list, or to look like the proxy's part.
             (vec![(&X, "\"\\, nonsense, 192.0.2.9")], "192.0.2.9"),
             (vec![(&FORWARDED, "for=\", for=192.0.2.9")], "192.0.2.9"),
             (vec![(&FORWARDED, "for=1.2.3.4;x=\", for=192.0.2.9")], "192.0.2.9"),
-            // One of the two is the proxy's, and nobody knows which.
+            // One of the two headers is the proxy's, and the server cannot know which one.
             (vec![(&X, "192.0.2.9"), (&FORWARDED, "for=192.0.2.9")], "192.0.2.9"),
             (vec![(&X, "1.2.3.4, 192.0.2.9"), (&FORWARDED, "for=192.0.2.9, for=10.9.9.9")], "192.0.2.9"),
             (vec![(&X, "192.0.2.9"), (&FORWARDED, "for=1.2.3.4")], "10.0.0.1"),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_leaves_the_peer() {
+    fn unreadable_header_leaves_the_address_of_the_peer() {
         for header in [
             (&FORWARDED, ""),
             (&FORWARDED, "for=_hidden"),

@@ -1,4 +1,4 @@
-//! Values that are narrower than their JSON type, as the document knows them.
+//! Types with fewer values than their JSON type.
 
 use std::{borrow::Cow, marker::PhantomData};
 
@@ -8,21 +8,21 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-/// One of the two booleans, always the same.
+/// A boolean that is always `VALUE`.
 #[derive(Debug, Clone, Copy)]
 pub struct Always<const VALUE: bool>;
 
-/// The HTTP status of a failure. The documented page gives it no format.
+/// The HTTP status of an error. It has no `format` in the document, because the documented page has none.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorStatus(pub u16);
 
-/// What kind of item a list is of.
+/// An item of a list of the sign-in family.
 pub trait Item {
-    /// The word for it.
+    /// The `kind` of its list.
     const KIND: &'static str;
 }
 
-/// The word for the items of a list.
+/// The `kind` of a list.
 #[derive(Debug, Clone, Copy)]
 pub struct KindOf<T>(PhantomData<fn() -> T>);
 
@@ -32,7 +32,7 @@ impl<T> Default for KindOf<T> {
     }
 }
 
-/// Gives a value its place in the document and its two ways through JSON.
+/// Implements the schema of a type, parsing from JSON and writing to JSON.
 macro_rules! constant {
     ([$($parameters:tt)*] $value:ty, $name:literal, $schema:expr, $read:expr, $write:expr) => {
         impl<$($parameters)*> Type for $value {

@@ -1,5 +1,5 @@
-//! Cross-origin reading (the Fetch standard): pages of enabled apps may call both families, without credentials. Pages of
-//! any origin may read the key set and the document.
+//! Cross-origin requests (the Fetch standard). Pages of enabled apps may read the responses of both families, without
+//! credentials. Pages of every origin may read the responses of public routes.
 
 use poem::{
     Request, Response,
@@ -7,47 +7,51 @@ use poem::{
 };
 
 use super::routes::Route;
-use crate::{domain::origin::Origin, identity::Identity};
+use crate::domain::origin::Origin;
 
-/// How long a browser may remember a preflight, in seconds.
+/// How long a browser may cache a preflight, in seconds.
 const MAX_AGE: u64 = 600;
 
-/// What a page may read beside the body.
+/// The headers that a page may read.
 const EXPOSED_HEADERS: &str = "Retry-After, WWW-Authenticate, X-Request-Id";
-/// What a page may send beside the body. It is the same for every path: many clients announce JSON, show their token or
-/// send a trace with every request.
-const ALLOWED_HEADERS: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id";
-/// The paths that pages of any origin may read: tools in browsers verify tokens and show the document.
-const PUBLIC: [&str; 3] = ["/.well-known/jwks.json", "/openapi.yaml", "/openapi.json"];
 
-/// Which pages may read the answer to a request for `path`, as the value of `Access-Control-Allow-Origin`.
-pub async fn readers(identity: &Identity, path: Option<&Route>, request: &Request) -> Option<HeaderValue> {
-    match path {
-        Some(path) if PUBLIC.contains(&path.template()) => Some(HeaderValue::from_static("*")),
-        Some(path) if path.is_service() => None,
-        _ => allowed_origin(identity, request).await,
+/// The headers that a page may send. They are the same for every path: many clients send all of them with every request.
+const ALLOWED_HEADERS: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id";
+
+/// The origins whose pages may read responses.
+pub trait AllowedOrigins: Send + Sync + 'static {
+    /// Whether `origin` is one of them. If the database does not answer, it is not.
+    fn contains(&self, origin: &Origin) -> impl Future<Output = bool> + Send;
+}
+
+/// The `Access-Control-Allow-Origin` of the response to a request for `route`.
+pub(super) async fn allowed_origin(
+    origins: &impl AllowedOrigins,
+    route: Option<&Route>,
+    request: &Request,
+) -> Option<HeaderValue> {
+    match route {
+        Some(route) if route.is_public() => Some(HeaderValue::from_static("*")),
+        Some(route) if route.is_service() => None,
+        _ => {
+            let value = request.headers().get(header::ORIGIN)?;
+            let origin = Origin::parse(value.to_str().ok()?).ok()?;
+            origins.contains(&origin).await.then(|| value.clone())
+        }
     }
 }
 
-/// The request's origin, if it is a page of an enabled app.
-async fn allowed_origin(identity: &Identity, request: &Request) -> Option<HeaderValue> {
-    let value = request.headers().get(header::ORIGIN)?;
-    let origin = Origin::parse(value.to_str().ok()?).ok()?;
-    // A database that does not answer is the operation's to report; here it only means that no page is known.
-    identity.apps.allows_origin(&origin).await.unwrap_or(false).then(|| value.clone())
-}
-
-/// Whether a browser asks before it sends the request itself.
-pub fn is_preflight(request: &Request) -> bool {
+/// Whether a request is a preflight.
+pub(super) fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The answer to a preflight from one of the `readers`.
-pub fn preflight(path: &Route) -> Response {
+/// The response to a preflight from an allowed origin.
+pub(super) fn preflight(route: &Route) -> Response {
     let mut response = Response::builder().status(StatusCode::NO_CONTENT).finish();
     let headers = response.headers_mut();
-    if let Ok(methods) = HeaderValue::from_str(&path.methods().join(", ")) {
+    if let Ok(methods) = HeaderValue::from_str(&route.allow()) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
     }
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
@@ -55,8 +59,8 @@ pub fn preflight(path: &Route) -> Response {
     response
 }
 
-/// Lets the `readers` read an answer.
-pub fn expose(headers: &mut HeaderMap, readers: HeaderValue) {
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, readers);
+/// Lets pages of the allowed origin read a response.
+pub(super) fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
 }

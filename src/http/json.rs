@@ -1,43 +1,37 @@
-//! The payload: JSON, whose media type is exactly `application/json`, in the document and on the wire.
+//! JSON payloads, with the media type `application/json` and no parameter in the document and in responses.
 
-use std::time::Duration;
-
-use futures_util::StreamExt;
-use poem::{
-    Body, IntoResponse, Request, RequestBody, Response, Result,
-    http::{HeaderMap, header},
-};
+use poem::{IntoResponse, Request, RequestBody, Response, Result, http::StatusCode};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     payload::Payload,
     registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
     types::{ParseFromJSON, ToJSON, Type},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
+use zeroize::Zeroize;
 
 use super::{
-    middleware::BadBody,
-    validation::{self, Form},
+    body::{self, BodyError},
+    validation::{Validator, Validators, Violation},
 };
-
-/// The largest body that is read, in bytes: one in which every property is as long as it may be, and every character that is
-/// not ASCII is written as an escape sequence, as libraries do.
-pub const MAX_BODY: usize = 24 * 1024;
-/// How long a body may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(10);
-
-/// The byte order marks of UTF-8, and of UTF-16 in both orders (RFC 8259 section 8.1).
-const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xEF\xBB\xBF", b"\xFF\xFE", b"\xFE\xFF"];
 
 /// A JSON body.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
+/// A type of request bodies.
+pub trait JsonBody: ParseFromJSON {
+    /// Violations of rules that a schema cannot express, for example rules about two properties.
+    fn violations(_: &Map<String, Value>) -> Vec<Violation> {
+        Vec::new()
+    }
+}
+
 impl<T: Type> Payload for Json<T> {
     const CONTENT_TYPE: &'static str = "application/json";
 
     fn check_content_type(content_type: &str) -> bool {
-        names_json(content_type)
+        body::is_json(content_type)
     }
 
     fn schema_ref() -> MetaSchemaRef {
@@ -55,83 +49,41 @@ impl<T: Type + ToJSON> IntoResponse for Json<T> {
     }
 }
 
-/// Whether a media type is JSON. A charset or any other parameter changes nothing: JSON is UTF-8 (RFC 8259 section 8.1).
-fn names_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
-}
+/// A parsed body, of which every string is wiped when it is dropped.
+struct WipedJson(Value);
 
-/// Whether a body is announced as JSON, and as nothing else beside.
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    match (types.next(), types.next()) {
-        (Some(content_type), None) => content_type.to_str().is_ok_and(names_json),
-        _ => false,
+impl Drop for WipedJson {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
     }
 }
 
-/// Whether a body is announced with a content coding (RFC 9110 section 8.4).
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CONTENT_ENCODING).iter().any(|value| {
-        let mut codings = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
-    })
-}
-
-/// Collects a body that has `announced` bytes, as far as that is known. What a slow sender makes the server hold is no
-/// more than [`MAX_BODY`]: no frame is kept, and no room is made beyond it.
-async fn collect(body: Body, announced: usize) -> Result<Vec<u8>, BadBody> {
-    let mut frames = body.into_bytes_stream();
-    let mut bytes = Vec::with_capacity(announced);
-    while let Some(frame) = frames.next().await {
-        let frame = frame.map_err(|_| BadBody::Interrupted)?;
-        let length = bytes.len() + frame.len();
-        if length > MAX_BODY {
-            return Err(BadBody::TooLarge);
-        }
-        if length > bytes.capacity() {
-            bytes.reserve_exact((2 * length).min(MAX_BODY) - bytes.len());
-        }
-        bytes.extend_from_slice(&frame);
-    }
-    Ok(bytes)
-}
-
-impl<T: ParseFromJSON + Form> Json<T> {
-    async fn read(request: &Request, body: &mut RequestBody) -> Result<Self, BadBody> {
-        if !is_json(request.headers()) {
-            return Err(BadBody::MediaType);
-        }
-        if is_encoded(request.headers()) {
-            return Err(BadBody::Encoded);
-        }
-        // Known before it is sent: who waits to be told to go on (RFC 9110 section 10.1.1) is told at once that it is not.
-        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        let announced = announced.and_then(|length| length.parse::<usize>().ok()).unwrap_or_default();
-        if announced > MAX_BODY {
-            return Err(BadBody::TooLarge);
-        }
-        let body = body.take().map_err(|_| BadBody::Interrupted)?;
-        // In a box, for what reading takes is not needed while the request is answered.
-        let arrives = Box::pin(tokio::time::timeout(ARRIVAL, collect(body, announced)));
-        let bytes = arrives.await.map_err(|_| BadBody::TooSlow)??;
-        if BYTE_ORDER_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
-            return Err(BadBody::ByteOrderMark);
-        }
-        let mut value: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| BadBody::Syntax { line: error.line(), column: error.column() })?;
-        validation::check::<T>(&value)?;
-        // A `null` that the schema allows means that the property is absent.
-        if let Some(object) = value.as_object_mut() {
-            object.retain(|_, value| !value.is_null());
-        }
-        let parsed = T::parse_from_json(Some(value))
-            .map_err(|_| BadBody::Form(vec![validation::UNREADABLE.into()]))?;
-        Ok(Self(parsed))
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(items) => items.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-impl<'a, T: ParseFromJSON + Form> ApiExtractor<'a> for Json<T> {
+/// Parses a body and validates it against the schema of `T`. Documented values move into `T`; the strings of all other values
+/// are wiped. The parser's buffer for escape sequences belongs to `serde_json` and is not wiped.
+fn parse<T: JsonBody>(validator: &Validator, bytes: &[u8]) -> Result<T, BodyError> {
+    let value = serde_json::from_slice(bytes)
+        .map_err(|error| BodyError::Syntax { line: error.line(), column: error.column() })?;
+    let mut body = WipedJson(value);
+    let violations = validator.violations(&body.0, T::violations);
+    if !violations.is_empty() {
+        return Err(BodyError::Invalid(violations));
+    }
+    // `null` is valid only for an optional property, and means that the property is absent.
+    let documented = validator.take_documented(&mut body.0).filter(|(_, value)| !value.is_null());
+    let parsed = T::parse_from_json(Some(Value::Object(documented.collect())));
+    parsed.map_err(|_| BodyError::Invalid(vec!["the body cannot be read".to_owned()]))
+}
+
+impl<'a, T: JsonBody> ApiExtractor<'a> for Json<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();
@@ -154,6 +106,11 @@ impl<'a, T: ParseFromJSON + Form> ApiExtractor<'a> for Json<T> {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
-        Ok(Self::read(request, body).await?)
+        let bytes = body::read_json(request, body).await?;
+        let validator = request.data::<Validators>().and_then(|validators| validators.of(&T::schema_ref()));
+        let validator = validator.ok_or_else(|| {
+            poem::Error::from_string("the body has no validator", StatusCode::INTERNAL_SERVER_ERROR)
+        })?;
+        Ok(Self(parse(validator, &bytes)?))
     }
 }

@@ -18,37 +18,37 @@ use crate::{
     metrics::{Kind, Metric},
 };
 
-/// Why nothing can be measured.
+/// Why metrics cannot be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
     /// A histogram has no buckets.
-    #[error("a metric is not described well")]
-    Described(#[from] BuildError),
-    /// This process measures already, for somebody else.
-    #[error("this process has its metrics recorded already")]
-    Recorded,
+    #[error("a metric has an invalid description")]
+    Description(#[from] BuildError),
+    /// The process has another recorder.
+    #[error("the process already has a recorder of metrics")]
+    Recorder,
 }
 
-/// The format that is answered (Prometheus' text exposition format).
+/// The `Content-Type` of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What was measured so far.
+/// The recorded metrics, and the endpoint that shows them.
 #[derive(Clone)]
 pub struct MetricsEndpoint {
-    recorded: PrometheusHandle,
+    recorder: PrometheusHandle,
     process: Arc<Collector>,
     db: Db,
 }
 
-/// Moves observations into histograms. Until then each observation takes memory.
+/// Sorts the values of histograms into their buckets. Each value takes a few bytes until then.
 impl Job for MetricsEndpoint {
     async fn run(&mut self) {
-        self.recorded.run_upkeep();
+        self.recorder.run_upkeep();
     }
 }
 
 impl MetricsEndpoint {
-    /// Begins to measure: what was counted before this is lost. Once in a process.
+    /// Installs the recorder, once in a process. Events before this are not counted.
     pub fn record(db: Db) -> Result<Self, MetricsError> {
         let mut builder = PrometheusBuilder::new();
         for Metric { name, kind, .. } in crate::metrics::ALL {
@@ -58,41 +58,43 @@ impl MetricsEndpoint {
         }
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
-        metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Recorded)?;
+        metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Recorder)?;
         crate::metrics::ALL.iter().for_each(describe);
         metrics::gauge!(crate::metrics::BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let process = Collector::default();
         process.describe();
-        Ok(Self { recorded: handle, process: Arc::new(process), db })
+        Ok(Self { recorder: handle, process: Arc::new(process), db })
     }
 
-    /// Answers `GET /metrics`.
+    /// The endpoint.
     pub fn endpoint(&self) -> impl Endpoint<Output = Response> + 'static {
         let metrics = self.clone();
-        make_sync(move |request: Request| metrics.answer(&request))
+        make_sync(move |request: Request| metrics.respond(&request))
     }
 
-    fn answer(&self, request: &Request) -> Response {
-        let answer = Response::builder()
+    fn respond(&self, request: &Request) -> Response {
+        let response = Response::builder()
             .header(header::CACHE_CONTROL, "no-store")
             .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         if request.uri().path() != "/metrics" {
-            return answer.status(StatusCode::NOT_FOUND).finish();
+            return response.status(StatusCode::NOT_FOUND).finish();
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            return answer.status(StatusCode::METHOD_NOT_ALLOWED).header(header::ALLOW, "GET, HEAD").finish();
+            return response
+                .status(StatusCode::METHOD_NOT_ALLOWED)
+                .header(header::ALLOW, "GET, HEAD")
+                .finish();
         }
         self.process.collect();
         for Pool { name, busy, idle } in self.db.pools() {
             metrics::gauge!(crate::metrics::POOL, "pool" => name, "state" => "busy").set(f64::from(busy));
             metrics::gauge!(crate::metrics::POOL, "pool" => name, "state" => "idle").set(f64::from(idle));
         }
-        answer.content_type(TEXT_FORMAT).body(self.recorded.render())
+        response.content_type(TEXT_FORMAT).body(self.recorder.render())
     }
 }
 
-/// Says what a metric means. A counter without labels is there from the start: its first step is a step then, and not
-/// where it begins.
+/// Registers the help text of a metric. A counter without labels starts at 0, so that its first increment is visible as one.
 fn describe(metric: &Metric) {
     let Metric { name, kind, help } = *metric;
     match kind {

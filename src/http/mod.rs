@@ -1,20 +1,29 @@
-//! The HTTP kit: the parts of request handling that know no operation.
+//! The HTTP kit: every part of request handling that knows no operation.
+//!
+//! A request passes [`middleware`] first. It finds the route, answers what no operation answers, and calls the operation.
+//! The operation reads its parameters, its [`json`] body and the client address. Every error becomes an
+//! [`ApiError`](api_error::ApiError), which the middleware writes in the envelope of the path's family.
 
 pub mod api_error;
+pub mod bearer;
+pub mod body;
 pub mod client_address;
 pub mod constants;
+pub mod cors;
+pub mod html_page;
 pub mod json;
 pub mod metrics_endpoint;
 pub mod middleware;
+pub mod negotiation;
 pub mod operation;
+pub mod received_at;
 pub mod request_id;
 pub mod routes;
 pub mod static_body;
 pub mod static_response;
 pub mod text;
+pub mod validation;
 
-mod cors;
-pub(crate) mod negotiation;
+mod request_head;
 mod security_headers;
 mod telemetry;
-pub mod validation;

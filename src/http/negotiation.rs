@@ -1,12 +1,12 @@
-//! Which of two forms a client prefers, by the weights in its `Accept` and `Accept-Encoding` (RFC 9110 section 12).
+//! Content negotiation (RFC 9110 section 12): which of two representations a client prefers.
 
 use poem::http::{HeaderMap, HeaderName, header};
 
-/// A weight in thousandths, from 0 (refused) to 1000.
+/// A weight in thousandths, from 0 (not acceptable) to 1000.
 type Weight = u16;
 
-/// Whether to send the gzip form of a body that exists in both forms. If the client refuses both, its header is
-/// disregarded, as RFC 9110 section 12.4.1 allows, and the plain form is sent.
+/// Whether to send the gzip form of a body that exists in both forms. If the client accepts neither, its header is ignored, as
+/// RFC 9110 section 12.4.1 allows, and the plain form is sent.
 pub fn prefers_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     for (coding, weight) in weighted(headers, &header::ACCEPT_ENCODING) {
@@ -21,12 +21,12 @@ pub fn prefers_gzip(headers: &HeaderMap) -> bool {
     match (gzip.or(any), identity.or(any)) {
         (Some(0), _) => false,
         (Some(gzip), identity) => gzip >= identity.unwrap_or(0),
-        // The plain form is acceptable unless it is refused.
+        // The plain form is acceptable unless its weight is 0.
         (None, identity) => identity == Some(0),
     }
 }
 
-/// Whether to send the HTML form of what exists as JSON as well. JSON is sent if both weigh the same, as for `*/*`.
+/// Whether to send HTML for a resource that exists as HTML and as JSON. JSON is sent if both have the same weight, as for `*/*`.
 pub fn prefers_html(headers: &HeaderMap) -> bool {
     let ranges: Vec<(String, Weight)> = weighted(headers, &header::ACCEPT).collect();
     // The most specific range decides (RFC 9110 section 12.5.1).
@@ -37,8 +37,7 @@ pub fn prefers_html(headers: &HeaderMap) -> bool {
     weight(["text/html", "text/*", "*/*"]) > weight(["application/json", "application/*", "*/*"])
 }
 
-/// The members of a header that is a weighted list, in lower case. A member with a weight that cannot be read is left
-/// out.
+/// The members of a weighted list header, in lower case. A member with an invalid weight is left out.
 fn weighted(headers: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = (String, Weight)> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).filter_map(|member| {
@@ -48,12 +47,12 @@ fn weighted(headers: &HeaderMap, name: &HeaderName) -> impl Iterator<Item = (Str
             let (name, weight) = parameter.split_once('=')?;
             name.trim().eq_ignore_ascii_case("q").then(|| weight.trim())
         });
-        Some((value, weight.map_or(Some(1000), read_weight)?))
+        Some((value, weight.map_or(Some(1000), parse_weight)?))
     })
 }
 
-/// Reads a weight (RFC 9110 section 12.4.2): `0` or `1` with at most three decimals, and not above 1.
-fn read_weight(text: &str) -> Option<Weight> {
+/// Parses a weight (RFC 9110 section 12.4.2): from 0 to 1, with at most three decimals.
+fn parse_weight(text: &str) -> Option<Weight> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let plain = decimals.len() <= 3 && decimals.bytes().all(|digit| digit.is_ascii_digit());
     let thousandths: Weight = format!("{decimals:0<3}").parse().ok().filter(|_| plain)?;
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn accept_encoding_with_weights_decides_the_coding() {
+    fn accept_encoding_with_weights_selects_the_coding() {
         let gzip: [&[&str]; 15] = [
             &["gzip"],
             &["GZIP"],
@@ -108,7 +107,7 @@ mod tests {
             &["gzip;q=0, identity;q=0"],
             &["gzip;q=0.5, identity"],
             &["identity;q=0.5, gzip;q=0.4"],
-            // These weights are none.
+            // These weights are not valid.
             &["gzip;q=2"],
             &["gzip;q=-1"],
             &["gzip;q=0.0001"],
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn accept_of_a_browser_prefers_html_and_of_a_program_json() {
+    fn accept_of_a_browser_selects_html_and_of_a_program_json() {
         let html: [&[&str]; 6] = [
             &["text/html"],
             &["text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"],

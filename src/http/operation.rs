@@ -1,4 +1,5 @@
-//! Operations: what one may answer, declared once. The document is generated from it and the handler is held to it.
+//! Operations: one declaration of what an operation may respond with. The document is generated from it, and the handler is
+//! held to it.
 
 use std::marker::PhantomData;
 
@@ -13,95 +14,160 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{
-    api_error::{ApiError, Challenge, Envelope},
+    api_error::{ApiError, Envelope},
+    bearer::Challenge,
     json::Json,
 };
 
-/// A failing status: what the document says of it, and the words of one such failure, as its example.
+/// An error response: its entry in the document, and the code and message of its example.
 #[derive(Debug, Clone, Copy)]
 pub struct ErrorSpec<C> {
     /// The HTTP status.
     pub status: u16,
-    /// When it is answered.
+    /// The description in the document.
     pub description: &'static str,
-    /// A code that comes with it.
+    /// A code that comes with the status.
     pub code: C,
-    /// What is said with that code.
+    /// The message that comes with the code.
     pub message: &'static str,
 }
 
-/// An operation's statuses and bodies.
-pub trait Operation: Send + Sync + 'static {
-    /// The body of its success.
-    type Body: Type + ToJSON;
-    /// The codes of its failures.
-    type Code: Envelope;
-    /// Its `operationId`.
-    const ID: &'static str;
-    /// The status of its success, with what the document says of it.
-    const SUCCESS: (u16, &'static str);
-    /// Its failures, all of them.
-    const FAILURES: &'static [ErrorSpec<Self::Code>];
+/// A link from a response to an operation that takes a value of it (OpenAPI 3.0 section 4.7.20).
+#[derive(Debug, Clone, Copy)]
+pub struct Link {
+    /// The `operationId` of the target.
+    pub to: &'static str,
+    /// The parameter of the target.
+    pub parameter: &'static str,
+    /// The value of the parameter, as a runtime expression.
+    pub value: &'static str,
+    /// The description in the document.
+    pub description: &'static str,
+}
 
-    /// A request body that succeeds on the sample school, if the operation takes one.
-    fn request() -> Option<Value> {
+/// An operation with the success and error bodies of a family.
+pub trait Operation: Send + Sync + 'static {
+    /// The body of the success response.
+    type Body: Type + ToJSON;
+    /// The codes of the error responses.
+    type Code: Envelope;
+    /// The `operationId`.
+    const ID: &'static str;
+    /// The status of the success response and its description in the document.
+    const SUCCESS: (u16, &'static str);
+    /// All error responses.
+    const ERRORS: &'static [ErrorSpec<Self::Code>];
+    /// The links of the success response.
+    const LINKS: &'static [Link] = &[];
+
+    /// A request body that succeeds on the sample school. None if the operation takes no body.
+    fn request_example() -> Option<Value> {
         None
     }
 
-    /// A success body as the sample school's server answers it.
-    fn success() -> Value;
+    /// The success body on the sample school.
+    fn success_example() -> Value;
 }
 
-/// The examples of an operation, by its id.
-pub struct Examples {
+/// The part of an operation's documentation that the generator cannot express.
+pub struct OperationDetails {
     /// The `operationId`.
     pub id: &'static str,
-    /// The request body.
-    pub request: Option<Value>,
-    /// A body for each status.
-    pub responses: Vec<(u16, Value)>,
+    /// The example of the request body.
+    pub request_example: Option<Value>,
+    /// An example body for each status.
+    pub response_examples: Vec<(u16, Value)>,
+    /// The links of the first response in `response_examples`.
+    pub links: &'static [Link],
+    /// Whether pages of every origin may read the responses (CORS).
+    pub is_public: bool,
 }
 
-impl Examples {
-    /// An operation's examples. The failures are written down by the code that writes down the real ones.
-    pub fn of<O: Operation>() -> Self {
-        let at = DateTime::from_timestamp_millis(EXAMPLE_INSTANT).unwrap_or_default();
-        let failures = O::FAILURES.iter().map(|documented| {
-            let status = StatusCode::from_u16(documented.status).unwrap_or_default();
-            let failure = ApiError::new(status, documented.code, documented.message);
-            (documented.status, O::Code::body(&failure, at).to_json().unwrap_or_default())
-        });
-        let success = (O::SUCCESS.0, O::success());
-        Self {
-            id: O::ID,
-            request: O::request(),
-            responses: std::iter::once(success).chain(failures).collect(),
-        }
+impl OperationDetails {
+    /// The details of an operation without examples and links.
+    pub fn new(id: &'static str) -> Self {
+        Self { id, request_example: None, response_examples: Vec::new(), links: &[], is_public: false }
+    }
+
+    /// Adds an example body.
+    #[must_use]
+    pub fn response_example(mut self, status: u16, body: Value) -> Self {
+        self.response_examples.push((status, body));
+        self
+    }
+
+    /// Lets pages of every origin read the responses.
+    #[must_use]
+    pub fn public(self) -> Self {
+        Self { is_public: true, ..self }
     }
 }
 
-/// When the requests of the examples were received: the instant on the documented pages, in milliseconds.
-const EXAMPLE_INSTANT: i64 = 1_777_887_720_000;
+/// The details of an operation, or of a tuple of operations.
+pub trait Describe {
+    /// The details of each operation.
+    fn details() -> Vec<OperationDetails>;
+}
 
-/// The success of an operation.
+impl<O: Operation> Describe for O {
+    fn details() -> Vec<OperationDetails> {
+        let time = DateTime::from_timestamp_millis(EXAMPLE_TIME).unwrap_or_default();
+        let errors = O::ERRORS.iter().map(|spec| {
+            let error = ApiError::documented(*spec);
+            (spec.status, O::Code::body(&error, time).to_json().unwrap_or_default())
+        });
+        let success = (O::SUCCESS.0, O::success_example());
+        vec![OperationDetails {
+            request_example: O::request_example(),
+            response_examples: std::iter::once(success).chain(errors).collect(),
+            links: O::LINKS,
+            ..OperationDetails::new(O::ID)
+        }]
+    }
+}
+
+/// Describes tuples as poem-openapi serves them: an operation or a tuple in each field.
+macro_rules! describe_tuples {
+    ($head:ident $($tail:ident)*) => {
+        impl<$head: Describe, $($tail: Describe),*> Describe for ($head, $($tail,)*) {
+            fn details() -> Vec<OperationDetails> {
+                [$head::details(), $($tail::details()),*].into_iter().flatten().collect()
+            }
+        }
+        describe_tuples!($($tail)*);
+    };
+    () => {};
+}
+
+describe_tuples!(A B C D E F G H I J K L M N O P);
+
+/// The time of the example requests in milliseconds: the time on the documented pages.
+const EXAMPLE_TIME: i64 = 1_777_887_720_000;
+
+/// The result of a handler.
+pub type OperationResult<O> = Result<OperationResponse<O>, OperationError<O>>;
+
+/// The success response of an operation.
 pub struct OperationResponse<O: Operation>(pub O::Body);
 
-/// A failure of an operation.
+/// An error response of an operation.
 pub struct OperationError<O: Operation>(ApiError<O::Code>, PhantomData<O>);
 
-impl<O: Operation> From<ApiError<O::Code>> for OperationError<O> {
-    fn from(failure: ApiError<O::Code>) -> Self {
+impl<O: Operation, E: Into<ApiError<O::Code>>> From<E> for OperationError<O> {
+    fn from(error: E) -> Self {
+        let error = error.into();
         debug_assert!(
-            O::FAILURES.iter().any(|documented| documented.status == failure.status.as_u16()),
-            "{failure} is not documented for this operation"
+            O::ERRORS.iter().any(|spec| spec.status == error.status.as_u16()),
+            "{error} is not documented for {}",
+            O::ID
         );
-        Self(failure, PhantomData)
+        Self(error, PhantomData)
     }
 }
 
 impl<O: Operation> From<OperationError<O>> for poem::Error {
-    fn from(refused: OperationError<O>) -> Self {
-        refused.0.into()
+    fn from(error: OperationError<O>) -> Self {
+        error.0.into()
     }
 }
 
@@ -116,7 +182,7 @@ impl<O: Operation> IntoResponse for OperationResponse<O> {
 impl<O: Operation> ApiResponse for OperationResponse<O> {
     fn meta() -> MetaResponses {
         let (status, description) = O::SUCCESS;
-        MetaResponses { responses: vec![documented::<O::Body>(status, description)] }
+        MetaResponses { responses: vec![response::<O::Body>(status, description)] }
     }
 
     fn register(registry: &mut Registry) {
@@ -126,11 +192,10 @@ impl<O: Operation> ApiResponse for OperationResponse<O> {
 
 impl<O: Operation> ApiResponse for OperationError<O> {
     fn meta() -> MetaResponses {
-        let failures = O::FAILURES.iter();
-        let response = |failure: &ErrorSpec<O::Code>| {
-            documented::<<O::Code as Envelope>::Body>(failure.status, failure.description)
-        };
-        MetaResponses { responses: failures.map(response).collect() }
+        let responses = O::ERRORS
+            .iter()
+            .map(|spec| response::<<O::Code as Envelope>::Body>(spec.status, spec.description));
+        MetaResponses { responses: responses.collect() }
     }
 
     fn register(registry: &mut Registry) {
@@ -138,7 +203,7 @@ impl<O: Operation> ApiResponse for OperationError<O> {
     }
 }
 
-fn documented<B: Type + ToJSON>(status: u16, description: &'static str) -> MetaResponse {
+fn response<B: Type + ToJSON>(status: u16, description: &'static str) -> MetaResponse {
     let mut headers = vec![header(
         "Cache-Control",
         true,
@@ -162,7 +227,8 @@ fn documented<B: Type + ToJSON>(status: u16, description: &'static str) -> MetaR
     }
 }
 
-/// A header is a text with an example. Readers of the document disagree about all else in a header's schema.
+/// A response header in the document. Its schema has a type, a maximum length and an example: tools for the document disagree
+/// about every other keyword.
 pub(super) fn header(name: &str, required: bool, description: &str, example: &str) -> MetaHeader {
     MetaHeader {
         name: name.to_owned(),

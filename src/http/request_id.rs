@@ -1,4 +1,4 @@
-//! By which names a request is known in the log, in the answer and to whoever called the caller.
+//! The ids of a request: its own id (`X-Request-Id`), and the id of its trace (`traceparent`).
 
 use chrono::{DateTime, Utc};
 use poem::http::{HeaderMap, HeaderName, HeaderValue};
@@ -6,38 +6,36 @@ use uuid::Uuid;
 
 use crate::{domain::id, random::RandomSource};
 
-/// The header by which a request is known, both ways.
+/// The header with the id of a request, in requests and in responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What a request's id looks like.
+/// The form of the id of a request.
 pub const REQUEST_ID_PATTERN: &str = "^[A-Za-z0-9._-]{1,64}$";
-/// W3C Trace Context, section 3.2.
+/// The header of W3C Trace Context, section 3.2.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The id of a request: its caller's, if that can be written anywhere as it is, or a UUIDv7.
+/// The id of a request: the client's, if it has the documented form, or a new UUIDv7.
 #[derive(Debug, Clone)]
-pub struct RequestId(HeaderValue);
+pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The id of the request with these headers.
-    pub fn of(headers: &HeaderMap, now: DateTime<Utc>, random: &dyn RandomSource) -> Self {
-        let said = only(headers, &REQUEST_ID).filter(|value| is_plain(value.as_bytes()));
-        Self(said.cloned().unwrap_or_else(|| drawn(id::uuid_v7(now, random))))
+    pub(super) fn of(headers: &HeaderMap, now: DateTime<Utc>, random: &dyn RandomSource) -> Self {
+        let given = single(headers, &REQUEST_ID).filter(|value| is_plain(value.as_bytes()));
+        Self(given.cloned().unwrap_or_else(|| header_value(id::uuid_v7(now, random))))
     }
 
-    /// As text.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// As the header's value.
-    pub fn into_value(self) -> HeaderValue {
+    pub(super) fn into_value(self) -> HeaderValue {
         self.0
     }
 }
 
-fn drawn(id: Uuid) -> HeaderValue {
+fn header_value(id: Uuid) -> HeaderValue {
     let mut text = Uuid::encode_buffer();
-    // A UUID's letters are all fit for a header.
+    // Every character of a UUID is valid in a header.
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).unwrap_or(HeaderValue::from_static("-"))
 }
 
@@ -46,9 +44,9 @@ fn is_plain(id: &[u8]) -> bool {
         && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
-/// The trace that a request is a part of, if its `traceparent` is one of version 00, to the letter (section 3.2.2).
-pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let text = only(headers, &TRACEPARENT)?.to_str().ok()?;
+/// The trace id of a valid `traceparent` of version 00 (section 3.2.2).
+pub(super) fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    let text = single(headers, &TRACEPARENT)?.to_str().ok()?;
     let mut fields = text.split('-');
     let (version, trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let valid = version == "00"
@@ -59,7 +57,7 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
     valid.then_some(trace)
 }
 
-/// All zeros are no id.
+/// Whether a text is an id. An id of zeros is not valid.
 fn is_id(text: &str, length: usize) -> bool {
     is_hexadecimal(text, length) && text.bytes().any(|byte| byte != b'0')
 }
@@ -68,8 +66,8 @@ fn is_hexadecimal(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// A header that is there once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+/// The value of a header that occurs exactly once.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
@@ -84,14 +82,14 @@ mod tests {
     }
 
     #[test]
-    fn a_callers_id_is_taken_if_it_is_plain_and_the_only_one() {
+    fn request_id_of_the_client_is_used_if_it_is_single_and_plain() {
         let id = |values: &[&[u8]]| {
             let headers = headers(&REQUEST_ID, values);
             RequestId::of(&headers, DateTime::UNIX_EPOCH, &OsRandom).as_str().to_owned()
         };
         let longest = "a".repeat(64);
-        for taken in ["a", "A.b_c-9", &longest] {
-            assert_eq!(id(&[taken.as_bytes()]), taken);
+        for accepted in ["a", "A.b_c-9", &longest] {
+            assert_eq!(id(&[accepted.as_bytes()]), accepted);
         }
         let too_long = "a".repeat(65);
         let refused: [&[&[u8]]; 8] = [
@@ -105,13 +103,13 @@ mod tests {
             &[b"a", b"a"],
         ];
         for values in refused {
-            let drawn: Uuid = id(values).parse().unwrap();
-            assert_eq!(drawn.get_version_num(), 7, "{values:?}");
+            let generated: Uuid = id(values).parse().unwrap();
+            assert_eq!(generated.get_version_num(), 7, "{values:?}");
         }
     }
 
     #[test]
-    fn a_trace_is_known_by_a_traceparent_of_version_00() {
+    fn trace_id_is_read_from_one_traceparent_of_version_00() {
         const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
         let trace = |values: &[&str]| {
             let values: Vec<&[u8]> = values.iter().map(|value| value.as_bytes()).collect();

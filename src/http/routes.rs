@@ -1,19 +1,45 @@
-//! The paths of the document: which of them a request's path is, and what it answers to.
+//! The documented paths: which route a request has, and what the route offers.
 
-use std::cmp::Reverse;
+use std::{borrow::Cow, cmp::Reverse};
 
-use poem::http::Method;
+use percent_encoding::percent_decode_str;
+use poem::{
+    Request,
+    http::{Method, Uri, uri::PathAndQuery},
+};
 use serde_json::Value;
+
+use super::operation::OperationDetails;
+
+/// The tag of the operations that belong to no family.
+const SERVICE_TAG: &str = "service";
+
+/// All documented paths of a server.
+#[derive(Debug)]
+pub struct Routes {
+    base: String,
+    alias: Alias,
+    routes: Vec<Route>,
+}
+
+/// A second prefix for the paths of a family.
+#[derive(Debug, Clone, Copy)]
+pub struct Alias {
+    /// The prefix that is removed, for example `/api`.
+    pub prefix: &'static str,
+    /// The paths that may have the prefix, for example `/classes`.
+    pub of: &'static str,
+}
 
 /// A documented path.
 #[derive(Debug)]
 pub struct Route {
     template: String,
     segments: Vec<Segment>,
-    methods: Vec<String>,
-    /// The `operationId` of each of the methods.
-    operations: Vec<String>,
-    service: bool,
+    /// Each method with the `operationId`. `HEAD` is answered as `GET`.
+    operations: Vec<(String, String)>,
+    is_service: bool,
+    is_public: bool,
     reads_body: bool,
 }
 
@@ -23,88 +49,189 @@ enum Segment {
     Text(String),
 }
 
+impl Routes {
+    /// The paths of an OpenAPI document, for a server whose public URL has the path `base`: empty, or without a slash at its
+    /// end.
+    pub fn new(document: &Value, details: &[OperationDetails], base: String, alias: Alias) -> Self {
+        let paths = document["paths"].as_object().into_iter().flatten();
+        let mut routes: Vec<Route> =
+            paths.map(|(path, operations)| Route::new(path, operations, details)).collect();
+        // `/classes/join/{joinCode}` is found before `/classes/{classId}/join-code`.
+        routes.sort_by(|one, other| Reverse(&one.segments).cmp(&Reverse(&other.segments)));
+        Self { base, alias, routes }
+    }
+
+    /// The path of the server's public URL: empty, or without a slash at its end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The route of a path.
+    pub fn find(&self, path: &str) -> Option<&Route> {
+        self.routes.iter().find(|route| route.matches(path))
+    }
+
+    /// The `operationId` of every operation.
+    pub fn operation_ids(&self) -> impl Iterator<Item = &str> {
+        self.routes.iter().flat_map(|route| route.operations.iter().map(|(_, id)| id.as_str()))
+    }
+
+    /// A path without the path of the public URL. Some reverse proxies remove that path, and others keep it.
+    fn without_base<'a>(&self, path: &'a str) -> &'a str {
+        if self.base.is_empty() || self.find(path).is_some() {
+            return path;
+        }
+        match path.strip_prefix(&self.base) {
+            Some("") => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        }
+    }
+
+    /// A path without the prefix of the alias.
+    fn without_alias<'a>(&self, path: &'a str) -> &'a str {
+        let Alias { prefix, of } = self.alias;
+        let rest = path.strip_prefix(prefix);
+        let is_alias =
+            |rest: &&str| rest.strip_prefix(of).is_some_and(|end| end.is_empty() || end.starts_with('/'));
+        rest.filter(is_alias).unwrap_or(path)
+    }
+
+    /// Brings the path of a request to the documented form: without the path of the public URL and without the prefix of the
+    /// alias. A segment that is not UTF-8 becomes a replacement character, so that it is an unknown id and not an unknown path.
+    pub(super) fn normalize(&self, request: &mut Request) {
+        let requested = request.uri().path();
+        let path = self.without_alias(self.without_base(requested));
+        let is_utf8 = |text: &str| percent_decode_str(text).decode_utf8().is_ok();
+        let decodable = is_utf8(path);
+        if decodable && path.len() == requested.len() {
+            return;
+        }
+        let mut path = Cow::Borrowed(path);
+        if !decodable {
+            // One replacement character for each segment: one for each byte could exceed the maximum length of a URI.
+            let segments =
+                path.split('/').map(|segment| if is_utf8(segment) { segment } else { "%EF%BF%BD" });
+            path = Cow::Owned(segments.collect::<Vec<_>>().join("/"));
+        }
+        let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+        if let Ok(path) = format!("{path}{query}").parse::<PathAndQuery>() {
+            *request.uri_mut() = Uri::from(path);
+        }
+    }
+}
+
 impl Route {
-    /// The path as the document has it, its parameters in braces.
+    fn new(path: &str, item: &Value, details: &[OperationDetails]) -> Self {
+        let all = || item.as_object().into_iter().flatten();
+        let mut operations: Vec<(String, String)> = all()
+            .map(|(method, operation)| {
+                let id = operation["operationId"].as_str().unwrap_or_default();
+                (method.to_uppercase(), id.to_owned())
+            })
+            .collect();
+        let is_public = operations
+            .iter()
+            .any(|(_, id)| details.iter().any(|details| details.id == id && details.is_public));
+        if let Some((_, get)) = operations.iter().find(|(method, _)| *method == Method::GET.as_str()) {
+            operations.push((Method::HEAD.to_string(), get.clone()));
+        }
+        let segments = path.split('/').skip(1).map(|segment| {
+            if segment.starts_with('{') { Segment::Parameter } else { Segment::Text(segment.to_owned()) }
+        });
+        Self {
+            template: path.to_owned(),
+            segments: segments.collect(),
+            operations,
+            is_service: all().any(|(_, operation)| operation["tags"][0] == SERVICE_TAG),
+            is_public,
+            reads_body: all().any(|(_, operation)| operation.get("requestBody").is_some()),
+        }
+    }
+
+    /// The path in the document, with its parameters in braces.
     pub fn template(&self) -> &str {
         &self.template
     }
 
-    /// Whether any of its operations reads a body.
-    pub fn reads_body(&self) -> bool {
+    /// Whether one of its operations reads a body.
+    pub(super) fn reads_body(&self) -> bool {
         self.reads_body
     }
 
-    /// The methods that are documented, and `HEAD` beside `GET`.
-    pub fn methods(&self) -> &[String] {
-        &self.methods
+    /// The methods, separated by commas: the value of `Allow`.
+    pub(super) fn allow(&self) -> String {
+        let methods: Vec<&str> = self.operations.iter().map(|(method, _)| method.as_str()).collect();
+        methods.join(", ")
     }
 
-    /// Whether it belongs to neither family.
-    pub fn is_service(&self) -> bool {
-        self.service
+    /// Whether it belongs to no family.
+    pub(super) fn is_service(&self) -> bool {
+        self.is_service
     }
 
-    /// Whether it has an operation for `method`.
-    pub fn answers(&self, method: &Method) -> bool {
-        self.methods.iter().any(|known| known == method.as_str())
+    /// Whether pages of every origin may read its responses.
+    pub(super) fn is_public(&self) -> bool {
+        self.is_public
     }
 
-    /// The `operationId` of what it does on `method`.
-    pub fn operation(&self, method: &Method) -> Option<&str> {
-        let place = self.methods.iter().position(|known| known == method.as_str())?;
-        self.operations.get(place).map(String::as_str)
+    /// The `operationId` of the operation for `method`.
+    pub(super) fn operation(&self, method: &Method) -> Option<&str> {
+        let (_, id) = self.operations.iter().find(|(known, _)| known == method.as_str())?;
+        Some(id)
     }
 
-    /// The ids of its operations.
-    pub fn operations(&self) -> impl Iterator<Item = &str> {
-        self.operations.iter().map(String::as_str)
-    }
-
-    /// Whether `path` is an instance of this template.
-    pub fn matches(&self, path: &str) -> bool {
-        let mut asked = path.split('/').skip(1);
-        let fits = self.segments.iter().all(|segment| {
-            asked.next().is_some_and(|asked| match segment {
-                Segment::Text(text) => asked == text,
-                Segment::Parameter => !asked.is_empty(),
+    fn matches(&self, path: &str) -> bool {
+        let mut segments = path.split('/').skip(1);
+        let fits = self.segments.iter().all(|expected| {
+            segments.next().is_some_and(|segment| match expected {
+                Segment::Text(text) => segment == text,
+                Segment::Parameter => !segment.is_empty(),
             })
         });
-        fits && asked.next().is_none()
+        fits && segments.next().is_none()
     }
 }
 
-/// The documented paths, those with a text where others have a parameter first.
-pub fn routes(document: &Value) -> Vec<Route> {
-    let paths = document["paths"].as_object().into_iter().flatten();
-    let mut items: Vec<Route> = paths
-        .map(|(path, operations)| {
-            let operations = || operations.as_object().into_iter().flatten();
-            let (mut methods, mut ids): (Vec<String>, Vec<String>) = operations()
-                .map(|(method, operation)| {
-                    let id = operation["operationId"].as_str().unwrap_or_default();
-                    (method.to_uppercase(), id.to_owned())
-                })
-                .unzip();
-            if let Some(get) = methods.iter().position(|method| method == Method::GET.as_str()) {
-                methods.push(Method::HEAD.to_string());
-                ids.push(ids[get].clone());
-            }
-            let any = |test: fn(&Value) -> bool| operations().any(|(_, operation)| test(operation));
-            let reads_body = any(|operation| operation.get("requestBody").is_some());
-            let service = any(|operation| operation["tags"][0] == "service");
-            let segments = path.split('/').skip(1).map(|segment| {
-                if segment.starts_with('{') { Segment::Parameter } else { Segment::Text(segment.to_owned()) }
-            });
-            Route {
-                template: path.clone(),
-                segments: segments.collect(),
-                methods,
-                operations: ids,
-                service,
-                reads_body,
-            }
-        })
-        .collect();
-    items.sort_by(|one, other| Reverse(&one.segments).cmp(&Reverse(&other.segments)));
-    items
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn path_below_the_base_is_found_without_it_unless_it_is_documented() {
+        let document = json!({ "paths": { "/docs": {}, "/api/v1/codes": {} } });
+        let alias = Alias { prefix: "/api", of: "/classes" };
+        for (base, path, expected) in [
+            ("", "/docs", "/docs"),
+            ("/homeroom", "/docs", "/docs"),
+            ("/homeroom", "/homeroom/docs", "/docs"),
+            ("/homeroom", "/homeroom/nothing", "/nothing"),
+            ("/homeroom", "/homeroom", "/"),
+            ("/homeroom", "/homeroom/", "/"),
+            ("/homeroom", "/homerooms/docs", "/homerooms/docs"),
+            ("/homeroom", "/homeroom/homeroom/docs", "/homeroom/docs"),
+            ("/api", "/api/v1/codes", "/api/v1/codes"),
+            ("/api", "/api/api/v1/codes", "/api/v1/codes"),
+            ("/homeroom", "*", "*"),
+        ] {
+            let routes = Routes::new(&document, &[], base.to_owned(), alias);
+            assert_eq!(routes.without_base(path), expected, "{base} {path}");
+        }
+    }
+
+    #[test]
+    fn alias_is_removed_from_the_paths_of_its_family_only() {
+        let routes = Routes::new(&json!({}), &[], String::new(), Alias { prefix: "/api", of: "/classes" });
+        for (path, expected) in [
+            ("/api/classes", "/classes"),
+            ("/api/classes/1", "/classes/1"),
+            ("/api/classes1", "/api/classes1"),
+            ("/api/v1/codes", "/api/v1/codes"),
+            ("/classes/1", "/classes/1"),
+        ] {
+            assert_eq!(routes.without_alias(path), expected);
+        }
+    }
 }

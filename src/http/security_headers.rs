@@ -1,12 +1,11 @@
-//! What browsers are told to do with every answer: as little as possible.
+//! Headers that restrict what browsers do with a response.
 
 use poem::{
     Response,
     http::{HeaderName, HeaderValue, header},
 };
 
-/// For every answer. A page may call from another origin by CORS, which asks none of these; nobody may show, embed or
-/// guess at an answer.
+/// The headers of every response. They do not affect requests that CORS allows.
 const ALWAYS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -14,30 +13,30 @@ const ALWAYS: [(HeaderName, &str); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// An answer that is no page loads nothing (Content Security Policy Level 3).
-const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
+/// The policy of a response that is not a page: it loads nothing (Content Security Policy Level 3).
+const NOT_A_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// The headers that protect an answer from what browsers do.
-pub struct SecurityHeaders {
-    transport: Option<HeaderValue>,
+/// Adds the security headers to responses.
+pub(super) struct SecurityHeaders {
+    strict_transport_security: Option<HeaderValue>,
 }
 
 impl SecurityHeaders {
-    /// Protects answers. With `hsts`, browsers use nothing but HTTPS for as many seconds (RFC 6797 section 6.1).
-    pub fn new(hsts: Option<u32>) -> Self {
-        let transport = hsts.and_then(|seconds| HeaderValue::from_str(&format!("max-age={seconds}")).ok());
-        Self { transport }
+    /// With `hsts`, browsers use only HTTPS for this number of seconds (RFC 6797 section 6.1).
+    pub(super) fn new(hsts: Option<u32>) -> Self {
+        let value = hsts.and_then(|seconds| HeaderValue::from_str(&format!("max-age={seconds}")).ok());
+        Self { strict_transport_security: value }
     }
 
-    /// Protects an answer. A page has a `Content-Security-Policy` of its own.
-    pub fn add(&self, answer: &mut Response) {
-        let headers = answer.headers_mut();
+    /// Adds the headers. A page keeps its own `Content-Security-Policy`.
+    pub(super) fn add(&self, response: &mut Response) {
+        let headers = response.headers_mut();
         for (name, value) in ALWAYS {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NO_PAGE));
-        if let Some(transport) = &self.transport {
-            headers.insert(header::STRICT_TRANSPORT_SECURITY, transport.clone());
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(NOT_A_PAGE));
+        if let Some(value) = &self.strict_transport_security {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, value.clone());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Response bodies that are the same for every request. Their bytes are shared by all responses, and compressed once.
+//! Response bodies that are the same for every request. All responses share their bytes, which are compressed once.
 
 use std::io::{self, Write};
 
@@ -11,9 +11,9 @@ use poem::{
     http::{HeaderValue, StatusCode, header},
 };
 
-use super::negotiation;
+use super::{negotiation, static_response::IfNoneMatch};
 
-/// How an entity tag looks.
+/// An example of an entity tag.
 pub const TAG_EXAMPLE: &str = "\"mTQz8rY1Hk5dN0vJpXw2aQ\"";
 
 /// A body, its headers, and its gzip form if that is shorter.
@@ -38,8 +38,8 @@ impl Representation {
         Self { bytes: bytes.into(), tag }
     }
 
-    /// Whether a client that sends this `If-None-Match` has these bytes (RFC 9110 section 13.1.2).
-    fn is_held(&self, if_none_match: Option<&str>) -> bool {
+    /// Whether `If-None-Match` names these bytes (RFC 9110 section 13.1.2).
+    fn matches(&self, if_none_match: Option<&str>) -> bool {
         if_none_match.is_some_and(|tags| {
             tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.tag)
         })
@@ -66,25 +66,25 @@ impl StaticBody {
         Self { policy: Some(policy), ..self }
     }
 
-    /// The same body, of a resource whose form depends on `Accept`.
+    /// The same body, of a resource that depends on `Accept`.
     #[must_use]
     pub fn varying_by_accept(self) -> Self {
         Self { vary: "Accept, Accept-Encoding", ..self }
     }
 
-    /// The body, not compressed.
+    /// The uncompressed bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.plain.bytes
     }
 
-    /// The response to `request`: 304 if the client has the form that it would be sent.
-    pub fn respond(&self, request: &Request, if_none_match: Option<&str>) -> Response {
+    /// The response to `request`: 304 if the client has the selected form.
+    pub fn respond(&self, request: &Request, if_none_match: Option<&IfNoneMatch>) -> Response {
         let gzip = self.gzip.as_ref().filter(|_| negotiation::prefers_gzip(request.headers()));
         let form = gzip.unwrap_or(&self.plain);
-        let mut response = if form.is_held(if_none_match) {
+        let mut response = if form.matches(if_none_match.map(|tags| tags.0.as_str())) {
             StatusCode::NOT_MODIFIED.into()
         } else {
-            // The length is said here because the answer to HEAD has no body to take it from.
+            // Set here because the response to HEAD has no body from which hyper could take the length.
             let mut response = Response::builder()
                 .content_type(self.content_type)
                 .header(header::CONTENT_LENGTH, form.bytes.len())
@@ -118,17 +118,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn if_none_match_with_the_tag_means_that_the_client_has_the_bytes() {
+    fn if_none_match_with_the_tag_or_a_star_matches() {
         let form = Representation::new(b"a".to_vec());
         for tags in [form.tag.clone(), format!("\"b\", W/{}", form.tag), "*".to_owned()] {
-            assert!(form.is_held(Some(&tags)), "{tags}");
+            assert!(form.matches(Some(&tags)), "{tags}");
         }
-        assert!(!form.is_held(None) && !form.is_held(Some("\"b\"")));
+        assert!(!form.matches(None) && !form.matches(Some("\"b\"")));
         assert_eq!(form.tag.len(), TAG_EXAMPLE.len());
     }
 
     #[test]
-    fn body_that_gzip_makes_longer_is_never_compressed() {
+    fn body_that_gzip_makes_longer_is_not_compressed() {
         assert!(StaticBody::new("text/plain", "a".to_owned()).gzip.is_none());
         assert!(StaticBody::new("text/plain", "a".repeat(1000)).gzip.is_some());
     }

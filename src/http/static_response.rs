@@ -1,28 +1,43 @@
-//! The responses with a static body, as the document describes them: 200 with the body, or 304 without one.
+//! Responses with a static body in the document: 200 with the body, or 304 without it.
 
 use std::marker::PhantomData;
 
 use poem::{IntoResponse, Response};
 use poem_openapi::{
     ApiResponse,
-    registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
+    registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
 };
 
-use super::{operation::header, static_body::TAG_EXAMPLE};
+use super::{operation::header, static_body::TAG_EXAMPLE, text::parameter};
 
-/// What the document says of a static body.
+/// The documentation of a static body.
 pub trait Content: Send + Sync + 'static {
-    /// What `Vary` is.
+    /// The value of `Vary`.
     const VARY: &'static str = "Accept-Encoding";
 
     /// The media types, each with its schema.
     fn media_types() -> Vec<MetaMediaType>;
 
-    /// Registers the schemas that are referred to.
+    /// Registers the schemas that the media types refer to.
     fn register(_: &mut Registry) {}
 }
 
-/// A response of a static body.
+/// A media type with an inline schema. The document names it without the parameters that the response has.
+pub fn media_type(content_type: &'static str, schema: MetaSchema) -> MetaMediaType {
+    MetaMediaType { content_type, schema: MetaSchemaRef::Inline(Box::new(schema)) }
+}
+
+/// The media type of pages. The schema is the one of a file: generated clients do not parse it.
+pub fn html() -> MetaMediaType {
+    media_type("text/html", MetaSchema::new_with_format("string", "binary"))
+}
+
+parameter!(
+    /// The value of an `If-None-Match` header.
+    IfNoneMatch, { example: TAG_EXAMPLE.into() }
+);
+
+/// A response with a static body.
 pub struct StaticResponse<C>(Response, PhantomData<C>);
 
 impl<C> From<Response> for StaticResponse<C> {

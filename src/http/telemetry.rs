@@ -1,5 +1,4 @@
-//! Seeing requests: each has a span in which its log lines stand, one line when it is answered, and its place in the
-//! metrics.
+//! Telemetry of requests: a span for the log lines of a request, one log line with its status, and its metrics.
 
 use std::{
     collections::HashMap,
@@ -18,93 +17,98 @@ use tracing::{Span, field};
 use super::{
     api_error::Cause,
     request_id::{REQUEST_ID, RequestId, trace_id},
-    routes::Route,
+    routes::{Route, Routes},
 };
-use crate::{api::openapi::Document, random::RandomSource};
+use crate::random::RandomSource;
 
-/// The name of what is no operation: an unknown path, a method that the path has not, a preflight.
+/// The operation and the route of a request without one, and the status of a request without a response.
 const NONE: &str = "none";
 
-/// Sees every request.
-pub struct Telemetry {
+/// Observes all requests.
+pub(super) struct Telemetry {
     random: Arc<dyn RandomSource>,
     in_flight: Gauge,
-    operations: HashMap<String, Meter>,
+    operations: HashMap<String, OperationMetrics>,
 }
 
-/// What is counted of an operation. Its handles are kept, so that a request looks nothing up and allocates nothing.
-struct Meter {
+/// The metrics of one operation. The handles are kept, so that a request looks up nothing in the recorder.
+struct OperationMetrics {
     operation: String,
     seconds: Histogram,
-    /// In the order of [`STATUSES`], each made when it is first needed.
-    answers: [OnceLock<Counter>; STATUSES.len()],
+    /// One counter for each of [`STATUSES`], registered when it is first used.
+    responses: [OnceLock<Counter>; STATUSES.len()],
 }
 
-/// The statuses that are answered, and that of a request that was not.
+/// The statuses with a kept handle.
 const STATUSES: [&str; 16] = [
     NONE, "200", "201", "204", "304", "400", "401", "403", "404", "405", "409", "415", "429", "500", "501",
     "503",
 ];
 
-impl Meter {
+impl OperationMetrics {
     fn new(operation: &str) -> Self {
         let operation = operation.to_owned();
         let seconds = metrics::histogram!(crate::metrics::REQUEST_SECONDS, "operation" => operation.clone());
-        Self { operation, seconds, answers: [const { OnceLock::new() }; STATUSES.len()] }
+        Self { operation, seconds, responses: [const { OnceLock::new() }; STATUSES.len()] }
     }
 
     fn count(&self, status: &str) {
-        let counter = |status: String| metrics::counter!(crate::metrics::REQUESTS, "operation" => self.operation.clone(), "status" => status);
+        let counter = |status: String| {
+            let operation = self.operation.clone();
+            metrics::counter!(crate::metrics::REQUESTS, "operation" => operation, "status" => status)
+        };
         match STATUSES.iter().position(|known| *known == status) {
-            Some(place) => self.answers[place].get_or_init(|| counter(status.to_owned())).increment(1),
+            Some(index) => self.responses[index].get_or_init(|| counter(status.to_owned())).increment(1),
             None => counter(status.to_owned()).increment(1),
         }
     }
 }
 
 impl Telemetry {
-    /// An observer of the operations of `document`. It measures with the recorder that is installed by now.
-    pub fn new(random: Arc<dyn RandomSource>, document: &Document) -> Self {
-        let operations = document.operations().chain([NONE]);
+    /// Uses the recorder that is installed at this time.
+    pub(super) fn new(random: Arc<dyn RandomSource>, routes: &Routes) -> Self {
+        let operations = routes.operation_ids().chain([NONE]);
         Self {
             random,
             in_flight: metrics::gauge!(crate::metrics::REQUESTS_IN_FLIGHT),
-            operations: operations.map(|operation| (operation.to_owned(), Meter::new(operation))).collect(),
+            operations: operations.map(|id| (id.to_owned(), OperationMetrics::new(id))).collect(),
         }
     }
 
-    /// Sees a request for `path`, received `at`.
-    pub fn begin(&self, request: &Request, path: Option<&Route>, at: DateTime<Utc>) -> RequestTelemetry<'_> {
-        let begun = Instant::now();
-        let id = RequestId::of(request.headers(), at, &*self.random);
-        let operation = path.and_then(|path| path.operation(request.method()));
-        // The log knows the route, never the path or the query: those may hold a join code.
+    /// Starts to observe a request.
+    pub(super) fn start(
+        &self,
+        request: &Request,
+        route: Option<&Route>,
+        time: DateTime<Utc>,
+    ) -> RequestTelemetry<'_> {
+        let started = Instant::now();
+        let id = RequestId::of(request.headers(), time, &*self.random);
+        // The log shows the route and never the path or the query, because those may hold a join code.
         let span = tracing::info_span!(
             "request",
             request_id = id.as_str(),
             trace_id = trace_id(request.headers()),
             method = method(request.method()),
-            route = path.map_or(NONE, Route::template),
+            route = route.map_or(NONE, Route::template),
             status = field::Empty,
         );
         self.in_flight.increment(1);
-        let meter = operation.and_then(|operation| self.operations.get(operation));
-        let meter = meter.or_else(|| self.operations.get(NONE));
-        let of_service = path.is_some_and(Route::is_service);
+        let operation = route.and_then(|route| route.operation(request.method())).unwrap_or(NONE);
         RequestTelemetry {
             id,
             span,
-            begun,
-            of_service,
-            answered: None,
+            started,
+            is_service: route.is_some_and(Route::is_service),
+            status: None,
             cause: None,
-            meter,
+            metrics: self.operations.get(operation),
             in_flight: &self.in_flight,
         }
     }
 }
 
-/// A method's name, if it is one that is known: anybody can make up others, with anything in them.
+/// The name of a standard method. Other names come from the client and may hold anything.
 fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -118,29 +122,28 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
-/// A request that is being answered. What is seen of it is told when this is dropped: a caller that hangs up is seen
-/// as well.
-pub struct RequestTelemetry<'a> {
+/// The telemetry of one request. It is recorded on drop, so that a request whose client disconnects is recorded too.
+pub(super) struct RequestTelemetry<'a> {
     id: RequestId,
     span: Span,
-    begun: Instant,
-    of_service: bool,
-    answered: Option<StatusCode>,
-    /// Why the status is a 5xx, if more than the status is known.
+    started: Instant,
+    is_service: bool,
+    status: Option<StatusCode>,
+    /// The cause of a 5xx, if there is more to say than the status.
     cause: Option<String>,
-    meter: Option<&'a Meter>,
+    metrics: Option<&'a OperationMetrics>,
     in_flight: &'a Gauge,
 }
 
 impl RequestTelemetry<'_> {
-    /// The span of whatever is done for the request.
-    pub fn span(&self) -> Span {
+    /// The span of the request.
+    pub(super) fn span(&self) -> Span {
         self.span.clone()
     }
 
-    /// Sees the answer, and puts the request's id on it.
-    pub fn end(mut self, response: &mut Response) {
-        self.answered = Some(response.status());
+    /// Records the response, and adds the request id to it.
+    pub(super) fn finish(mut self, response: &mut Response) {
+        self.status = Some(response.status());
         self.cause = response.extensions_mut().remove::<Cause>().map(|Cause(cause)| cause);
         response.headers_mut().insert(REQUEST_ID, self.id.clone().into_value());
     }
@@ -148,26 +151,26 @@ impl RequestTelemetry<'_> {
 
 impl Drop for RequestTelemetry<'_> {
     fn drop(&mut self) {
-        let latency = self.begun.elapsed();
+        let latency = self.started.elapsed();
         self.in_flight.decrement(1);
-        if let Some(meter) = self.meter {
-            meter.count(self.answered.as_ref().map_or(NONE, |status| status.as_str()));
-            meter.seconds.record(latency);
+        if let Some(metrics) = self.metrics {
+            metrics.count(self.status.as_ref().map_or(NONE, |status| status.as_str()));
+            metrics.seconds.record(latency);
         }
-        if let Some(status) = self.answered {
+        if let Some(status) = self.status {
             self.span.record("status", status.as_u16());
         }
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let _entered = self.span.enter();
-        match self.answered {
+        match self.status {
             None => tracing::info!(latency_us, "the caller hung up"),
             Some(StatusCode::INTERNAL_SERVER_ERROR) => {
                 tracing::error!(latency_us, cause = self.cause, "answered");
             }
-            // A full queue has no cause to tell: such answers are expected under load, and counted.
+            // A 503 of a full queue has no cause. It is expected under load, and counted in the metrics.
             Some(_) if self.cause.is_some() => tracing::warn!(latency_us, cause = self.cause, "answered"),
-            // Whoever looks after the server asks over and over how it does.
-            Some(_) if self.of_service => tracing::debug!(latency_us, "answered"),
+            // Health checks are frequent.
+            Some(_) if self.is_service => tracing::debug!(latency_us, "answered"),
             Some(_) => tracing::info!(latency_us, "answered"),
         }
     }

@@ -1,14 +1,16 @@
-//! Texts with rules, as the document knows them.
+//! Strings with rules in the document.
 
 use poem_openapi::types::ToJSON;
 use serde_json::Value;
 
 use crate::domain::id::{AppId, ClassId, EnrollmentId, KeyId, UserId};
 
-/// Gives a value of the domain its schema and its reading: the bounds that are documented are the domain's own.
+/// Implements a string type of the document: its schema, parsing from JSON and, after `shown`, writing to JSON.
+///
+/// The text of a JSON string is wiped after parsing, because it may be a secret.
 macro_rules! text {
     ($value:ty, $name:literal, $parse:expr, { $($field:ident: $bound:expr),* $(,)? } shown $show:expr) => {
-        text!($value, $name, $parse, { $($field: $bound),* });
+        $crate::http::text::text!($value, $name, $parse, { $($field: $bound),* });
 
         impl poem_openapi::types::ToJSON for $value {
             fn to_json(&self) -> Option<serde_json::Value> {
@@ -48,6 +50,7 @@ macro_rules! text {
                 let parse = $parse;
                 match value {
                     Some(serde_json::Value::String(text)) => {
+                        let text = zeroize::Zeroizing::new(text);
                         parse(text.as_str()).map_err(poem_openapi::types::ParseError::custom)
                     }
                     other => Err(poem_openapi::types::ParseError::expected_type(other.unwrap_or_default())),
@@ -58,7 +61,27 @@ macro_rules! text {
 }
 pub(crate) use text;
 
-/// Ids have a pattern in the document and no `format: uuid`: libraries for that format reject UUIDs without a version (RFC 9562
+/// Declares the type of a path, query or header parameter: any text, with this schema.
+macro_rules! parameter {
+    ($(#[$documentation:meta])* $name:ident, { $($field:ident: $bound:expr),* $(,)? }) => {
+        $(#[$documentation])*
+        #[derive(Debug)]
+        pub struct $name(pub String);
+
+        $crate::http::text::text!($name, "Parameter", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
+            $($field: $bound),*
+        } shown |parameter: &Self| &parameter.0);
+
+        impl poem_openapi::types::ParseFromParameter for $name {
+            fn parse_from_parameter(text: &str) -> poem_openapi::types::ParseResult<Self> {
+                Ok(Self(text.to_owned()))
+            }
+        }
+    };
+}
+pub(crate) use parameter;
+
+/// Ids have a pattern in the document and no `format: uuid`. Libraries for that format refuse UUIDs without a version (RFC 9562
 /// section 4), such as the one in the documented example.
 macro_rules! id {
     ($($id:ident),*) => {$(

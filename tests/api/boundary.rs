@@ -258,9 +258,9 @@ both! {
     async fn a_panic_is_a_500_like_any_other(kind: Kind) {
         let school = School::found(kind).await;
         let panicking = make_sync(|_| -> poem::Response { panic!("the password is VeryStrongPass123!") });
-        let door = homeroom::http::middleware::Middleware::new(
+        let door = homeroom::api::middleware(
             panicking,
-            Document::new("/").into(),
+            &Document::new("/").unwrap(),
             school.server.identity.clone(),
             school.clock.clone(),
             school.chance.clone(),

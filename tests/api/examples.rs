@@ -1,9 +1,13 @@
 //! The document's examples are true: on a server seeded to match, what they ask is answered with what they say.
 
-use homeroom::api::openapi;
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
-use crate::support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, School, TEACHER, both};
+use crate::{
+    contract::document,
+    support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, School, TEACHER, both},
+};
 
 /// The random bytes of the code in the examples, SHA-256 of nothing.
 const CODE: [u8; 32] = [
@@ -17,7 +21,8 @@ const JOIN_CODE: [u8; 8] = [7, 17, 21, 2, 18, 9, 27, 12];
 const VOLATILE: [&str; 5] = ["id", "studentId", "ownerId", "accessToken", "idToken"];
 
 fn operation(path: &str, method: &str) -> &'static Value {
-    &openapi::generated()["paths"][path][method]
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
+    &DOCUMENT["paths"][path][method]
 }
 
 fn request(path: &str) -> &'static Value {

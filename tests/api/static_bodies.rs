@@ -196,11 +196,11 @@ async fn document_of_a_server_below_a_path_leads_back_to_that_server() {
         assert_eq!(document["servers"].as_array().unwrap().len(), 1);
         assert_eq!(document["servers"][0]["url"], base);
         let yaml = ask(&server, Method::GET, &format!("{prefix}/openapi.yaml"), &[]).await;
-        assert_eq!(serde_yaml::from_slice::<Value>(&yaml.bytes).unwrap(), document);
+        assert_eq!(serde_saphyr::from_slice::<Value>(&yaml.bytes).unwrap(), document);
         let docs = ask(&server, Method::GET, &format!("{prefix}/docs"), &[]).await;
         assert!(String::from_utf8(docs.bytes).unwrap().contains(&format!("\"url\": \"{base}\"")));
         // Without the server's URL the document is the one in the repository.
-        let mut file: Value = serde_yaml::from_str(include_str!("../../openapi.yaml")).unwrap();
+        let mut file: Value = serde_saphyr::from_str(include_str!("../../openapi.yaml")).unwrap();
         file["servers"][0]["url"] = base.into();
         assert_eq!(file, document);
 

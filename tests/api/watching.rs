@@ -1,6 +1,6 @@
 //! What whoever looks after the server sees of it: requests by their ids, and metrics.
 
-use homeroom::{api::openapi::Document, http::middleware::Middleware};
+use homeroom::api::openapi::Document;
 use poem::{Endpoint, endpoint::make_sync};
 use uuid::Uuid;
 
@@ -115,9 +115,9 @@ async fn browsers_are_held_to_https_if_they_are_to_be() {
     for (hsts, header) in
         [(None, None), (Some(63_072_000), Some("max-age=63072000")), (Some(0), Some("max-age=0"))]
     {
-        let door = Middleware::new(
+        let door = homeroom::api::middleware(
             inner(),
-            Document::new("/").into(),
+            &Document::new("/").unwrap(),
             school.server.identity.clone(),
             school.clock.clone(),
             school.chance.clone(),

@@ -1,55 +1,51 @@
-//! The failures of the classroom family: which error of a room is which status, code and message.
+//! The errors of the classroom family: codes, body, and the errors of several operations.
 
 use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
 
 use super::types::Instant;
-use crate::{
-    classroom::{classes::ReadError, enrollments::JoinError, join_codes::GenerateError},
-    http::{
-        api_error::{ApiError, Challenge, Envelope},
-        constants::{Always, ErrorStatus},
-        operation::ErrorSpec,
-    },
-    identity::tokens::InvalidToken,
+use crate::http::{
+    api_error::{ApiError, Envelope},
+    constants::{Always, ErrorStatus},
+    operation::ErrorSpec,
 };
 
-/// What went wrong, for a program to read.
+/// The error, for a program to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "ClassroomErrorCode", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
-    /// 400: the request cannot be read.
+    /// 400: the request is not valid.
     BadRequest,
     /// 400: the join code is unknown, expired or replaced.
     InvalidJoinCode,
-    /// 400: the class is the bearer's own.
+    /// 400: the caller owns the class.
     OwnClass,
-    /// 401: no access token was sent, or it is not accepted.
+    /// 401: the request has no access token, or one that is not accepted.
     Unauthorized,
-    /// 403: the class is somebody else's.
+    /// 403: the caller may not do this with the class.
     Forbidden,
     /// 404: there is no such path.
     NotFound,
     /// 404: there is no such class.
     ClassNotFound,
-    /// 405: the path does not know the method.
+    /// 405: the path has no operation for the method.
     MethodNotAllowed,
-    /// 409: the student is enrolled already.
+    /// 409: the student is already enrolled.
     AlreadyEnrolled,
     /// 415: the body has a content coding.
     UnsupportedMediaType,
-    /// 429: too many of these requests; `Retry-After` says when.
+    /// 429: too many requests. `Retry-After` gives the wait.
     TooManyRequests,
-    /// 500: a fault of the server's.
+    /// 500: an error of the server.
     InternalServerError,
     /// 501: the request has a transfer coding other than `chunked`.
     NotImplemented,
-    /// 503: something the server depends on is busy or away; `Retry-After` says when.
+    /// 503: the server or its database is busy or unavailable. `Retry-After` gives the wait.
     ServiceUnavailable,
 }
 
-/// A failure of the classroom family.
+/// An error body of the classroom family.
 #[derive(Debug, Object)]
 #[oai(rename = "ClassroomError", rename_all = "camelCase")]
 pub struct ErrorBody {
@@ -57,12 +53,12 @@ pub struct ErrorBody {
     success: Always<false>,
     /// The HTTP status.
     code: ErrorStatus,
-    /// What went wrong, for a program to read.
+    /// The error, for a program to read.
     error_code: ErrorCode,
-    /// What went wrong, for a person to read.
+    /// The error, for a person to read.
     #[oai(validator(max_length = 200))]
     message: String,
-    /// When the request was received.
+    /// The time of the request.
     timestamp: Instant,
 }
 
@@ -85,18 +81,18 @@ impl Envelope for ErrorCode {
         }
     }
 
-    fn body(failure: &ApiError<Self>, at: DateTime<Utc>) -> ErrorBody {
+    fn body(error: &ApiError<Self>, time: DateTime<Utc>) -> ErrorBody {
         ErrorBody {
             success: Always,
-            code: ErrorStatus(failure.status.as_u16()),
-            error_code: failure.code,
-            message: failure.messages.join("; "),
-            timestamp: Instant(at),
+            code: ErrorStatus(error.status.as_u16()),
+            error_code: error.code,
+            message: error.messages.join("; "),
+            timestamp: Instant(time),
         }
     }
 }
 
-/// No token, or none that is accepted.
+/// The request has no access token, or one that is not accepted.
 pub const UNAUTHORIZED: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 401,
     description: "Unauthorized - Invalid or missing authentication token",
@@ -104,7 +100,7 @@ pub const UNAUTHORIZED: ErrorSpec<ErrorCode> = ErrorSpec {
     message: "A valid access token is required",
 };
 
-/// There is no class of this id.
+/// No class has this id.
 pub const CLASS_NOT_FOUND: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 404,
     description: "Class not found",
@@ -112,7 +108,7 @@ pub const CLASS_NOT_FOUND: ErrorSpec<ErrorCode> = ErrorSpec {
     message: "Class not found",
 };
 
-/// Too many of these requests.
+/// Too many requests.
 pub const TOO_MANY_REQUESTS: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 429,
     description: "Too Many Requests - Retry-After says when the next one is welcome",
@@ -120,7 +116,7 @@ pub const TOO_MANY_REQUESTS: ErrorSpec<ErrorCode> = ErrorSpec {
     message: "Too many requests; try again later",
 };
 
-/// A fault of the server. No request can cause it: the tests cause it by damage to the database.
+/// An error of the server. No request causes it: the tests damage the database to see it.
 pub const INTERNAL_SERVER_ERROR: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 500,
     description: "Internal Server Error",
@@ -128,91 +124,10 @@ pub const INTERNAL_SERVER_ERROR: ErrorSpec<ErrorCode> = ErrorSpec {
     message: "Internal Server Error",
 };
 
-/// Something we depend on is busy or away.
+/// The server or its database is busy or unavailable.
 pub const SERVICE_UNAVAILABLE: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 503,
     description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
     code: ErrorCode::ServiceUnavailable,
     message: "The service is busy; try again later",
 };
-
-/// The class is somebody else's.
-pub const NOT_OWNER: ErrorSpec<ErrorCode> = ErrorSpec {
-    status: 403,
-    description: "Forbidden - Only class owner can generate join code",
-    code: ErrorCode::Forbidden,
-    message: "Only class owner can generate join code",
-};
-
-/// No class has this join code.
-pub const INVALID_JOIN_CODE: ErrorSpec<ErrorCode> = ErrorSpec {
-    status: 400,
-    description: "Bad Request - The join code is invalid or has expired, or the class is the bearer's own",
-    code: ErrorCode::InvalidJoinCode,
-    message: "The join code is invalid or has expired",
-};
-
-/// The student has a place in the class.
-pub const ALREADY_ENROLLED: ErrorSpec<ErrorCode> = ErrorSpec {
-    status: 409,
-    description: "Conflict - Already enrolled in this class",
-    code: ErrorCode::AlreadyEnrolled,
-    message: "Already enrolled in this class",
-};
-
-/// The reader neither owns the class nor is enrolled in it.
-pub const NOT_MEMBER: ErrorSpec<ErrorCode> = ErrorSpec {
-    status: 403,
-    description: "Forbidden - Only the owner and enrolled students can read the class",
-    code: ErrorCode::Forbidden,
-    message: "Only the owner and enrolled students can read the class",
-};
-
-impl From<InvalidToken> for ApiError<ErrorCode> {
-    fn from(_: InvalidToken) -> Self {
-        Self::unauthorized(Challenge::InvalidToken)
-    }
-}
-
-impl From<GenerateError> for ApiError<ErrorCode> {
-    fn from(error: GenerateError) -> Self {
-        match error {
-            GenerateError::NoSuchClass => Self::documented(CLASS_NOT_FOUND),
-            GenerateError::NotOwner => Self::new(
-                StatusCode::FORBIDDEN,
-                ErrorCode::Forbidden,
-                "Only class owner can generate join code",
-            ),
-            GenerateError::RateLimited { retry_after_seconds } => {
-                Self { retry_after: Some(retry_after_seconds), ..Self::documented(TOO_MANY_REQUESTS) }
-            }
-            GenerateError::Exhausted => Self::internal(error),
-            GenerateError::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<ReadError> for ApiError<ErrorCode> {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::NoSuchClass => Self::documented(CLASS_NOT_FOUND),
-            ReadError::NotMember => Self::documented(NOT_MEMBER),
-            ReadError::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<JoinError> for ApiError<ErrorCode> {
-    fn from(error: JoinError) -> Self {
-        match error {
-            JoinError::NoSuchCode => Self::documented(INVALID_JOIN_CODE),
-            JoinError::RateLimited { retry_after_seconds } => Self::too_many_requests(retry_after_seconds),
-            JoinError::OwnClass => {
-                Self::new(StatusCode::BAD_REQUEST, ErrorCode::OwnClass, "The owner of a class cannot join it")
-            }
-            JoinError::AlreadyEnrolled => Self::documented(ALREADY_ENROLLED),
-            JoinError::NoSuchUser => Self::unauthorized(Challenge::InvalidToken),
-            JoinError::Database(error) => error.into(),
-        }
-    }
-}

@@ -1,5 +1,14 @@
-//! The classroom family: `/classes/...`, answered with `{success, code, message, data}`.
+//! The classroom family: `/classes/...`, with responses `{success, code, message, data}`.
 
 pub mod error;
-pub mod operations;
+pub mod generate_join_code;
+pub mod get_class_by_id;
+pub mod join_class_by_code;
 pub mod types;
+
+/// The operations of the family, in the order of the document.
+pub type Operations = (
+    generate_join_code::GenerateJoinCode,
+    join_class_by_code::JoinClassByCode,
+    get_class_by_id::GetClassById,
+);

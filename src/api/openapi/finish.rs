@@ -1,37 +1,28 @@
-//! What the generator cannot say, added to the document once, before it is served.
+//! What the generator cannot express, added to the document before it is served.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    api::{
-        classes::operations::Classes, service::operations::Service, sign_in::operations::SignInOperations,
-    },
-    domain::{join_code::JoinCode, redirect_uri::RedirectUri},
-    http::{operation::Examples, request_id},
+use crate::http::{
+    operation::{Link, OperationDetails},
+    request_id::REQUEST_ID_PATTERN,
 };
 
-/// Finishes a generated document.
-pub fn finish(document: &mut Value) {
-    let examples: HashMap<&str, Examples> = SignInOperations::examples()
-        .into_iter()
-        .chain(Classes::examples())
-        .chain(Service::examples())
-        .map(|examples| (examples.id, examples))
-        .collect();
+/// Completes a generated document.
+pub(super) fn finish(document: &mut Value, details: &[OperationDetails]) {
+    sort_tags(document);
     let mut headers = Map::new();
     let mut requests = Vec::new();
     for operation in members(&mut document["paths"]).flat_map(members) {
-        close(operation);
-        bound_parameters(operation);
+        declare_no_security(operation);
+        move_parameter_examples(operation);
         requests.extend(request_schema(operation));
-        if let Some(examples) = operation["operationId"].as_str().and_then(|id| examples.get(id)) {
-            exemplify(operation, examples);
+        if let Some(details) = details.iter().find(|details| operation["operationId"] == details.id) {
+            add_examples(operation, details);
+            add_links(operation, details);
         }
-        link(operation);
-        identify(operation);
+        add_request_id(operation);
         share_headers(operation, &mut headers);
     }
     document["components"]["headers"] = Value::Object(headers);
@@ -46,142 +37,83 @@ pub fn finish(document: &mut Value) {
     simplify(document);
     rename_schemas(document);
     document["servers"][0]["x-internal"] = false.into();
-    // The story in its order; what the server says of itself comes last.
-    let place = |tag: &Value| {
-        ["sign-in", "classes"].iter().position(|name| tag["name"] == *name).unwrap_or(usize::MAX)
-    };
+}
+
+/// Sorts the tags in the order of the operations. The generator sorts them by name.
+fn sort_tags(document: &mut Value) {
+    let operations = document["paths"].as_object().into_iter().flatten();
+    let operations = operations.flat_map(|(_, operations)| operations.as_object().into_iter().flatten());
+    let order: Vec<Value> = operations.map(|(_, operation)| operation["tags"][0].clone()).collect();
     if let Some(tags) = document["tags"].as_array_mut() {
-        tags.sort_by_key(place);
+        tags.sort_by_key(|tag| order.iter().position(|name| *name == tag["name"]));
     }
 }
 
-/// An operation without security is open by intent, and says so.
-fn close(operation: &mut Value) {
+/// An operation without a security requirement declares so, which the generator cannot express.
+fn declare_no_security(operation: &mut Value) {
     if operation.get("security").is_none() {
         operation["security"] = json!([]);
     }
 }
 
-/// Any text will do as a parameter, and is looked up or read: one that is longer than this is nobody's. Its example is
-/// the parameter's, where every reader of the document looks for it.
-fn bound_parameters(operation: &mut Value) {
+/// Moves the example of a parameter from its schema to the parameter, where all tools look for it.
+fn move_parameter_examples(operation: &mut Value) {
     for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
-        let length = match parameter["name"].as_str() {
-            Some("joinCode") => Some(JoinCode::MAX_TYPED),
-            Some("Origin") => Some(RedirectUri::MAX),
-            _ => None,
-        };
-        if let Some(length) = length {
-            parameter["schema"]["maxLength"] = length.into();
-        }
-        if let Some(example) = parameter["schema"].as_object_mut().and_then(|schema| schema.remove("example"))
-        {
+        let schema = parameter["schema"].as_object_mut();
+        if let Some(example) = schema.and_then(|schema| schema.remove("example")) {
             parameter["example"] = example;
         }
     }
 }
 
-/// Puts an example beside every body.
-fn exemplify(operation: &mut Value, examples: &Examples) {
-    if let Some(request) = &examples.request {
+/// Adds an example to every body.
+fn add_examples(operation: &mut Value, details: &OperationDetails) {
+    if let Some(request) = &details.request_example {
         operation["requestBody"]["content"]["application/json"]["example"] = request.clone();
     }
-    for (status, body) in &examples.responses {
+    for (status, body) in &details.response_examples {
         operation["responses"][status.to_string()]["content"]["application/json"]["example"] = body.clone();
     }
 }
 
-/// What an answer is good for next.
-struct Link {
-    from: &'static str,
-    status: &'static str,
-    to: &'static str,
-    parameter: &'static str,
-    value: &'static str,
-    description: &'static str,
-}
-
-/// From the draw of a join code to the class with its student in it. How a code becomes tokens is not among them: it is
-/// inside a URL, where no runtime expression reaches.
-const LINKS: [Link; 5] = [
-    Link {
-        from: "generateJoinCode",
-        status: "200",
-        to: "joinClassByCode",
-        parameter: "joinCode",
-        value: "$response.body#/data/joinCode",
-        description: "A student joins the class with this code.",
-    },
-    Link {
-        from: "generateJoinCode",
-        status: "200",
-        to: "getClassById",
-        parameter: "classId",
-        value: "$request.path.classId",
-        description: "The class shows this code to its owner.",
-    },
-    Link {
-        from: "joinClassByCode",
-        status: "201",
-        to: "getClassById",
-        parameter: "classId",
-        value: "$response.body#/data/classId",
-        description: "The student may read the class now.",
-    },
-    Link {
-        from: "getClassById",
-        status: "200",
-        to: "generateJoinCode",
-        parameter: "classId",
-        value: "$response.body#/data/id",
-        description: "The class's owner draws its next join code.",
-    },
-    Link {
-        from: "getClassById",
-        status: "200",
-        to: "joinClassByCode",
-        parameter: "joinCode",
-        value: "$response.body#/data/joinCode",
-        description: "A student joins with the code that its owner sees, if there is one.",
-    },
-];
-
-/// Links an operation's answers to the operations that take what they hold.
-fn link(operation: &mut Value) {
-    let id = operation["operationId"].as_str().map(str::to_owned);
-    for link in LINKS.iter().filter(|link| id.as_deref() == Some(link.from)) {
-        operation["responses"][link.status]["links"][link.to] = json!({
-            "operationId": link.to,
-            "parameters": { link.parameter: link.value },
-            "description": link.description,
+/// Adds the links to the success response.
+fn add_links(operation: &mut Value, details: &OperationDetails) {
+    let Some((status, _)) = details.response_examples.first() else { return };
+    for Link { to, parameter, value, description } in details.links {
+        operation["responses"][status.to_string()]["links"][to] = json!({
+            "operationId": to,
+            "parameters": { *parameter: value },
+            "description": description,
         });
     }
 }
 
-/// Every answer says which request it answers.
-fn identify(operation: &mut Value) {
+/// Adds the header `X-Request-Id` to every response.
+fn add_request_id(operation: &mut Value) {
     for response in members(&mut operation["responses"]) {
         response["headers"]["X-Request-Id"] = json!({
-            "description": "The request's `X-Request-Id`, if it had one of this form, or a new one: what it is known by \
-                            in the server's log.",
+            "description": "The request's `X-Request-Id`, if it had one of this form, or a new one. The server's log \
+                            shows it.",
             "required": true,
             "schema": {
                 "type": "string",
                 "minLength": 1,
                 "maxLength": 64,
-                "pattern": request_id::REQUEST_ID_PATTERN,
+                "pattern": REQUEST_ID_PATTERN,
                 "example": "019e3a3b-5f40-7c1e-9d2a-6b8f0c4e7a15",
             },
         });
     }
 }
 
-/// A header means the same on every answer: it is described once, and referred to.
+/// Moves equal headers of all responses to one shared component.
 fn share_headers(operation: &mut Value, shared: &mut Map<String, Value>) {
     for response in members(&mut operation["responses"]) {
         let Some(headers) = response.get_mut("headers").and_then(Value::as_object_mut) else { continue };
-        *headers =
-            std::mem::take(headers).into_iter().map(|(name, header)| (spelled(&name), header)).collect();
+        *headers = std::mem::take(headers)
+            .into_iter()
+            .map(|(name, header)| (usual_spelling(&name), header))
+            .collect();
         for (name, header) in headers {
             let component = name.replace('-', "");
             if shared.entry(&component).or_insert_with(|| header.clone()) == header {
@@ -191,8 +123,8 @@ fn share_headers(operation: &mut Value, shared: &mut Map<String, Value>) {
     }
 }
 
-/// A header's name as the world spells it, where the generator shouts.
-fn spelled(name: &str) -> String {
+/// The usual spelling of a header's name, which the generator writes in upper case.
+fn usual_spelling(name: &str) -> String {
     if name.contains(char::is_lowercase) {
         return name.to_owned();
     }
@@ -212,7 +144,7 @@ fn request_schema(operation: &Value) -> Option<String> {
     Some(body.as_str()?.strip_prefix(SCHEMAS)?.to_owned())
 }
 
-/// In a request, `null` for an optional property means that it is absent.
+/// Makes the optional properties of a request nullable: `null` means that the property is absent.
 fn allow_null(schema: &mut Value) {
     let required = schema["required"].clone();
     let required = required.as_array().map_or(&[][..], Vec::as_slice);
@@ -223,7 +155,7 @@ fn allow_null(schema: &mut Value) {
     }
 }
 
-/// What may be null in an answer is still there.
+/// Makes the nullable properties of a response required: the response has them with the value `null`.
 fn require_nullable(schema: &mut Value) {
     let properties = schema["properties"].as_object().into_iter().flatten();
     let nullable: Vec<Value> = properties
@@ -235,8 +167,8 @@ fn require_nullable(schema: &mut Value) {
     }
 }
 
-/// Names the values of an enumeration that are no identifiers, for the makers of clients (`x-enum-varnames` for
-/// OpenAPI Generator, `x-enumNames` for `NSwag`).
+/// Names the values of an enumeration that are not identifiers, for generators of clients (`x-enum-varnames` for OpenAPI
+/// Generator, `x-enumNames` for `NSwag`).
 fn name_values(schema: &mut Value) {
     let values: Vec<&str> =
         schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -250,8 +182,8 @@ fn name_values(schema: &mut Value) {
     schema["x-enumNames"] = json!(names);
 }
 
-/// Where a property is of a named schema, the generator wraps the reference in an `allOf`, beside the property's
-/// description. Many makers of clients read that as another type. And it writes whole numbers as fractions.
+/// Replaces an `allOf` of a reference and a description by the reference, and writes whole numbers without a fraction. The
+/// generator wraps the references of properties so, and many generators of clients read an `allOf` as another type.
 fn simplify(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(simplify),
@@ -276,13 +208,13 @@ fn simplify(value: &mut Value) {
     }
 }
 
-/// Where the references to schemas lead.
+/// The prefix of references to schemas.
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// The generator calls a generic schema `Of_Item`; in the names of clients' types it is `ItemOf`.
+/// Renames generic schemas from `List_Item` to `ItemList`, because generated clients use the names for their types.
 fn rename_schemas(document: &mut Value) {
     let name = |generic: &str| match generic.split_once('_') {
-        Some((of, item)) => format!("{item}{of}"),
+        Some((list, item)) => format!("{item}{list}"),
         None => generic.to_owned(),
     };
     let schemas = document["components"]["schemas"].take();
@@ -317,17 +249,6 @@ fn rename_references(value: &mut Value, name: &impl Fn(&str) -> String) {
         }
         _ => {}
     }
-}
-
-/// Quotes the texts that readers of YAML 1.1 would take for points in time, and not for the texts that they are.
-pub fn quote_times(yaml: &str) -> String {
-    let is_time =
-        |text: &str| text.parse::<NaiveDate>().is_ok() || DateTime::parse_from_rfc3339(text).is_ok();
-    let quoted = yaml.lines().map(|line| match line.rsplit_once(": ") {
-        Some((name, text)) if is_time(text) => format!("{name}: '{text}'\n"),
-        _ => format!("{line}\n"),
-    });
-    quoted.collect()
 }
 
 fn members(value: &mut Value) -> impl Iterator<Item = &mut Value> {

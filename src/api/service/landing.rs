@@ -1,29 +1,42 @@
-//! What `/` answers: a page for people, and the same links as JSON for programs.
+//! `GET /`
 
-use poem::{Request, Response};
+use std::sync::{Arc, OnceLock};
+
+use poem::{Request, web::Data};
 use poem_openapi::{
-    Object,
+    Object, OpenApi,
+    param::Header,
     payload::Payload,
     registry::{MetaMediaType, Registry},
     types::{ToJSON, Type},
 };
+use serde_json::json;
 
-use super::operations::html;
 use crate::{
-    api::openapi::{self, html_page},
-    http::{json::Json, negotiation, static_body::StaticBody, static_response::Content},
+    api::{
+        Services,
+        openapi::{TITLE, Tag, VERSION},
+    },
+    http::{
+        html_page::html_page,
+        json::Json,
+        negotiation,
+        operation::{Describe, OperationDetails},
+        static_body::StaticBody,
+        static_response::{Content, IfNoneMatch, StaticResponse, html},
+    },
 };
 
-/// What this server is, and where its documents are.
+/// The server's name and the paths of its documents.
 #[derive(Debug, Object)]
 pub struct ServiceInfo {
-    /// The product's name.
+    /// The name of the product.
     #[oai(validator(max_length = 64, pattern = "^[A-Za-z]+$"))]
     name: String,
     /// The version of the API.
     #[oai(validator(max_length = 32, pattern = r"^[0-9]+\.[0-9]+\.[0-9]+$"))]
     version: String,
-    /// The path of the page to read the API on and to try it from.
+    /// The path of the page that shows the API.
     #[oai(validator(max_length = 2048, pattern = "^/"))]
     docs: String,
     /// The path of the OpenAPI document, as YAML.
@@ -47,20 +60,20 @@ impl Content for ServiceInfo {
     }
 }
 
-/// Both forms of `/`.
-pub struct Landing {
+/// Both forms of the response.
+struct Landing {
     page: StaticBody,
     info: StaticBody,
 }
 
 impl Landing {
-    /// For a server whose public URL has the path `base`, empty or without a slash at its end.
-    pub fn new(base: &str) -> Self {
-        // Without a known base the links are relative, so that they also work behind a prefix that was not configured.
+    /// The forms for a server whose public URL has the path `base`: empty, or without a slash at its end.
+    fn new(base: &str) -> Self {
+        // Without a base the links are relative, so that they are right behind a prefix that the server does not know.
         let links = if base.is_empty() { String::new() } else { format!("{base}/").replace('&', "&amp;") };
         let info = ServiceInfo {
-            name: "Homeroom".to_owned(),
-            version: openapi::VERSION.to_owned(),
+            name: TITLE.to_owned(),
+            version: VERSION.to_owned(),
             docs: format!("{base}/docs"),
             openapi_yaml: format!("{base}/openapi.yaml"),
             openapi_json: format!("{base}/openapi.json"),
@@ -71,12 +84,43 @@ impl Landing {
                 .varying_by_accept(),
         }
     }
+}
 
-    /// The response to `request`: the page if its client prefers HTML, as browsers do.
-    pub fn respond(&self, request: &Request, if_none_match: Option<&str>) -> Response {
-        let html = negotiation::prefers_html(request.headers());
-        let form = if html { &self.page } else { &self.info };
-        form.respond(request, if_none_match)
+/// `GET /`
+#[derive(Default)]
+pub struct GetServiceInfo(OnceLock<Landing>);
+
+#[OpenApi(tag = "Tag::Service")]
+impl GetServiceInfo {
+    /// The server's name and the paths of its documents
+    ///
+    /// A browser gets a page with links to the documents of the API, and a program gets the same links as JSON. `Accept`
+    /// decides. JSON is sent if both have the same weight.
+    #[oai(path = "/", method = "get", operation_id = "getServiceInfo")]
+    async fn get_service_info(
+        &self,
+        request: &Request,
+        /// The tags of the bodies that the client has (RFC 9110 section 13.1.2)
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<IfNoneMatch>>,
+        services: Data<&Arc<Services>>,
+    ) -> StaticResponse<ServiceInfo> {
+        let Landing { page, info } = self.0.get_or_init(|| Landing::new(services.document.routes().base()));
+        let form = if negotiation::prefers_html(request.headers()) { page } else { info };
+        form.respond(request, if_none_match.0.as_ref()).into()
+    }
+}
+
+impl Describe for GetServiceInfo {
+    fn details() -> Vec<OperationDetails> {
+        let info = json!({
+            "name": TITLE,
+            "version": VERSION,
+            "docs": "/docs",
+            "openapiYaml": "/openapi.yaml",
+            "openapiJson": "/openapi.json",
+        });
+        vec![OperationDetails::new("getServiceInfo").response_example(200, info)]
     }
 }
 

@@ -1,4 +1,17 @@
-//! What a server of this kind says of itself: its links, its keys, its health, its document and the page to read it on.
+//! Operations that belong to no family: links, public keys, health, and the document of the API.
 
+pub mod document;
+pub mod health;
+pub mod jwks;
 pub mod landing;
-pub mod operations;
+
+/// The operations, in the order of the document.
+pub type Operations = (
+    jwks::GetKeySet,
+    health::GetLiveness,
+    health::GetReadiness,
+    landing::GetServiceInfo,
+    document::GetDocumentYaml,
+    document::GetDocumentJson,
+    document::GetDocs,
+);

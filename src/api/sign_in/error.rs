@@ -1,47 +1,45 @@
-//! The failures of the sign-in family: which error of a room is which status, code and message.
+//! The errors of the sign-in family: codes, body, and the errors of several operations.
 
 use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
 use poem_openapi::{Enum, Object};
 
-use crate::{
-    http::api_error::{ApiError, Envelope},
-    identity::{
-        apps::ResolveError, password_hashing::HashError, sign_in::SignInError, tokens::ExchangeError,
-    },
+use crate::http::{
+    api_error::{ApiError, Envelope},
+    operation::ErrorSpec,
 };
 
-/// What went wrong, for a program to read.
+/// The error, for a program to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "SignInErrorCode")]
-pub enum Code {
-    /// 500: a fault of the server's.
+pub enum ErrorCode {
+    /// 500: an error of the server.
     #[oai(rename = "[E0000]")]
     InternalServerError,
-    /// 400: the request has a fault, or was refused.
+    /// 400: the request is not valid or is refused.
     #[oai(rename = "[E4000]")]
     BadRequest,
     /// 404: there is no such path.
     #[oai(rename = "[E4040]")]
     NotFound,
-    /// 405: the path does not know the method.
+    /// 405: the path has no operation for the method.
     #[oai(rename = "[E4050]")]
     MethodNotAllowed,
     /// 415: the body has a content coding.
     #[oai(rename = "[E4150]")]
     UnsupportedMediaType,
-    /// 429: too many of these requests; `Retry-After` says when.
+    /// 429: too many requests. `Retry-After` gives the wait.
     #[oai(rename = "[E4290]")]
     TooManyRequests,
     /// 501: the request has a transfer coding other than `chunked`.
     #[oai(rename = "[E5010]")]
     NotImplemented,
-    /// 503: something the server depends on is busy or away; `Retry-After` says when.
+    /// 503: the server or its database is busy or unavailable. `Retry-After` gives the wait.
     #[oai(rename = "[E5030]")]
     ServiceUnavailable,
 }
 
-/// Which kind of entry this is.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "SignInErrorValidation", rename_all = "camelCase")]
 pub enum Validation {
@@ -49,29 +47,29 @@ pub enum Validation {
     Error,
 }
 
-/// A failure of the sign-in family.
+/// An error body of the sign-in family.
 #[derive(Debug, Object)]
 #[oai(rename = "SignInErrors")]
 pub struct Errors {
-    /// An entry for each fault, at least one.
+    /// One entry for each violation, or one for any other error.
     #[oai(validator(min_items = 1, max_items = 64))]
     errors: Vec<ErrorEntry>,
 }
 
-/// One fault.
+/// One error.
 #[derive(Debug, Object)]
 #[oai(rename = "SignInError")]
 pub struct ErrorEntry {
     /// Always `error`.
     validation: Validation,
-    /// What went wrong, for a program to read.
-    code: Code,
-    /// What went wrong, for a person to read. A fault of the body begins with the property's name.
+    /// The error, for a program to read.
+    code: ErrorCode,
+    /// The error, for a person to read. A violation of the body's schema begins with the property's name.
     #[oai(validator(max_length = 400))]
     message: String,
 }
 
-impl Envelope for Code {
+impl Envelope for ErrorCode {
     type Body = Errors;
 
     fn standard(status: StatusCode) -> (Self, &'static str) {
@@ -91,70 +89,46 @@ impl Envelope for Code {
         }
     }
 
-    fn body(failure: &ApiError<Self>, _: DateTime<Utc>) -> Errors {
+    fn body(error: &ApiError<Self>, _: DateTime<Utc>) -> Errors {
         let entry = |message: &std::borrow::Cow<'_, str>| ErrorEntry {
             validation: Validation::Error,
-            code: failure.code,
+            code: error.code,
             message: message.clone().into_owned(),
         };
-        Errors { errors: failure.messages.iter().map(entry).collect() }
+        Errors { errors: error.messages.iter().map(entry).collect() }
     }
 }
 
-/// Said alike of every reason not to sign somebody in.
-pub const CREDENTIALS_REFUSED: &str = "The e-mail address or the password is wrong";
-/// Said alike of every reason not to redeem a code.
-pub const CODE_REFUSED: &str =
-    "The code is invalid, has expired or was redeemed, or was issued for something else";
-
-impl ApiError<Code> {
-    fn bad_request(message: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, Code::BadRequest, message)
+/// The request is not valid or is refused. Operations differ in the message.
+pub(super) const fn bad_request(message: &'static str) -> ErrorSpec<ErrorCode> {
+    ErrorSpec {
+        status: 400,
+        description: "Bad Request / validation error",
+        code: ErrorCode::BadRequest,
+        message,
     }
 }
 
-impl From<HashError> for ApiError<Code> {
-    fn from(error: HashError) -> Self {
-        match error {
-            HashError::Busy { retry_after_seconds } => Self::unavailable(retry_after_seconds, None),
-            other => Self::internal(other),
-        }
-    }
-}
+/// Too many requests.
+pub const TOO_MANY_REQUESTS: ErrorSpec<ErrorCode> = ErrorSpec {
+    status: 429,
+    description: "Too Many Requests - Retry-After says when the next one is welcome",
+    code: ErrorCode::TooManyRequests,
+    message: "Too many requests; try again later",
+};
 
-impl From<SignInError> for ApiError<Code> {
-    fn from(error: SignInError) -> Self {
-        match error {
-            SignInError::App(ResolveError::NotNamed) => {
-                Self::bad_request("appUuid is required unless the Origin header names the app")
-            }
-            SignInError::App(ResolveError::Unknown) => {
-                Self::bad_request("appUuid is not the id of an enabled app")
-            }
-            SignInError::App(ResolveError::ForeignOrigin) => {
-                Self::bad_request("Origin does not belong to the app")
-            }
-            SignInError::ChallengeMissing => Self::bad_request("codeChallenge is required by the app"),
-            SignInError::RedirectUriUnregistered => {
-                Self::bad_request("redirectUri is not registered for the app")
-            }
-            SignInError::Credentials(_) => Self::bad_request(CREDENTIALS_REFUSED),
-            SignInError::RateLimited { retry_after_seconds } => Self::too_many_requests(retry_after_seconds),
-            SignInError::ConsentMissing => Self::bad_request(
-                "acceptPrivacyPolicy must be true: the app demands its current privacy policy",
-            ),
-            SignInError::Hash(error) => error.into(),
-            SignInError::App(ResolveError::Database(error)) | SignInError::Database(error) => error.into(),
-        }
-    }
-}
+/// An error of the server. No request causes it: the tests damage the database to see it.
+pub const INTERNAL_SERVER_ERROR: ErrorSpec<ErrorCode> = ErrorSpec {
+    status: 500,
+    description: "Internal Server Error",
+    code: ErrorCode::InternalServerError,
+    message: "Internal Server Error",
+};
 
-impl From<ExchangeError> for ApiError<Code> {
-    fn from(error: ExchangeError) -> Self {
-        match error {
-            ExchangeError::InvalidGrant => Self::bad_request(CODE_REFUSED),
-            ExchangeError::Sign(error) => Self::internal(error),
-            ExchangeError::Database(error) => error.into(),
-        }
-    }
-}
+/// The server or its database is busy or unavailable.
+pub const SERVICE_UNAVAILABLE: ErrorSpec<ErrorCode> = ErrorSpec {
+    status: 503,
+    description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
+    code: ErrorCode::ServiceUnavailable,
+    message: "The service is busy; try again later",
+};

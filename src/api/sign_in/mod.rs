@@ -1,5 +1,11 @@
-//! The sign-in family: `/api/v1/...`, answered with `{kind, totalItems, itemsLength, items}`.
+//! The sign-in family: `/api/v1/...`, with responses `{kind, totalItems, itemsLength, items}`.
 
+pub mod create_code;
+pub mod create_token;
 pub mod error;
-pub mod operations;
 pub mod types;
+
+mod request_origin;
+
+/// The operations of the family, in the order of the document.
+pub type Operations = (create_code::CreateCode, create_token::CreateToken);

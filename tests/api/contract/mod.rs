@@ -18,8 +18,8 @@ fn file() -> String {
 }
 
 /// `openapi.yaml`, read.
-fn document() -> Value {
-    serde_yaml::from_str(&file()).unwrap()
+pub fn document() -> Value {
+    serde_saphyr::from_str(&file()).unwrap()
 }
 
 /// Every operation with its path and method.

@@ -140,7 +140,7 @@ impl School {
         populate(&db, &hashing, &chance, now).await;
         keys_in(directory.path());
         let server = Server::new(parts(&db, &clock, &chance, hashing, directory.path()));
-        let door: Door = Box::new(poem::endpoint::ToDynEndpoint(server.endpoint()));
+        let door: Door = Box::new(poem::endpoint::ToDynEndpoint(server.endpoint().unwrap()));
         Self { clock, chance, db, server, door, directory }
     }
 
@@ -160,7 +160,7 @@ impl School {
         let mut parts = parts(&self.db, &self.clock, &self.chance, hashing, self.directory.path());
         change(&mut parts);
         self.server = Server::new(parts);
-        self.door = Box::new(poem::endpoint::ToDynEndpoint(self.server.endpoint()));
+        self.door = Box::new(poem::endpoint::ToDynEndpoint(self.server.endpoint().unwrap()));
     }
 
     /// A request, to be sent with [`Call::send`].

@@ -1,0 +1,56 @@
+//! Authentication: the caller of a request, by the access token.
+
+use std::sync::Arc;
+
+use poem::{FromRequest, Request, RequestBody, Result, web::Data};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions, SecurityScheme, auth::Bearer,
+    error::AuthorizationError, registry::Registry,
+};
+
+use super::Services;
+use crate::{domain::id::UserId, http::received_at::ReceivedAt};
+
+/// An access token of `POST /api/v1/tokens`, in the `Authorization` header (RFC 6750 section 2.1). It is a JWT of type
+/// `at+jwt` (RFC 9068), signed with RS256 and checked as RFC 8725 requires.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "accessToken", bearer_format = "JWT")]
+struct AccessToken(Bearer);
+
+/// The authenticated caller of a request.
+///
+/// A handler with this parameter answers 401 before it runs, if the request has no valid access token. The parameter also adds
+/// the security requirement to the document. It is the first parameter, so that 401 comes before 404.
+pub struct Caller {
+    /// The user to whom the token was issued.
+    pub user: UserId,
+}
+
+impl<'a> ApiExtractor<'a> for Caller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <AccessToken as ApiExtractor>::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        <AccessToken as ApiExtractor>::security_schemes()
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        let AccessToken(bearer) = <AccessToken as ApiExtractor>::from_request(request, body, options).await?;
+        let services = <Data<&Arc<Services>>>::from_request_without_body(request).await?;
+        let ReceivedAt(now) = ReceivedAt::from_request_without_body(request).await?;
+        // The middleware writes the 401 in the envelope of the family.
+        let bearer =
+            services.identity.tokens.bearer(&bearer.token, now).await.map_err(|_| AuthorizationError)?;
+        Ok(Self { user: bearer.user })
+    }
+}
