@@ -228,3 +228,6 @@ impl Db {
 fn closed() -> DbErr {
     DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed)
 }
+
+#[cfg(test)]
+mod tests;
