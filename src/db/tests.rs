@@ -89,7 +89,9 @@ async fn close_runs_queued_writes_and_refuses_later_ones() {
     let (directory, db) = database().await;
     let write = |number| db.write(vec![number], |db, numbers| Box::pin(insert(db, numbers)));
     let (first, second, closed) = tokio::join!(write(1), write(2), db.close());
-    (first.unwrap(), second.unwrap(), closed.unwrap());
+    for result in [first, second, closed] {
+        result.unwrap();
+    }
     assert_eq!(kind(&write(3).await.unwrap_err()), ErrorKind::Unavailable);
     let db = Db::connect(&DatabaseUrl::in_directory(directory.path())).await.unwrap();
     assert_eq!(numbers(&db).await, [1, 2]);
