@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::{COMMAND_CONNECTIONS, Failure, say, with_database, with_existing};
+use super::{COMMAND_CONNECTIONS, say, usage, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
@@ -15,7 +16,7 @@ use crate::{
     random::OsRandom,
 };
 
-/// How long access and id tokens live unless an operator says otherwise, in minutes.
+/// The default lifetime of access and id tokens, in minutes.
 const ACCESS_TOKEN_MINUTES: i32 = 60;
 
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ enum Command {
         /// The client id [default: a new one]
         #[arg(long, value_name = "UUID")]
         id: Option<AppId>,
-        /// What people call it
+        /// The name that users see
         #[arg(long, value_name = "NAME", value_parser = |text: &str| Label::parse(text))]
         name: Label,
         #[command(flatten)]
@@ -39,12 +40,12 @@ enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Change an app: what is not said stays as it is
+    /// Change the given properties of an app
     Set {
         /// The client id
         #[arg(value_name = "UUID")]
         id: AppId,
-        /// What people call it
+        /// The name that users see
         #[arg(long, value_name = "NAME", value_parser = |text: &str| Label::parse(text))]
         name: Option<Label>,
         #[command(flatten)]
@@ -52,43 +53,43 @@ enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Print every app: id, name, standing, then a line for each thing registered for it
+    /// Print every app: id, name, state, then a line for each registered property
     List(Data),
 }
 
-/// What is said of an app. `Option` is what was not said.
+/// The properties of an app. `None` is a property that the command does not name.
 #[derive(Debug, Args)]
 struct Details {
-    /// Where it may send its users back to: https, or http on this machine, or, with --require-pkce, a private-use scheme
-    /// such as `com.example.app:/callback`; once for each, empty for none
+    /// A redirect URI: https, or http on this machine, or with --require-pkce a private-use scheme such as
+    /// `com.example.app:/callback`. Repeat the flag for each URI. An empty value removes all
     #[arg(long, value_name = "URI", value_parser = |text: &str| or_none(text, RedirectUri::register))]
-    redirect_uri: Option<Vec<Said<RedirectUri>>>,
-    /// A domain of its own sign-in pages, such as login.example.com; once for each, empty for none
+    redirect_uri: Option<Vec<Given<RedirectUri>>>,
+    /// A domain of its own sign-in pages, such as login.example.com. Repeat the flag for each domain. An empty value removes all
     #[arg(long, value_name = "DOMAIN", value_parser = |text: &str| or_none(text, LoginDomain::parse))]
-    login_domain: Option<Vec<Said<LoginDomain>>>,
-    /// The version of its privacy policy that is in force; empty for none
+    login_domain: Option<Vec<Given<LoginDomain>>>,
+    /// The current version of its privacy policy. An empty value removes it
     #[arg(long, value_name = "VERSION", value_parser = |text: &str| or_none(text, Label::parse))]
-    policy_version: Option<Said<Label>>,
-    /// Whether who has not accepted that version is turned away
+    policy_version: Option<Given<Label>>,
+    /// Whether users have to accept that version to sign in
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     demand_policy: Option<bool>,
-    /// Whether a code is only issued against a PKCE challenge
+    /// Whether sign-in requires a PKCE challenge
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     require_pkce: Option<bool>,
-    /// How long its access and id tokens live, in minutes (1 to 1440); of a new app 60 unless it is said
+    /// The lifetime of its access and id tokens, in minutes (1 to 1440). 60 for a new app without this flag
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(i32).range(1..=1440))]
     access_token_minutes: Option<i32>,
-    /// Whether anybody may sign in to it
+    /// Whether users may sign in to it
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
 }
 
 impl Details {
-    /// Puts what was said in the place of what was known.
+    /// Replaces the given properties.
     fn apply(self, registration: &mut Registration) {
-        fn put<T>(place: &mut T, said: Option<T>) {
-            if let Some(said) = said {
-                *place = said;
+        fn put<T>(property: &mut T, given: Option<T>) {
+            if let Some(given) = given {
+                *property = given;
             }
         }
         let Self {
@@ -100,11 +101,11 @@ impl Details {
             access_token_minutes,
             enabled,
         } = self;
-        let redirect_uris = redirect_uri.map(each_once);
+        let redirect_uris = redirect_uri.map(unique);
         redirect_uris.iter().flatten().for_each(warn);
         put(&mut registration.redirect_uris, redirect_uris);
-        put(&mut registration.login_domains, login_domain.map(each_once));
-        put(&mut registration.app.policy_version, policy_version.map(|Said(version)| version));
+        put(&mut registration.login_domains, login_domain.map(unique));
+        put(&mut registration.app.policy_version, policy_version.map(|Given(version)| version));
         put(&mut registration.app.policy_demanded, demand_policy);
         put(&mut registration.app.pkce_required, require_pkce);
         put(&mut registration.app.access_token_minutes, access_token_minutes);
@@ -112,29 +113,29 @@ impl Details {
     }
 }
 
-/// Warns of a redirect URI that is most likely meant otherwise.
+/// Warns of a redirect URI that contains a probable mistake.
 fn warn(uri: &RedirectUri) {
     let meaning = match uri.doubtful_character() {
-        Some('*') => "the * stands for itself, there are no wildcards",
-        Some(_) => "this is one URI with a comma in it; give the flag once for each URI",
+        Some('*') => "the * is literal; wildcards are not supported",
+        Some(_) => "this is one URI that contains a comma; repeat the flag for each URI",
         None => return,
     };
-    // A warning that cannot be written is no reason to fail.
+    // A warning that cannot be written does not fail the command.
     _ = writeln!(std::io::stderr(), "warning: --redirect-uri {}: {meaning}", uri.as_str());
 }
 
-/// A value, or the empty text that stands for none.
+/// A value, or an empty text, which stands for none.
 #[derive(Debug, Clone)]
-struct Said<T>(Option<T>);
+struct Given<T>(Option<T>);
 
-fn or_none<T, E>(text: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Said<T>, E> {
-    if text.is_empty() { Ok(Said(None)) } else { parse(text).map(|value| Said(Some(value))) }
+fn or_none<T, E>(text: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Given<T>, E> {
+    if text.is_empty() { Ok(Given(None)) } else { parse(text).map(|value| Given(Some(value))) }
 }
 
-/// What was said, each value once.
-fn each_once<T: PartialEq>(said: Vec<Said<T>>) -> Vec<T> {
+/// The given values without duplicates.
+fn unique<T: PartialEq>(given: Vec<Given<T>>) -> Vec<T> {
     let mut values = Vec::new();
-    for value in said.into_iter().filter_map(|Said(value)| value) {
+    for value in given.into_iter().filter_map(|Given(value)| value) {
         if !values.contains(&value) {
             values.push(value);
         }
@@ -142,16 +143,14 @@ fn each_once<T: PartialEq>(said: Vec<Said<T>>) -> Vec<T> {
     values
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let now = SystemClock.now();
     match arguments.command {
         Command::Add { id, name, details, data } => {
             with_database(&data, COMMAND_CONNECTIONS, async |db| {
                 let id = id.unwrap_or_else(|| AppId::new(now, &OsRandom));
                 if find(db, id).await?.is_some() {
-                    return Err(Failure::Usage(format!(
-                        "there is an app {id} already; change it with `app set`"
-                    )));
+                    return Err(usage(format!("the app {id} exists; change it with `app set`")));
                 }
                 let mut registration = new(id, name, now);
                 details.apply(&mut registration);
@@ -163,8 +162,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Set { id, name, details, data } => {
             with_existing(&data, async |db| {
                 let found = find(db, id).await?;
-                let mut registration =
-                    found.ok_or_else(|| Failure::Usage(format!("there is no app {id}")))?;
+                let mut registration = found.ok_or_else(|| usage(format!("there is no app {id}")))?;
                 if let Some(name) = name {
                     registration.app.name = name;
                 }
@@ -176,7 +174,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::List(data) => {
             with_existing(&data, async |db| {
                 let registrations = Apps::new(db.clone()).list().await;
-                let registrations = registrations.map_err(|error| Failure::of("listing", &error))?;
+                let registrations = registrations.context("listing")?;
                 registrations.iter().try_for_each(print)
             })
             .await
@@ -184,7 +182,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// An app of which nothing is said yet but its name.
+/// A new app with default properties.
 pub fn new(id: AppId, name: Label, now: chrono::DateTime<chrono::Utc>) -> Registration {
     Registration {
         app: app::Model {
@@ -202,22 +200,22 @@ pub fn new(id: AppId, name: Label, now: chrono::DateTime<chrono::Utc>) -> Regist
     }
 }
 
-async fn find(db: &Db, id: AppId) -> Result<Option<Registration>, Failure> {
-    Apps::new(db.clone()).find(id).await.map_err(|error| Failure::of("looking up the app", &error))
+async fn find(db: &Db, id: AppId) -> anyhow::Result<Option<Registration>> {
+    Apps::new(db.clone()).find(id).await.context("looking up the app")
 }
 
-async fn register(db: &Db, registration: &Registration) -> Result<(), Failure> {
+async fn register(db: &Db, registration: &Registration) -> anyhow::Result<()> {
     Apps::new(db.clone()).register(registration).await.map_err(|error| match error {
         RegisterError::DomainTaken | RegisterError::NoPolicyToDemand | RegisterError::PkceNotRequired(_) => {
-            Failure::Usage(error.to_string())
+            usage(error)
         }
-        RegisterError::Database(error) => Failure::of("registering the app", &error),
+        RegisterError::Database(error) => anyhow::Error::new(error).context("registering the app"),
     })
 }
 
-fn print(Registration { app, redirect_uris, login_domains }: &Registration) -> Result<(), Failure> {
-    let standing = if app.enabled { "enabled" } else { "disabled" };
-    say(&format!("{}\t{}\t{standing}", app.id, app.name.as_str()))?;
+fn print(Registration { app, redirect_uris, login_domains }: &Registration) -> anyhow::Result<()> {
+    let state = if app.enabled { "enabled" } else { "disabled" };
+    say(&format!("{}\t{}\t{state}", app.id, app.name.as_str()))?;
     for uri in redirect_uris {
         say(&format!("\tredirect URI\t{}", uri.as_str()))?;
     }

@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
+use anyhow::Context;
 use tokio::task::spawn_blocking;
 
-use super::Failure;
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Opens the certificate that the configuration names, if it names one.
-pub fn open(config: &Config) -> Result<Option<Tls>, Failure> {
+pub fn open(config: &Config) -> anyhow::Result<Option<Tls>> {
     let Some((certificate, key)) = config.doors.tls() else { return Ok(None) };
-    let tls = Tls::open(certificate, key).map_err(|error| Failure::of("opening the certificate", &error))?;
+    let tls = Tls::open(certificate, key).context("opening the certificate")?;
     warn_unless_valid(&tls);
     Ok(Some(tls))
 }

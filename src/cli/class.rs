@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::{Failure, say, with_existing};
+use super::{say, usage, with_existing};
 use crate::{
     classroom::classes::Classes,
     clock::{Clock, SystemClock},
@@ -38,30 +39,24 @@ enum Command {
     List(Data),
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Add { owner, name, data } => {
-            let email =
-                Email::parse(&owner).map_err(|error| Failure::Usage(format!("--owner {owner:?} {error}")))?;
-            let name = ClassName::parse(&name)
-                .map_err(|error| Failure::Usage(format!("--name {name:?} {error}")))?;
+            let email = Email::parse(&owner).map_err(|error| usage(format!("--owner {owner:?} {error}")))?;
+            let name = ClassName::parse(&name).map_err(|error| usage(format!("--name {name:?} {error}")))?;
             with_existing(&data, async |db| {
-                let owner = Accounts::new(db.clone())
-                    .find(email)
-                    .await
-                    .map_err(|error| Failure::of("looking up the owner", &error))?;
-                let owner = owner.ok_or_else(|| {
-                    Failure::Usage("--owner has no account; create one with `user add`".to_owned())
-                })?;
+                let owner = Accounts::new(db.clone()).find(email).await.context("looking up the owner")?;
+                let owner =
+                    owner.ok_or_else(|| usage("--owner has no account; create one with `user add`"))?;
                 let class = classes(db).create(None, owner.id, name, SystemClock.now()).await;
-                say(&format!("{}", class.map_err(|error| Failure::of("creating the class", &error))?.id))
+                say(&format!("{}", class.context("creating the class")?.id))
             })
             .await
         }
         Command::List(data) => {
             with_existing(&data, async |db| {
                 let listed = classes(db).list().await;
-                for class in listed.map_err(|error| Failure::of("listing the classes", &error))? {
+                for class in listed.context("listing the classes")? {
                     say(&format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str()))?;
                 }
                 Ok(())

@@ -1,12 +1,14 @@
 //! `homeroom demo`
 
-use std::{error::Error as StdError, sync::Arc};
+use std::sync::Arc;
 
-use sea_orm::{ConnectionTrait, DbErr};
+use anyhow::Context;
+use sea_orm::ConnectionTrait;
 
 use super::{
-    Failure, app, closing, connect, location, migrate, say,
+    app, closing, connect, database_url, migrate, say,
     serve::{listen, prepare},
+    usage,
 };
 use crate::{
     classroom::classes::Classes,
@@ -27,11 +29,11 @@ use crate::{
     random::OsRandom,
 };
 
-/// The app of the documented request.
+/// The app in the documented requests.
 const APP: AppId = AppId::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
-/// The class of the teacher who signs in with the documented request.
+/// A class of [`TEACHER`].
 const OWN_CLASS: ClassId = ClassId::from_u128(0x2222_2222_2222_2222_2222_2222_2222_2222);
-/// A class of somebody else's.
+/// A class of [`OTHER_TEACHER`].
 const OTHER_CLASS: ClassId = ClassId::from_u128(0x3333_3333_3333_3333_3333_3333_3333_3333);
 const REDIRECT_URI: &str = "https://app.example.com/callback";
 const TEACHER: &str = "user@example.com";
@@ -40,99 +42,90 @@ const OTHER_TEACHER: &str = "colleague@example.com";
 const ACCOUNTS: [&str; 3] = [TEACHER, OTHER_TEACHER, STUDENT];
 const PASSWORD: &str = "VeryStrongPass123!";
 
-pub async fn run(config: &Config) -> Result<(), Failure> {
+pub async fn run(config: &Config) -> anyhow::Result<()> {
     let hashing = prepare(config)?;
     if !config.listen.ip().to_canonical().is_loopback() {
         tracing::warn!(
             listen = %config.listen,
-            "the passwords of the sample school are public: everybody who reaches this address can sign in"
+            "the passwords of the sample school are public: every client that reaches this address can sign in"
         );
     }
     let db = connect(&config.data, config.data.database_connections).await?;
     // Boxed to keep the futures of the commands small.
     let work = Box::pin(async {
-        refuse_others(&db, &config.data).await?;
+        refuse_other_accounts(&db, &config.data).await.context("checking the accounts")?;
         migrate(&db).await?;
         let hashing = hashing.join()?;
-        found(&db, &hashing).await?;
-        let location = location(&config.data)?;
-        listen(config, db.clone(), hashing, |url, public_url| say(&welcome(url, public_url, &location))).await
+        create_missing(&db, &hashing).await.context("creating the sample school")?;
+        let database = database_url(&config.data)?;
+        listen(config, db.clone(), hashing, |url, public_url| say(&welcome(url, public_url, &database))).await
     });
     closing(&db, work).await
 }
 
-/// Accounts of a real school must not share a database with the sample school, whose password is public.
-async fn refuse_others(db: &Db, data: &Data) -> Result<(), Failure> {
-    let failed = |error: DbErr| Failure::of("looking for accounts", &error);
-    if db.migration_status().await.map_err(failed)?.applied > 0
-        && user::Entity::any_but(db.read(), &ACCOUNTS).await.map_err(failed)?
-    {
-        return Err(Failure::Usage(format!(
+/// Fails if the database has accounts of a real school. The password of the sample school is public.
+async fn refuse_other_accounts(db: &Db, data: &Data) -> anyhow::Result<()> {
+    if db.migration_status().await?.applied > 0 && user::Entity::any_but(db.read(), &ACCOUNTS).await? {
+        return Err(usage(format!(
             "the database ({}) has other accounts than those of the sample school, whose password is public; \
-             name another one with --data-dir or --database-url",
-            location(data)?
+             name another database with --data-dir or --database-url",
+            database_url(data)?
         )));
     }
     Ok(())
 }
 
-/// Which accounts of the sample school everybody can sign in to: they are enabled, and have the public password.
+/// The accounts of the sample school that are enabled and have the public password.
 pub async fn open_accounts(
     db: &impl ConnectionTrait,
     hashing: &PasswordHashing,
-) -> Result<Vec<&'static str>, Failure> {
-    let failed = |error: &(dyn StdError + 'static)| Failure::of("looking for the sample school", error);
+) -> anyhow::Result<Vec<&'static str>> {
     let mut open = Vec::new();
     for address in ACCOUNTS {
-        let email = Email::parse(address).map_err(|error| failed(&error))?;
-        let account = user::Entity::find_by_address(db, email).await.map_err(|error| failed(&error))?;
+        let email = Email::parse(address)?;
+        let account = user::Entity::find_by_address(db, email).await?;
         let Some(account) = account.filter(user::Model::may_sign_in) else { continue };
-        let password = Password::parse(PASSWORD).map_err(|error| failed(&error))?;
-        let verified = hashing.verify(Network::of(None), Some(account.password_hash), password).await;
-        if verified.map_err(|error| failed(&error))? {
+        let password = Password::parse(PASSWORD)?;
+        if hashing.verify(Network::of(None), Some(account.password_hash), password).await? {
             open.push(address);
         }
     }
     Ok(open)
 }
 
-/// Makes what the sample school lacks: all of it the first time, nothing the next.
-async fn found(db: &Db, hashing: &PasswordHashing) -> Result<(), Failure> {
-    let failed = |error: &(dyn StdError + 'static)| Failure::of("making the sample school", error);
+/// Creates the missing parts of the sample school.
+async fn create_missing(db: &Db, hashing: &PasswordHashing) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    if Apps::new(db.clone()).find(APP).await.map_err(|error| failed(&error))?.is_none() {
-        let mut registration =
-            app::new(APP, Label::parse("Sample app").map_err(|error| failed(&error))?, now);
-        registration.redirect_uris =
-            vec![RedirectUri::register(REDIRECT_URI).map_err(|error| failed(&error))?];
-        Apps::new(db.clone()).register(&registration).await.map_err(|error| failed(&error))?;
+    if Apps::new(db.clone()).find(APP).await?.is_none() {
+        let mut registration = app::new(APP, Label::parse("Sample app")?, now);
+        registration.redirect_uris = vec![RedirectUri::register(REDIRECT_URI)?];
+        Apps::new(db.clone()).register(&registration).await?;
     }
     let accounts = Accounts::new(db.clone());
     let classes = Classes::new(db.clone(), Arc::new(OsRandom));
     for (address, class) in
         [(TEACHER, Some((OWN_CLASS, "10A1"))), (OTHER_TEACHER, Some((OTHER_CLASS, "10A2"))), (STUDENT, None)]
     {
-        let email = Email::parse(address).map_err(|error| failed(&error))?;
-        let account = accounts.find(email.clone()).await.map_err(|error| failed(&error))?;
+        let email = Email::parse(address)?;
+        let account = accounts.find(email.clone()).await?;
         let user = if let Some(account) = account {
             account.id
         } else {
-            let password = Password::parse(PASSWORD).map_err(|error| failed(&error))?;
-            let added = accounts.add(hashing, &OsRandom, email, password, now).await;
-            added.map_err(|error| failed(&error))?
+            let password = Password::parse(PASSWORD)?;
+            accounts.add(hashing, &OsRandom, email, password, now).await?
         };
         if let Some((id, name)) = class
-            && classes.find(id).await.map_err(|error| failed(&error))?.is_none()
+            && classes.find(id).await?.is_none()
         {
-            let name = ClassName::parse(name).map_err(|error| failed(&error))?;
-            classes.create(Some(id), user, name, now).await.map_err(|error| failed(&error))?;
+            let name = ClassName::parse(name)?;
+            classes.create(Some(id), user, name, now).await?;
         }
     }
     Ok(())
 }
 
-/// The story, as it can be pasted into a shell on this machine.
-fn welcome(url: &str, public_url: &str, location: &DatabaseUrl) -> String {
+/// The requests to try the server, for a shell on this machine.
+fn welcome(url: &str, public_url: &str, database: &DatabaseUrl) -> String {
     let elsewhere = if url == public_url {
         String::new()
     } else {
@@ -140,10 +133,10 @@ fn welcome(url: &str, public_url: &str, location: &DatabaseUrl) -> String {
     };
     format!(
         r#"
-The sample school:  {location}; delete it to begin anew
+The sample school:  {database}; delete it to start again
 Read and try it:    {url}/docs
 {elsewhere}
-# Signs somebody in: the answer is a URL with a code in it, and the code becomes an access token
+# Signs a user in: the response is a URL with a code, which is exchanged for an access token
 sign_in() {{
   URL=$(curl -s {url}/api/v1/codes -H 'Content-Type: application/json' \
     -d '{{"appUuid":"{APP}","email":"'"$1"'","password":"{PASSWORD}","state":"state-from-client","redirectUri":"{REDIRECT_URI}","acceptPrivacyPolicy":false}}' \
@@ -154,7 +147,7 @@ sign_in() {{
     | tee /dev/stderr | sed 's/.*"accessToken":"\([^"]*\)".*/\1/'
 }}
 
-# The teacher draws a join code
+# The teacher generates a join code
 ACCESS_TOKEN=$(sign_in {TEACHER})
 JOIN_CODE=$(curl -s --request POST {url}/classes/{OWN_CLASS}/join-code --header "Authorization: Bearer $ACCESS_TOKEN" \
   | tee /dev/stderr | sed 's/.*"joinCode":"\([^"]*\)".*/\1/')

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -18,42 +19,39 @@ use tokio_rustls::{
     },
 };
 
-use super::{Failure, say, serve::reachable};
+use super::{say, serve::reachable, usage};
 
-/// How long the answer may take: the server itself gives the database two seconds for each of two questions.
+/// The time limit. The server itself waits two seconds for each of two database queries.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How much of the answer is read. Its first line decides.
+/// The number of bytes to read. Only the first line of the response is used.
 const HEAD: u64 = 1024;
 
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The address and port that the server listens on; of a wildcard the loopback address is asked
+    /// The address and port that the server listens on. For a wildcard address, the loopback address is asked
     #[arg(long, env = "HOMEROOM_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 
-    /// The server's certificate, if it has one: it is asked over TLS then. The certificate is not verified
+    /// The server's certificate, if it uses TLS. The certificate is not verified
     #[arg(long, env = "HOMEROOM_TLS_CERT", value_name = "FILE")]
     tls_cert: Option<PathBuf>,
 }
 
-pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.listen.port() == 0 {
-        return Err(Failure::Usage(
-            "--listen with port 0 does not tell which port the server has".to_owned(),
-        ));
+        return Err(usage("--listen with port 0 does not name the port of the server".to_owned()));
     }
     let address = reachable(arguments.listen);
-    let asking = format!("asking {address}");
     let answer = timeout(ANSWER, ask(address, arguments.tls_cert.is_some())).await;
     let answer = answer.unwrap_or_else(|late| Err(io::Error::new(io::ErrorKind::TimedOut, late)));
-    match answer.map_err(|error| Failure::of(&asking, &error))?.as_str() {
+    match answer.with_context(|| format!("asking {address}"))?.as_str() {
         "200" => say(&format!("{address} is ready")),
-        "503" => Err(Failure::Failed(format!("{address} is not ready"))),
-        other => Err(Failure::Failed(format!("{address} does not answer as Homeroom does: {other:?}"))),
+        "503" => Err(anyhow!("{address} is not ready")),
+        other => Err(anyhow!("{address} does not respond like Homeroom: {other:?}")),
     }
 }
 
-/// The status of the answer to `GET /health/ready`, as text.
+/// The status of the response to `GET /health/ready`, as text.
 async fn ask(address: SocketAddr, tls: bool) -> io::Result<String> {
     let stream = TcpStream::connect(address).await?;
     if !tls {
@@ -84,7 +82,7 @@ async fn converse(
     Ok(status.unwrap_or_default().to_owned())
 }
 
-/// Takes every certificate: nothing secret is sent, and its name is not that of the loopback address.
+/// Accepts every certificate. The request contains no secret, and the certificate is not made for the loopback address.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -1,8 +1,9 @@
 //! `homeroom keys`
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::{Failure, say};
+use super::{say, usage};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
@@ -19,39 +20,38 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a new key: a running server publishes it within a minute, and signs with it after ten, when every node has it
+    /// Create a key. A running server publishes it within a minute, and signs with it after ten minutes, when all nodes have it
     Rotate(Data),
-    /// Delete a key that no longer signs: within a minute a running server refuses the tokens that it signed
+    /// Delete a key that no longer signs. Within a minute, a running server refuses the tokens that it signed
     Retire {
         /// The key's id, as `keys list` prints it
         kid: KeyId,
         #[command(flatten)]
         data: Data,
     },
-    /// Print every key with its birth and what it does
+    /// Print every key with its creation time and its state
     List(Data),
 }
 
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let now = SystemClock.now();
     match &arguments.command {
         Command::Rotate(data) => {
             let directory = data.keys();
             SigningKeys::open(&directory, now, &OsRandom)
-                // Later than a first key that was made just now: of keys of one instant, either might be the older.
+                // The time is read again, so that the new key is younger than a first key that was created just now.
                 .and_then(|_| signing_keys::rotate(&directory, SystemClock.now(), &OsRandom))
-                .map_err(|error| Failure::of("rotating", &error))
+                .context("rotating")
                 .and_then(|kid| say(&format!("{kid}")))
         }
         Command::Retire { kid, data } => {
             signing_keys::retire(&data.keys(), *kid, now).map_err(|error| match error {
-                RetireError::Unknown(_) | RetireError::Signing(_) => Failure::Usage(error.to_string()),
-                RetireError::Directory(_) => Failure::of("retiring", &error),
+                RetireError::Unknown(_) | RetireError::Signing(_) => usage(error),
+                RetireError::Directory(_) => anyhow::Error::new(error).context("retiring"),
             })
         }
         Command::List(data) => {
-            let keys =
-                signing_keys::list(&data.keys(), now).map_err(|error| Failure::of("listing", &error))?;
+            let keys = signing_keys::list(&data.keys(), now).context("listing")?;
             for key in keys {
                 let state = match key.state {
                     KeyState::Signing => "signing".to_owned(),

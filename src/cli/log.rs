@@ -1,4 +1,4 @@
-//! The log.
+//! The log on standard error.
 
 use std::{env, ffi::OsStr, io::IsTerminal};
 
@@ -6,24 +6,24 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use crate::config::LogFormat;
 
-/// What an operator's command says beside its answer.
+/// The log filter of commands other than `serve` and `demo`.
 pub const WARNINGS: &str = "homeroom=warn";
 
-/// Log lines go to standard error.
+/// Writes log lines to standard error.
 pub fn to_stderr(filter: &str, format: LogFormat) {
-    // A line that cannot be written is lost. The layer would say so on standard error, and panic as that fails too.
+    // A line that cannot be written is lost. Otherwise the layer would report that on standard error, fail again, and panic.
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
     let colors = are_shown(std::io::stderr().is_terminal(), env::var_os("NO_COLOR").as_deref());
     let lines = match format {
         LogFormat::Human => lines.with_ansi(colors).boxed(),
-        // The request's span may have others inside of it, and it is the one that has the id.
+        // The request id is in the outermost span, so that all spans are listed.
         LogFormat::Json => lines.json().with_current_span(false).with_span_list(true).boxed(),
     };
-    // A second subscriber in one process is refused, and the first one goes on.
+    // If a subscriber is installed already, it stays.
     let _ = tracing_subscriber::registry().with(lines).with(self::filter(filter)).try_init();
 }
 
-/// Has a panic say where it was, and on which thread. Its message may hold anything, a password too, and is left out.
+/// Reports panics with location and thread, without the message, which may contain a password.
 pub fn hide_panic_messages() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, ToString::to_string);
@@ -37,13 +37,13 @@ pub fn hide_panic_messages() {
     }));
 }
 
-/// The filter of an operator. The library that applies the schema's steps names each of them at the level `info`; here that is
-/// detail, which [`Db::migrate`](crate::db::Db::migrate) logs at `debug`. A filter that names the library has its way.
+/// The operator's filter, with the migration library at `warn` unless the filter names it. The library logs each step at `info`, which
+/// [`Db::migrate`](crate::db::Db::migrate) logs at `debug`.
 fn filter(text: &str) -> EnvFilter {
     EnvFilter::new(format!("sea_orm_migration=warn,{text}"))
 }
 
-/// Whether the log is in colors: at a terminal, unless the variable `NO_COLOR` is set and not empty (no-color.org).
+/// Whether the log has colors: at a terminal, unless the variable `NO_COLOR` is set and not empty (no-color.org).
 fn are_shown(terminal: bool, no_color: Option<&OsStr>) -> bool {
     terminal && no_color.is_none_or(OsStr::is_empty)
 }
@@ -57,14 +57,14 @@ mod tests {
     const MESSAGE: &str = "the password is VeryStrongPass123!";
 
     #[test]
-    #[ignore = "the next test runs this one as a process of its own"]
+    #[ignore = "the next test runs this one in another process"]
     fn panicking() {
         hide_panic_messages();
         panic!("{MESSAGE}");
     }
 
     #[test]
-    fn panic_is_reported_with_its_place_and_thread_and_without_its_message() {
+    fn panic_is_reported_with_location_and_thread_and_without_message() {
         let arguments = ["--exact", "cli::log::tests::panicking", "--ignored", "--nocapture"];
         let ended = Command::new(std::env::current_exe().unwrap()).args(arguments).output().unwrap();
         let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn colors_no_color_set_and_not_empty_turns_them_off() {
+    fn colors_with_no_color_set_and_not_empty_are_off() {
         for (terminal, no_color, shown) in
             [(true, None, true), (true, Some(""), true), (true, Some("0"), false), (false, None, false)]
         {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn filter_names_library_of_steps_is_obeyed() {
+    fn filter_that_names_the_migration_library_is_kept() {
         assert_eq!(filter("info").to_string(), "sea_orm_migration=warn,info");
         let filter = filter("info,sea_orm_migration=debug").to_string();
         assert_eq!(filter, "sea_orm_migration=debug,info");

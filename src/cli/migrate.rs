@@ -1,8 +1,8 @@
 //! `homeroom migrate`
 
-use super::{COMMAND_CONNECTIONS, Failure, say, with_database};
+use super::{COMMAND_CONNECTIONS, say, with_database};
 use crate::config::Data;
 
-pub async fn run(data: &Data) -> Result<(), Failure> {
+pub async fn run(data: &Data) -> anyhow::Result<()> {
     with_database(data, COMMAND_CONNECTIONS, async |_| say("the schema is up to date")).await
 }

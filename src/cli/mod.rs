@@ -1,4 +1,4 @@
-//! DOOR: the command line, one file per command.
+//! The command line, one file per command.
 
 mod app;
 mod backup;
@@ -19,12 +19,14 @@ mod user;
 use std::{
     env,
     error::Error as StdError,
+    fmt::Display,
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::Path,
     process::ExitCode,
 };
 
+use anyhow::Context;
 use clap::{
     ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable, error::ErrorKind,
 };
@@ -35,13 +37,13 @@ use crate::{
     db::{self, DatabaseUrl, Db},
 };
 
-/// The exit status of a command whose reader has gone, as in `homeroom user list | head -0`: 128 and the number of SIGPIPE.
-/// A shell reports the same of a program that the signal ended, which is what most programs do there.
+/// The exit status if standard output is closed early, as in `homeroom user list | head -0`. It is 128 plus the number of SIGPIPE,
+/// as a shell reports for programs that this signal ends.
 const CLOSED_PIPE: u8 = 141;
-/// Where `demo` keeps its data unless another directory is named: not where `serve` does.
+/// The default data directory of `demo`, which differs from that of `serve`.
 const DEMO_DIRECTORY: &str = "data-demo";
 
-/// Homeroom: signing in, and joining a class
+/// Homeroom: sign-in and classes for a school
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
@@ -53,70 +55,69 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Box<crate::config::Config>),
-    /// Run the server with a sample school, made once, and print the requests that walk through it
+    /// Run the server with a sample school, and print requests to try it
     Demo(Box<crate::config::Config>),
     /// Print the OpenAPI document
     Openapi(openapi::Arguments),
-    /// Bring the database's schema up to date; `serve` does so too
+    /// Bring the database schema up to date. `serve` does this too
     Migrate(Data),
-    /// Register apps, for which people sign in
+    /// Register the apps that users sign in to
     App(app::Arguments),
-    /// Make accounts
+    /// Create and change accounts
     User(user::Arguments),
-    /// Make classes
+    /// Create classes
     Class(class::Arguments),
-    /// Look after the keys that tokens are signed with
+    /// Rotate, retire and list the keys that sign tokens
     Keys(keys::Arguments),
-    /// Say what is wrong with what `serve` would run on, and what to do; nothing is changed. Takes what `serve` takes
+    /// Check everything that `serve` needs, and suggest remedies. Changes nothing. Takes the flags of `serve`
     Doctor(Box<crate::config::Config>),
-    /// Copy the SQLite database, while the server runs
+    /// Copy the SQLite database while the server runs
     Backup(backup::Arguments),
-    /// Ask the running server whether it is ready: exit status 0 if it is, 1 if not. For containers, which have no curl
+    /// Ask the running server whether it is ready. The exit status is 0 if it is, and 1 if it is not. For containers without curl
     Health(health::Arguments),
 }
 
-/// Why a command failed.
+/// The operator asked for something invalid: exit status 2, as for an invalid flag.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// What was asked for makes no sense: exit 2, as for a flag that cannot be read.
-    #[error("{0}")]
-    Usage(String),
-    /// Something did not work: exit 1.
-    #[error("{0}")]
-    Failed(String),
-    /// The program that read the output has ended: exit [`CLOSED_PIPE`], without a message.
-    #[error("the output is not read any more")]
-    ClosedPipe,
+#[error("{0}")]
+struct UsageError(String);
+
+fn usage(message: impl Display) -> anyhow::Error {
+    UsageError(message.to_string()).into()
 }
 
-impl Failure {
-    /// `doing` failed, with every cause of it, in one line.
-    fn of(doing: &str, error: &(dyn StdError + 'static)) -> Self {
-        Self::Failed(format!("{doing}: {}", db::causes(error)).replace('\n', " "))
-    }
+/// The program that reads standard output has ended: exit status [`CLOSED_PIPE`], without a message.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output is closed")]
+struct ClosedPipe;
 
-    /// Standard output could not be written.
-    fn of_output(error: &io::Error) -> Self {
-        if error.kind() == io::ErrorKind::BrokenPipe {
-            Self::ClosedPipe
-        } else {
-            Self::of("writing to standard output", error)
-        }
-    }
-
-    /// Says what failed on standard error, and gives the exit status.
-    fn report(&self) -> ExitCode {
-        let status = match self {
-            Self::Usage(_) => 2,
-            Self::Failed(_) => 1,
-            Self::ClosedPipe => return ExitCode::from(CLOSED_PIPE),
-        };
-        complain(&format!("error: {self}"));
-        ExitCode::from(status)
+fn output_error(error: io::Error) -> anyhow::Error {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        ClosedPipe.into()
+    } else {
+        anyhow::Error::new(error).context("writing to standard output")
     }
 }
 
-/// Reads the command line and does what it says. A bad value is one line on standard error, and exit 2.
+/// A failed step with all causes, in one line.
+fn failed(step: &str, error: impl StdError + Send + Sync + 'static) -> String {
+    one_line(&anyhow::Error::new(error).context(step.to_owned()))
+}
+
+fn one_line(error: &anyhow::Error) -> String {
+    db::causes(error.as_ref()).replace('\n', " ")
+}
+
+/// Reports an error on standard error, and returns the exit status.
+fn report(error: &anyhow::Error) -> ExitCode {
+    if error.is::<ClosedPipe>() {
+        return ExitCode::from(CLOSED_PIPE);
+    }
+    complain(&format!("error: {}", one_line(error)));
+    ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
+}
+
+/// Parses the command line and runs the command. An invalid value is one line on standard error, and exit status 2.
 pub fn main() -> ExitCode {
     log::hide_panic_messages();
     let cli = match arguments().and_then(|matches| Cli::from_arg_matches(&matches)) {
@@ -124,7 +125,7 @@ pub fn main() -> ExitCode {
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return match error.print().and_then(|()| io::stdout().flush()) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => Failure::of_output(&error).report(),
+                Err(error) => report(&output_error(error)),
             };
         }
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -139,19 +140,18 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let outcome = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::of("starting", &error))
-        .and_then(|runtime| {
-            let outcome = runtime.block_on(run(cli.command));
-            // A thread may be at a directory that stands still.
-            runtime.shutdown_timeout(shutdown::THREADS);
-            outcome
-        });
+    let outcome =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting").and_then(
+            |runtime| {
+                let outcome = runtime.block_on(run(cli.command));
+                // A thread may wait for a slow directory.
+                runtime.shutdown_timeout(shutdown::THREADS);
+                outcome
+            },
+        );
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(error) => report(&error),
     }
 }
 
@@ -160,7 +160,7 @@ fn arguments() -> Result<ArgMatches, clap::Error> {
     without_empty_variables(Cli::command().mut_subcommand("demo", demo)).try_get_matches()
 }
 
-/// The command without the environment variables that are set to nothing: they count as unset.
+/// The command without its empty environment variables, which count as unset.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty =
         |arg: &clap::Arg| arg.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
@@ -169,7 +169,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-async fn run(command: Command) -> Result<(), Failure> {
+async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(config) => serve::run(&config).await,
         Command::Demo(config) => demo::run(&config).await,
@@ -186,17 +186,17 @@ async fn run(command: Command) -> Result<(), Failure> {
 }
 
 /// Prints a line to standard output.
-fn say(line: &str) -> Result<(), Failure> {
+fn say(line: &str) -> anyhow::Result<()> {
     print(format!("{line}\n").as_bytes())
 }
 
 /// Prints to standard output.
-fn print(text: &[u8]) -> Result<(), Failure> {
+fn print(text: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout();
-    out.write_all(text).and_then(|()| out.flush()).map_err(|error| Failure::of_output(&error))
+    out.write_all(text).and_then(|()| out.flush()).map_err(output_error)
 }
 
-/// Prints a line to standard error. If that cannot be written either, only the exit status is left to tell.
+/// Prints a line to standard error, and ignores failures: only the exit status could report them.
 fn complain(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
@@ -204,16 +204,16 @@ fn complain(line: &str) {
 /// Connections to PostgreSQL of a command that is not a server. One is enough, because a command sends one statement after the other.
 const COMMAND_CONNECTIONS: u32 = 1;
 
-/// Does `work` on the database of a command that asks for what is in it: none is made in a directory that was mistyped.
+/// Runs `work` on an existing database. With a mistyped directory, no database is created.
 async fn with_existing<T>(
     data: &Data,
-    work: impl AsyncFnOnce(&Db) -> Result<T, Failure>,
-) -> Result<T, Failure> {
-    if let DatabaseUrl::Sqlite(path) = location(data)?
-        && !is_there(&path)?
+    work: impl AsyncFnOnce(&Db) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    if let DatabaseUrl::Sqlite(path) = database_url(data)?
+        && !exists(&path)?
     {
         let missing = format!("there is no {}; name the server's with --data-dir", path.display());
-        return Err(Failure::Usage(missing));
+        return Err(usage(missing));
     }
     let db = connect(data, COMMAND_CONNECTIONS).await?;
     closing(&db, async {
@@ -224,24 +224,24 @@ async fn with_existing<T>(
     .await
 }
 
-/// Whether there is such a file, which not everybody may know.
-fn is_there(path: &Path) -> Result<bool, Failure> {
-    path.try_exists().map_err(|error| Failure::of(&format!("looking for {}", path.display()), &error))
+/// Whether a file exists.
+fn exists(path: &Path) -> anyhow::Result<bool> {
+    path.try_exists().with_context(|| format!("looking for {}", path.display()))
 }
 
-/// Does `work` on the database, with its schema up to date. The database is closed after that, whatever came of it.
+/// Runs `work` on the database with an up-to-date schema, creates the database if needed, and closes it afterwards.
 async fn with_database<T>(
     data: &Data,
     connections: u32,
-    work: impl AsyncFnOnce(&Db) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+    work: impl AsyncFnOnce(&Db) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let db = connect(data, connections).await?;
     closing(&db, async {
         if migrate(&db).await? {
-            // Of two directories one may be mistyped.
+            // The directory may be mistyped.
             tracing::warn!(
-                database = %location(data)?,
-                "a new, empty database was made; if there should have been one, name it with --data-dir or --database-url"
+                database = %database_url(data)?,
+                "a new, empty database was created; if you expected an existing one, name it with --data-dir or --database-url"
             );
         }
         // Boxed to keep the futures of the commands small.
@@ -250,8 +250,8 @@ async fn with_database<T>(
     .await
 }
 
-/// Closes the database when `work` has ended, so that a SQLite file is whole without the log beside it.
-async fn closing<T>(db: &Db, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+/// Closes the database after `work`, so that a SQLite file is complete without its write-ahead log.
+async fn closing<T>(db: &Db, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let outcome = work.await;
     match timeout(shutdown::CLOSE, db.close()).await {
         Ok(Ok(())) => {}
@@ -261,28 +261,26 @@ async fn closing<T>(db: &Db, work: impl Future<Output = Result<T, Failure>>) -> 
     outcome
 }
 
-fn location(data: &Data) -> Result<DatabaseUrl, Failure> {
-    data.database().map_err(|error| Failure::Usage(error.to_string()))
+fn database_url(data: &Data) -> anyhow::Result<DatabaseUrl> {
+    data.database().map_err(usage)
 }
 
-/// The database, whose schema may be an old one, or none.
-async fn connect(data: &Data, connections: u32) -> Result<Db, Failure> {
-    // A server has said already what it writes down.
+/// Connects to the database. Its schema may be old or missing.
+async fn connect(data: &Data, connections: u32) -> anyhow::Result<Db> {
+    // `serve` has set up its log already.
     log::to_stderr(log::WARNINGS, LogFormat::Human);
-    let location = location(data)?;
-    // Passwords' hashes and the signing keys are in there: it is for the server's own user.
+    let url = database_url(data)?;
+    // The directory contains password hashes and signing keys, so that only its owner may enter it.
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(data.directory())
-        .map_err(|error| Failure::of(&format!("making {}", data.directory().display()), &error))?;
-    Db::connect_with(&location, connections)
-        .await
-        .map_err(|error| Failure::of(&format!("opening the database ({location})"), &error))
+        .with_context(|| format!("creating {}", data.directory().display()))?;
+    Db::connect_with(&url, connections).await.with_context(|| format!("opening the database ({url})"))
 }
 
-/// Brings the schema up to date, and says whether there was nothing in the database before.
-async fn migrate(db: &Db) -> Result<bool, Failure> {
+/// Brings the schema up to date. Returns whether the database was empty before.
+async fn migrate(db: &Db) -> anyhow::Result<bool> {
     let before = db.migrate().await;
-    Ok(before.map_err(|error| Failure::of("bringing the schema up to date", &error))?.applied == 0)
+    Ok(before.context("bringing the schema up to date")?.applied == 0)
 }

@@ -1,8 +1,9 @@
 //! `homeroom openapi`
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::{Failure, print};
+use super::print;
 use crate::server;
 
 #[derive(Debug, Args)]
@@ -21,8 +22,8 @@ enum Format {
     Json,
 }
 
-pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let document = server::document("/").map_err(|error| Failure::of("building the document", &error))?;
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let document = server::document("/").context("building the document")?;
     let document = match arguments.format {
         Format::Yaml => document.yaml(),
         Format::Json => document.json(),

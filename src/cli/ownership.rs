@@ -1,5 +1,5 @@
-//! Whose the data directory, the signing keys and the SQLite database are. A user that owns one of them, or may write to it, can
-//! forge every token or change every password.
+//! Ownership of the data directory, the signing keys and the SQLite database. Another user that owns or may write to one of them
+//! could forge tokens or change passwords.
 
 use std::{
     fs::{self, Metadata},
@@ -7,9 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::anyhow;
 use rustix::process::geteuid;
 
-use super::{Failure, location};
+use super::database_url;
 use crate::{config::Data, db::DatabaseUrl};
 
 /// Group and others may write.
@@ -17,16 +18,16 @@ const WRITABLE: u32 = 0o022;
 
 /// A file, or a directory, that another user can change.
 pub struct Foreign {
-    /// Which, and what is wrong with it.
+    /// The file, and its problem.
     pub what: String,
-    /// What to do.
+    /// The remedy.
     pub remedy: String,
 }
 
-/// A file with what the system knows of it.
+/// A file with its metadata.
 pub type Found = (PathBuf, Metadata);
 
-/// The first of these that another user owns or may write to. What root owns is as safe as the machine.
+/// The first file that another user owns or may write to. Files of root are accepted.
 pub fn foreign(files: &[Found]) -> Option<Foreign> {
     let user = geteuid().as_raw();
     files.iter().find_map(|(path, metadata)| {
@@ -49,7 +50,7 @@ pub fn foreign(files: &[Found]) -> Option<Foreign> {
     })
 }
 
-/// What there is of the directory of keys: itself, and the keys.
+/// The key directory and the keys, as far as they exist.
 pub fn keys(directory: &Path) -> Vec<Found> {
     let entries = fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
     let keys =
@@ -57,7 +58,7 @@ pub fn keys(directory: &Path) -> Vec<Found> {
     found(std::iter::once(directory.to_owned()).chain(keys))
 }
 
-/// What there is of a SQLite database: its file, and those that SQLite keeps beside it.
+/// The files of a SQLite database, as far as they exist.
 pub fn database(file: &Path) -> Vec<Found> {
     found(["", "-wal", "-shm"].map(|suffix| {
         let mut name = file.as_os_str().to_owned();
@@ -70,16 +71,16 @@ fn found(paths: impl IntoIterator<Item = PathBuf>) -> Vec<Found> {
     paths.into_iter().filter_map(|path| path.metadata().ok().map(|metadata| (path, metadata))).collect()
 }
 
-/// Refuses to serve from files that another user can change.
-pub fn check(data: &Data) -> Result<(), Failure> {
-    // A user that may write to the directory may put other files in the place of these.
+/// Fails if another user can change one of the files.
+pub fn check(data: &Data) -> anyhow::Result<()> {
+    // A user that may write to the directory can replace the files in it.
     let mut files = found([data.directory().to_owned()]);
     files.extend(keys(&data.keys()));
-    if let DatabaseUrl::Sqlite(file) = location(data)? {
+    if let DatabaseUrl::Sqlite(file) = database_url(data)? {
         files.extend(database(&file));
     }
     match foreign(&files) {
-        Some(Foreign { what, remedy }) => Err(Failure::Failed(format!("{what}: {remedy}"))),
+        Some(Foreign { what, remedy }) => Err(anyhow!("{what}: {remedy}")),
         None => Ok(()),
     }
 }

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    Failure,
+    ClosedPipe,
     certificate::{self, ReloadCertificate},
-    demo, log, ownership, say, shutdown, with_database,
+    demo, log, ownership, say, shutdown, usage, with_database,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -35,11 +36,12 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// Upper bound on connections to the metrics endpoint.
 const METRICS_CONNECTIONS: usize = 16;
 
-pub async fn run(config: &Config) -> Result<(), Failure> {
+pub async fn run(config: &Config) -> anyhow::Result<()> {
     let hashing = prepare(config)?;
     with_database(&config.data, config.data.database_connections, async |db| {
         let hashing = hashing.join()?;
-        for account in demo::open_accounts(db.read(), &hashing).await? {
+        let open = demo::open_accounts(db.read(), &hashing).await.context("checking the sample school")?;
+        for account in open {
             tracing::warn!(
                 account,
                 "an account of the sample school is enabled, and its password is public: \
@@ -56,17 +58,17 @@ pub struct Hashing(JoinHandle<Result<PasswordHashing, StartError>>);
 
 impl Hashing {
     /// Waits until it has started.
-    pub fn join(self) -> Result<PasswordHashing, Failure> {
+    pub fn join(self) -> anyhow::Result<PasswordHashing> {
         match self.0.join() {
-            Ok(started) => started.map_err(|error| Failure::of("starting the password hash", &error)),
+            Ok(started) => started.context("starting the password hash"),
             Err(panic) => resume_unwind(panic),
         }
     }
 }
 
 /// The steps before the database is opened. Invalid settings are reported before anything is created.
-pub fn prepare(config: &Config) -> Result<Hashing, Failure> {
-    config.public_url(config.listen).map_err(|error| Failure::Usage(error.to_string()))?;
+pub fn prepare(config: &Config) -> anyhow::Result<Hashing> {
+    config.public_url(config.listen).map_err(usage)?;
     log::to_stderr(&config.log, config.log_format);
     ownership::check(&config.data)?;
     // The self-test of the hash takes as long as opening the database, so that both run in parallel.
@@ -80,14 +82,14 @@ pub async fn listen(
     config: &Config,
     db: Db,
     hashing: PasswordHashing,
-    welcome: impl FnOnce(&str, &str) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    welcome: impl FnOnce(&str, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let keys = SigningKeys::open(&config.data.keys(), SystemClock.now(), &OsRandom)
-        .map_err(|error| Failure::of("opening the signing keys", &error))?;
+        .context("opening the signing keys")?;
     let tls = certificate::open(config)?;
     let limits = limits(config);
     let (listener, address) = bind(config.listen, limits.max_connections)?;
-    let public_url = config.public_url(address).map_err(|error| Failure::Usage(error.to_string()))?;
+    let public_url = config.public_url(address).map_err(usage)?;
     let known_as = audience(&public_url);
     let server = Server::new(Parts {
         db,
@@ -101,7 +103,7 @@ pub async fn listen(
         trusted_proxies: config.rate_limits.trusted_proxies.clone(),
         hsts: config.doors.hsts,
     });
-    let stop = stop_signal().map_err(|error| Failure::of("listening for signals", &error))?;
+    let stop = stop_signal().context("listening for signals")?;
     let mut jobs = server.start_jobs();
     let metrics = match config.doors.metrics_listen {
         Some(address) => {
@@ -109,15 +111,16 @@ pub async fn listen(
         }
         None => String::new(),
     };
-    let endpoint = server.endpoint().map_err(|error| Failure::of("building the OpenAPI document", &error))?;
+    let endpoint = server.endpoint().context("building the OpenAPI document")?;
     if let Some(tls) = tls.clone() {
         jobs.every(UPKEEP, ReloadCertificate(tls));
     }
     let announced = say(&format!("listening on {}://{address}{metrics}", config.scheme()));
     match announced.and_then(|()| welcome(&local_url(config, address, &known_as), &known_as)) {
         // The program that reads standard output has ended. The server goes on.
-        Ok(()) | Err(Failure::ClosedPipe) => {}
-        Err(failure) => return Err(failure),
+        Ok(()) => {}
+        Err(error) if error.is::<ClosedPipe>() => {}
+        Err(error) => return Err(error),
     }
     let drained = listener
         .secured(tls)
@@ -135,8 +138,8 @@ pub async fn listen(
 }
 
 /// Serves metrics on a listener of their own, which stays open while the API drains.
-fn serve_metrics(server: &Server, address: SocketAddr, jobs: &mut Runner) -> Result<SocketAddr, Failure> {
-    let metrics = server.metrics().map_err(|error| Failure::of("keeping metrics", &error))?;
+fn serve_metrics(server: &Server, address: SocketAddr, jobs: &mut Runner) -> anyhow::Result<SocketAddr> {
+    let metrics = server.metrics().context("keeping metrics")?;
     let (listener, address) = bind(address, METRICS_CONNECTIONS)?;
     let limits = Limits { max_connections: METRICS_CONNECTIONS, ..Limits::default() };
     let serving = listener.serve(metrics.endpoint(), limits, pending());
@@ -189,11 +192,13 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn bind(address: SocketAddr, backlog: usize) -> Result<(Listener, SocketAddr), Failure> {
-    let failed = |error| Failure::of(&format!("listening on {address}"), &error);
-    let listener = Listener::bind(address, backlog).map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
+fn bind(address: SocketAddr, backlog: usize) -> anyhow::Result<(Listener, SocketAddr)> {
+    let bind = || {
+        let listener = Listener::bind(address, backlog)?;
+        let bound = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, bound))
+    };
+    bind().with_context(|| format!("listening on {address}"))
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, IsTerminal, Read};
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
-use super::{COMMAND_CONNECTIONS, Failure, say, with_database, with_existing};
+use super::{COMMAND_CONNECTIONS, say, usage, with_database, with_existing};
 use crate::{
     clock::{Clock, SystemClock},
     config::{Data, Hashing},
@@ -23,9 +24,9 @@ use crate::{
     rate_limit::limiter::Limiter,
 };
 
-/// Fewest characters of a password that is chosen here (NIST SP 800-63B section 3.1.1.2).
+/// The minimum number of characters of a new password (NIST SP 800-63B section 3.1.1.2).
 const MIN_PASSWORD: usize = 8;
-/// Most bytes that are read of a line: the longest password, and more than one byte too many.
+/// The maximum number of bytes to read of a line. It exceeds the longest password.
 const MAX_LINE: u64 = 8 * Password::MAX_TYPED as u64;
 
 #[derive(Debug, Args)]
@@ -36,11 +37,11 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make an account with a confirmed address; its password is read from standard input, or asked for
+    /// Create an account with a confirmed address. The password is read from standard input, or prompted for
     Add(Box<Add>),
-    /// Change an account: what is not said stays as it is. Tokens that it was issued live out their time
+    /// Change the given properties of an account. Issued tokens stay valid until they expire
     Set(Box<Set>),
-    /// Forget the failed attempts on an account, wherever they came from
+    /// Forget the failed sign-ins of an account, from all addresses
     Unlock {
         /// The e-mail address
         #[arg(long, value_name = "EMAIL")]
@@ -48,7 +49,7 @@ enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Print every account: id, address with its domain in ASCII form, standing
+    /// Print every account: id, address with its domain in ASCII form, state
     List(Data),
 }
 
@@ -69,10 +70,10 @@ struct Set {
     /// The e-mail address
     #[arg(long, value_name = "EMAIL")]
     email: String,
-    /// Another password, which is read from standard input, or asked for
+    /// Set a password, which is read from standard input, or prompted for
     #[arg(long)]
     password: bool,
-    /// Whether it may sign in
+    /// Whether the account may sign in
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
     #[command(flatten)]
@@ -81,7 +82,7 @@ struct Set {
     hashing: Hashing,
 }
 
-pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Add(add) => {
             let email = email(&add.email)?;
@@ -93,8 +94,8 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                     .await;
                 match added {
                     Ok(id) => say(&format!("{id}")),
-                    Err(AddError::EmailTaken) => Err(Failure::Usage(AddError::EmailTaken.to_string())),
-                    Err(error) => Err(Failure::of("making the account", &error)),
+                    Err(AddError::EmailTaken) => Err(usage(AddError::EmailTaken)),
+                    Err(error) => Err(anyhow::Error::new(error).context("creating the account")),
                 }
             })
             .await
@@ -105,12 +106,12 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 let account = existing(db, &email).await?;
                 let password_hash = if set.password {
                     let hashed = start(&set.hashing)?.hash(read_password()?, random::bytes(&OsRandom)).await;
-                    Some(hashed.map_err(|error| Failure::of("hashing the password", &error))?)
+                    Some(hashed.context("hashing the password")?)
                 } else {
                     None
                 };
                 let changed = Accounts::new(db.clone()).change(&account, password_hash, set.enabled).await;
-                changed.map_err(|error| Failure::of("changing the account", &error))
+                changed.context("changing the account")
             })
             .await
         }
@@ -119,7 +120,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
             with_existing(&data, async |db| {
                 existing(db, &email).await?;
                 let limiter = Limiter::new(db.clone());
-                limiter.forget_account(&email).await.map_err(|error| Failure::of("unlocking", &error))
+                limiter.forget_account(&email).await.context("unlocking")
             })
             .await
         }
@@ -127,60 +128,59 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-async fn list(db: &Db) -> Result<(), Failure> {
-    for user in Accounts::new(db.clone()).list().await.map_err(|error| Failure::of("listing", &error))? {
-        let standing = match (user.enabled, user.email_verified_at) {
+async fn list(db: &Db) -> anyhow::Result<()> {
+    for user in Accounts::new(db.clone()).list().await.context("listing")? {
+        let state = match (user.enabled, user.email_verified_at) {
             (false, _) => "disabled",
             (true, None) => "unconfirmed",
             (true, Some(_)) => "active",
         };
-        say(&format!("{}\t{}\t{standing}", user.id, user.email.as_str()))?;
+        say(&format!("{}\t{}\t{state}", user.id, user.email.as_str()))?;
     }
     Ok(())
 }
 
-fn start(hashing: &Hashing) -> Result<PasswordHashing, Failure> {
-    PasswordHashing::start(hashing.settings(), &OsRandom)
-        .map_err(|error| Failure::of("starting the password hash", &error))
+fn start(hashing: &Hashing) -> anyhow::Result<PasswordHashing> {
+    PasswordHashing::start(hashing.settings(), &OsRandom).context("starting the password hash")
 }
 
-async fn existing(db: &Db, email: &Email) -> Result<user::Model, Failure> {
+async fn existing(db: &Db, email: &Email) -> anyhow::Result<user::Model> {
     let account = Accounts::new(db.clone()).find(email.clone()).await;
-    let account = account.map_err(|error| Failure::of("looking up", &error))?;
-    account.ok_or_else(|| Failure::Usage(format!("--email {} has no account", email.as_str())))
+    let account = account.context("looking up")?;
+    account.ok_or_else(|| usage(format!("--email {} has no account", email.as_str())))
 }
 
-fn email(text: &str) -> Result<Email, Failure> {
-    Email::parse(text).map_err(|error| Failure::Usage(format!("--email {text:?} {error}")))
+fn email(text: &str) -> anyhow::Result<Email> {
+    Email::parse(text).map_err(|error| usage(format!("--email {text:?} {error}")))
 }
 
-/// A password: the first line of standard input, or, at a terminal, what is typed twice alike.
-fn read_password() -> Result<Password, Failure> {
-    let failed = |error: std::io::Error| Failure::of("reading the password", &error);
+/// Reads a password: the first line of standard input, or at a terminal two equal entries.
+fn read_password() -> anyhow::Result<Password> {
+    const READING: &str = "reading the password";
     let text = if std::io::stdin().is_terminal() {
-        let first = Zeroizing::new(rpassword::prompt_password("Password: ").map_err(failed)?);
-        let second = Zeroizing::new(rpassword::prompt_password("Once more: ").map_err(failed)?);
+        let first = Zeroizing::new(rpassword::prompt_password("Password: ").context(READING)?);
+        let second = Zeroizing::new(rpassword::prompt_password("Repeat: ").context(READING)?);
         if first != second {
-            return Err(Failure::Usage("the passwords differ".to_owned()));
+            return Err(usage("the passwords differ"));
         }
         first
     } else {
         let mut line = Zeroizing::new(Vec::new());
-        std::io::stdin().lock().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
+        std::io::stdin().lock().take(MAX_LINE).read_until(b'\n', &mut line).context(READING)?;
         if line.len() as u64 == MAX_LINE {
-            return Err(Failure::Usage(format!("the password {PasswordError}")));
+            return Err(usage(format!("the password {PasswordError}")));
         }
-        Zeroizing::new(piped_password(&line).map_err(|error| Failure::Usage(error.to_owned()))?.to_owned())
+        Zeroizing::new(piped_password(&line).map_err(usage)?.to_owned())
     };
-    let password = Password::parse(&text).map_err(|error| Failure::Usage(format!("the password {error}")))?;
+    let password = Password::parse(&text).map_err(|error| usage(format!("the password {error}")))?;
     if password.expose().chars().count() < MIN_PASSWORD {
-        return Err(Failure::Usage(format!("the password must have at least {MIN_PASSWORD} characters")));
+        return Err(usage(format!("the password must have at least {MIN_PASSWORD} characters")));
     }
     Ok(password)
 }
 
-/// The password on the first line of a pipe or file, without the byte order mark that PowerShell and editors put before
-/// it, and without the line's end.
+/// The password in the first line of a pipe or file, without the byte order mark that PowerShell and editors write, and without the
+/// line break.
 fn piped_password(line: &[u8]) -> Result<&str, &'static str> {
     const UTF_16: &str = "the password on standard input must be UTF-8, and is UTF-16; in PowerShell set \
                           $OutputEncoding = [System.Text.UTF8Encoding]::new()";
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn piped_password_loses_its_byte_order_mark_and_its_line_end() {
+    fn piped_password_byte_order_mark_and_line_break_are_removed() {
         for line in [
             "pass word é",
             "pass word é\n",
@@ -206,13 +206,13 @@ mod tests {
         ] {
             assert_eq!(piped_password(line.as_bytes()), Ok("pass word é"), "{line:?}");
         }
-        // One mark alone is one of the encoding.
+        // Only the first mark is a byte order mark.
         assert_eq!(piped_password("\u{FEFF}\u{FEFF} a ".as_bytes()), Ok("\u{FEFF} a "));
         assert_eq!(piped_password(b""), Ok(""));
     }
 
     #[test]
-    fn piped_password_in_another_encoding_is_refused_with_the_reason() {
+    fn piped_password_not_utf_8_is_refused_with_the_reason() {
         let utf_16 = |mark: &str, to_bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
             format!("{mark}password\r\n").encode_utf16().flat_map(to_bytes).collect()
         };

@@ -1,54 +1,43 @@
-//! Authorization codes (RFC 6749 section 4.1.2): the secret that travels, and the digest that stays.
-
-use std::fmt;
+//! Authorization codes (RFC 6749 section 4.1.2): the secret that the client receives, and the digest that is stored.
 
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sea_orm::DeriveValueType;
+use secrecy::{ExposeSecret, SecretBox};
 use zeroize::Zeroizing;
 
 use crate::random::{self, RandomSource};
 
-/// The plain code: 256 random bits in base64url. It is only ever in the redirect URL and in the exchange.
-pub struct AuthorizationCode(Zeroizing<String>);
+/// An authorization code: 256 random bits in base64url. It appears in the redirect URL and in the exchange only.
+#[derive(Debug)]
+pub struct AuthorizationCode(SecretBox<String>);
 
-/// The stored code: SHA-256 of the plain one. Who reads the table cannot redeem from it.
+/// SHA-256 of a code. A reader of the table cannot redeem codes with it.
 #[derive(Clone, PartialEq, Eq, DeriveValueType)]
 pub struct CodeDigest(Vec<u8>);
 
 super::not_auto_increment!(CodeDigest);
+super::redacted_debug!(CodeDigest);
 
 impl AuthorizationCode {
     /// Generates a code.
     pub fn generate(random: &dyn RandomSource) -> Self {
         let bits = Zeroizing::new(random::bytes::<32>(random));
-        Self(Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits)))
+        Self(SecretBox::new(Box::new(URL_SAFE_NO_PAD.encode(*bits))))
     }
 
-    /// Takes what a client presents. Any text will do: one that was never drawn has no row.
+    /// Accepts the code of a request. Any text is accepted, as text that is not a code has no row.
     pub fn presented(text: &str) -> Self {
-        Self(Zeroizing::new(text.to_owned()))
+        Self(SecretBox::new(Box::new(text.to_owned())))
     }
 
-    /// What is stored and looked up.
+    /// The digest that is stored and looked up.
     pub fn digest(&self) -> CodeDigest {
-        CodeDigest(digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref().to_vec())
+        CodeDigest(digest::digest(&digest::SHA256, self.0.expose_secret().as_bytes()).as_ref().to_vec())
     }
 
-    /// The plain code, for the redirect URL.
+    /// The code, for the redirect URL.
     pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for AuthorizationCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AuthorizationCode(..)")
-    }
-}
-
-impl fmt::Debug for CodeDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CodeDigest(..)")
+        self.0.expose_secret()
     }
 }

@@ -5,20 +5,19 @@ use icu_properties::{
     props::{Dash, DefaultIgnorableCodePoint},
 };
 
-/// Whether a character shows nothing and takes no space: a zero-width space, joiner, bidirectional mark, soft hyphen, byte
-/// order mark or variation selector.
+/// Whether a character is invisible and has no width: a zero-width space, joiner, bidirectional mark, soft hyphen, byte order mark
+/// or variation selector.
 pub fn is_invisible(character: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
 }
 
-/// Whether a character shows nothing: it is invisible, or it is white space of any script. U+2800 is a Braille pattern
-/// without dots.
+/// Whether a character is invisible, or white space of any script. U+2800 is a Braille pattern without dots.
 pub fn is_blank(character: char) -> bool {
     character.is_whitespace() || is_invisible(character) || character == '\u{2800}'
 }
 
-/// Whether a character is a dash of any script, or is typed as one: modifier minus, hyphen bullet, heavy minus, and the
-/// prolonged sound mark, which Japanese keyboards have in the place of the hyphen.
+/// Whether a character is a dash of any script, or looks like one: modifier minus, hyphen bullet, heavy minus, and the prolonged
+/// sound mark, which Japanese keyboards have instead of the hyphen.
 pub fn is_dash(character: char) -> bool {
     CodePointSetData::new::<Dash>().contains(character)
         || matches!(character, '\u{02D7}' | '\u{2043}' | '\u{2796}' | '\u{30FC}')

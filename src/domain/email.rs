@@ -1,35 +1,34 @@
-//! E-mail addresses, as people sign in with them.
-
-use std::fmt;
+//! E-mail addresses that identify accounts.
 
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use sea_orm::DeriveValueType;
 
 use super::characters;
 
-/// An address in the one form that all spellings of a mailbox have in common: the local part in lower case, the domain in
-/// its ASCII form.
+/// An address in canonical form, which is the same for all spellings of a mailbox: the local part in lower case, the domain in its
+/// ASCII form (UTS 46).
 #[derive(Clone, PartialEq, Eq, Hash, DeriveValueType)]
 pub struct Email(String);
 
-/// The text is no e-mail address.
+super::redacted_debug!(Email);
+
+/// The text is not an e-mail address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be an e-mail address, local@domain, of {} to {} characters", Email::MIN, Email::MAX)]
 pub struct InvalidEmail;
 
 impl Email {
-    /// Fewest characters.
+    /// The minimum number of characters.
     pub const MIN: usize = 3;
-    /// Most characters, as typed and in ASCII form: what fits the path of RFC 5321 section 4.5.3.1.3.
+    /// The maximum number of characters, as typed and in canonical form: the limit of RFC 5321 section 4.5.3.1.3.
     pub const MAX: usize = 254;
-    /// Most characters of the local part (RFC 5321 section 4.5.3.1.1).
+    /// The maximum number of characters in the local part (RFC 5321 section 4.5.3.1.1).
     const MAX_LOCAL: usize = 64;
 
-    /// Reads an address: an ASCII local part as in the HTML standard's `type=email`, and a domain name.
+    /// Parses an address: an ASCII local part as in the HTML standard's `type=email`, and a domain name.
     ///
-    /// The domain is brought to its ASCII form (UTS 46), which does not tell apart case, Unicode normalization forms,
-    /// `xn--` spellings, full-width characters and full stops of other scripts. UTS 46 drops invisible characters, so they
-    /// are refused before.
+    /// The ASCII form of the domain is equal for upper and lower case, Unicode normalization forms, `xn--` spellings, full-width
+    /// characters and full stops of other scripts. UTS 46 would drop invisible characters, so they are refused first.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
         if !(Self::MIN..=Self::MAX).contains(&text.chars().count())
             || text.chars().any(characters::is_invisible)
@@ -51,15 +50,9 @@ impl Email {
     }
 }
 
-/// Whether a local part may hold a byte (HTML standard, valid e-mail address).
+/// Whether the byte is allowed in a local part (HTML standard, valid e-mail address).
 fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte)
-}
-
-impl fmt::Debug for Email {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Email(..)")
-    }
 }
 
 #[cfg(test)]
@@ -70,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn address_every_spelling_of_a_mailbox_is_equal() {
+    fn parse_every_spelling_of_a_mailbox_gives_one_address() {
         for (canonical, spellings) in [
             (
                 "user@example.com",
@@ -86,7 +79,7 @@ mod tests {
                     "user@XN--Mnchen-3YA.example",
                 ],
             ),
-            // Non-transitional processing: a sharp s is a letter of its own.
+            // Non-transitional processing keeps the sharp s.
             ("user@xn--strae-oqa.example", &["user@straße.example", "user@STRAẞE.example"]),
             ("o'brien+a.b@a-b--c.example", &["O'Brien+A.B@A-b--C.example"]),
             ("a@b", &["A@B"]),
@@ -100,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_address_is_refused() {
+    fn parse_text_that_is_not_an_address_is_refused() {
         let long_local = format!("{}@example.com", "a".repeat(65));
         let long = format!("{}@{}c", "a".repeat(64), "b23456789.".repeat(19));
         // 251 characters as typed, and more than 254 in ASCII.
@@ -132,7 +125,7 @@ mod tests {
             "usér@example.com",
             "\u{212A}im@example.com",
             "ｕser@example.com",
-            // Domain literals, and what used to pass before one
+            // Domain literals, and characters that are not allowed before one
             "user@[127.0.0.1]",
             "user@[IPv6:::1]",
             "user@a\0b[127.0.0.1]",
@@ -148,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn address_with_an_invisible_or_control_character_is_refused() {
+    fn parse_address_with_invisible_or_control_character_is_refused() {
         let invisible = [
             '\u{AD}',
             '\u{34F}',
@@ -171,10 +164,10 @@ mod tests {
         ];
         let controls = ('\0'..='\u{9F}').filter(|character| character.is_control());
         for character in invisible.into_iter().chain(controls) {
-            for place in
+            for pattern in
                 ["{}user@example.com", "us{}er@example.com", "user@exa{}mple.com", "user@example.com{}"]
             {
-                let text = place.replace("{}", &character.to_string());
+                let text = pattern.replace("{}", &character.to_string());
                 assert_eq!(Email::parse(&text), Err(InvalidEmail), "{text:?}");
             }
         }
@@ -182,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn address_read_twice_is_the_same(text in "[!-~]{1,8}@[a-zA-Zéüßßı。．－１Ａ\u{300}\u{308}.-]{1,20}") {
+        fn parse_canonical_address_is_unchanged(text in "[!-~]{1,8}@[a-zA-Zéüßßı。．－１Ａ\u{300}\u{308}.-]{1,20}") {
             if let Ok(email) = Email::parse(&text) {
                 prop_assert_eq!(Email::parse(email.as_str()), Ok(email.clone()));
                 prop_assert!(email.as_str().bytes().all(|byte| byte.is_ascii_graphic()), "{:?}", email.as_str());
@@ -191,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn address_in_another_case_is_the_same(local in "[a-zA-Z0-9.+-]{1,8}", domain in "[a-züéàñ]{1,8}(\\.[a-z]{2,5}){0,2}") {
+        fn parse_address_in_another_case_gives_the_same_address(local in "[a-zA-Z0-9.+-]{1,8}", domain in "[a-züéàñ]{1,8}(\\.[a-z]{2,5}){0,2}") {
             let read = Email::parse(&format!("{local}@{domain}"));
             prop_assert!(read.is_ok());
             let upper = format!("{}@{}", local.to_uppercase(), domain.to_uppercase());
@@ -201,7 +194,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_read_or_refused_without_a_panic(text in "\\PC{0,20}@?.{0,20}") {
+        fn parse_any_text_never_panics(text in "\\PC{0,20}@?.{0,20}") {
             if let Ok(email) = Email::parse(&text) {
                 prop_assert!(email.as_str().is_ascii());
             }

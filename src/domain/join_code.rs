@@ -1,6 +1,4 @@
-//! Join codes: what a teacher writes on the board and a student types.
-
-use std::fmt;
+//! Join codes, which a teacher shows to a class and a student types.
 
 use sea_orm::DeriveValueType;
 use unicode_normalization::UnicodeNormalization;
@@ -8,37 +6,39 @@ use unicode_normalization::UnicodeNormalization;
 use super::characters;
 use crate::random::{self, RandomSource};
 
-/// Eight of 30 characters, 39 random bits, that survive being read aloud and typed.
+/// Eight of 30 characters, which are 39 random bits. They are safe to read aloud and to type.
 #[derive(Clone, PartialEq, Eq, Hash, DeriveValueType)]
 pub struct JoinCode(String);
 
-/// The text cannot be a join code.
+super::redacted_debug!(JoinCode);
+
+/// The text is not a join code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a join code")]
 pub struct InvalidJoinCode;
 
 impl JoinCode {
-    /// Characters in a code.
+    /// The number of characters in a code.
     pub const LENGTH: usize = 8;
-    /// Most characters that are read as one, blanks and dashes included.
+    /// The maximum number of typed characters, with blanks and dashes.
     pub const MAX_TYPED: usize = 64;
     /// Crockford's base 32, which has no `I`, `L`, `O` and `U`, without the vowels `A` and `E`: no code spells a word.
     const ALPHABET: &[u8; 30] = b"0123456789BCDFGHJKMNPQRSTVWXYZ";
 
-    /// Generates a code. The low five bits of a random byte give 32 numbers alike; the two without a character are drawn again,
-    /// so that no character is favoured.
+    /// Generates a code. The low five bits of a random byte are a number below 32. The two numbers without a character are
+    /// discarded, so that all characters are equally likely (rejection sampling).
     pub fn generate(random: &dyn RandomSource) -> Self {
         let mut code = String::with_capacity(Self::LENGTH);
         while code.len() < Self::LENGTH {
-            let drawn = random::bytes::<{ Self::LENGTH }>(random);
-            let characters = drawn.iter().filter_map(|byte| Self::ALPHABET.get(usize::from(byte % 32)));
+            let bytes = random::bytes::<{ Self::LENGTH }>(random);
+            let characters = bytes.iter().filter_map(|byte| Self::ALPHABET.get(usize::from(byte % 32)));
             code.extend(characters.take(Self::LENGTH - code.len()).copied().map(char::from));
         }
         Self(code)
     }
 
-    /// Reads a code as a person types it, in Normalization Form KC, which folds full-width characters. Case, blanks, dashes
-    /// and invisible characters do not count, `O` is `0`, `I` and `L` are `1`.
+    /// Parses typed text after NFKC, which folds full-width characters. Case, blanks, dashes and invisible characters are ignored.
+    /// `O` is read as `0`, `I` and `L` as `1`.
     pub fn parse(typed: &str) -> Result<Self, InvalidJoinCode> {
         if typed.chars().nth(Self::MAX_TYPED).is_some() {
             return Err(InvalidJoinCode);
@@ -60,15 +60,9 @@ impl JoinCode {
         if code.len() == Self::LENGTH { Ok(Self(code)) } else { Err(InvalidJoinCode) }
     }
 
-    /// The code as it is shown to its class.
+    /// The code.
     pub fn expose(&self) -> &str {
         &self.0
-    }
-}
-
-impl fmt::Debug for JoinCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JoinCode(..)")
     }
 }
 
@@ -79,7 +73,7 @@ mod tests {
     use super::*;
     use crate::random::OsRandom;
 
-    /// Characters that do not count, whatever keyboard, word processor or messenger put them there.
+    /// Ignored characters that keyboards, word processors and messengers insert.
     const IGNORED: &str = "\u{9}\u{A}\u{D}\u{20}\u{85}\u{A0}\u{1680}\u{2000}\u{2003}\u{2007}\u{2009}\u{200A}\u{2028}\
         \u{2029}\u{202F}\u{205F}\u{2800}\u{3000}\
         \u{2D}\u{AD}\u{2D7}\u{58A}\u{5BE}\u{1806}\u{2010}\u{2011}\u{2012}\u{2013}\u{2014}\u{2015}\u{2043}\u{2053}\u{207B}\
@@ -88,7 +82,7 @@ mod tests {
         \u{2069}\u{3164}\u{FE0E}\u{FE0F}\u{FEFF}";
 
     #[test]
-    fn typed_code_is_read_as_what_was_meant() {
+    fn parse_code_with_look_alike_characters_is_accepted() {
         let code = JoinCode::parse("10CB0D1F").unwrap();
         for typed in [
             "10cb0d1f",
@@ -105,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn typed_code_with_a_blank_dash_or_invisible_character_anywhere_is_read() {
+    fn parse_code_with_blanks_dashes_or_invisible_characters_is_accepted() {
         let code = JoinCode::parse("7KQ2M9XD").unwrap();
         for ignored in IGNORED.chars() {
             for typed in [format!("{ignored}7KQ2{ignored}{ignored}M9XD"), format!("7KQ2M9XD{ignored}")] {
@@ -118,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_cannot_be_a_code_is_refused() {
+    fn parse_text_that_is_not_a_code_is_refused() {
         for typed in [
             "",
             " ",
@@ -143,20 +137,20 @@ mod tests {
     }
 
     #[test]
-    fn every_character_is_drawn_about_as_often() {
+    fn generate_codes_all_characters_are_equally_frequent() {
         let mut counts = std::collections::BTreeMap::<char, u32>::new();
         for _ in 0..8_000 {
             for character in JoinCode::generate(&OsRandom).expose().chars() {
                 *counts.entry(character).or_default() += 1;
             }
         }
-        // 64,000 characters, 2,133 expected of each, standard deviation 45: ten of them is no chance.
+        // 64,000 characters, so 2,133 of each are expected, with a standard deviation of 45. The bounds are ten of these.
         assert_eq!(counts.keys().collect::<String>(), "0123456789BCDFGHJKMNPQRSTVWXYZ");
         assert!(counts.values().all(|count| (1_680..=2_590).contains(count)), "{counts:?}");
     }
 
     #[test]
-    fn drawn_byte_without_a_character_is_drawn_again() {
+    fn generate_byte_without_a_character_is_discarded() {
         struct Dealt(std::sync::Mutex<Vec<[u8; 8]>>);
         impl RandomSource for Dealt {
             fn fill(&self, bytes: &mut [u8]) {
@@ -170,7 +164,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_drawn_code_reads_back_however_it_is_typed(
+        fn parse_generated_code_typed_with_noise_is_accepted(
             seed in any::<u64>(),
             noise in prop::collection::vec((0..=JoinCode::LENGTH, prop::sample::select(IGNORED.chars().collect::<Vec<_>>())), 0..40),
             full_width in any::<[bool; 8]>(),

@@ -1,4 +1,4 @@
-//! Short texts that operators give things: the name of an app, the version of a policy.
+//! Short texts from an operator: the name of an app, the version of a policy.
 
 use sea_orm::DeriveValueType;
 
@@ -10,16 +10,16 @@ pub struct Label(String);
 
 super::not_auto_increment!(Label);
 
-/// The text cannot be a label.
+/// The text is not a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must have 1 to {} characters, not only blanks, and no control character", Label::MAX)]
 pub struct InvalidLabel;
 
 impl Label {
-    /// Most characters.
+    /// The maximum number of characters.
     pub const MAX: usize = 100;
 
-    /// Takes 1 to [`Label::MAX`] characters that show something and hold no control character.
+    /// Accepts 1 to [`Label::MAX`] characters: at least one that is not blank, and no control character.
     pub fn parse(text: &str) -> Result<Self, InvalidLabel> {
         let fits = (1..=Self::MAX).contains(&text.chars().count());
         if fits && !text.chars().all(characters::is_blank) && !text.chars().any(char::is_control) {
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_of_blanks_or_with_a_control_character_is_refused() {
+    fn parse_label_of_blanks_or_with_control_character_is_refused() {
         for text in ["", " ", "\u{3000}\u{200B}", "a\0", "a\n", "a\u{7F}", "a\u{85}"] {
             assert!(Label::parse(text).is_err(), "{text:?}");
         }

@@ -1,6 +1,6 @@
-//! Values with rules. Each can only be made by passing its rule, so the rest of the house never checks twice.
+//! Value types with rules. A value exists only if its text passed the rule, so that no other code checks again.
 //!
-//! No HTTP, no statement, no clock in here; chance comes in through [`RandomSource`](crate::random::RandomSource).
+//! Nothing here knows HTTP, SQL or the clock. Randomness comes from a [`RandomSource`](crate::random::RandomSource).
 
 /// sea-orm requires this of the type of every primary key. The database generates none of these.
 macro_rules! not_auto_increment {
@@ -13,6 +13,18 @@ macro_rules! not_auto_increment {
     };
 }
 use not_auto_increment;
+
+/// A `Debug` that shows the type's name alone, for values that logs must not show and the database stores.
+macro_rules! redacted_debug {
+    ($value:ident) => {
+        impl std::fmt::Debug for $value {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($value), "(..)"))
+            }
+        }
+    };
+}
+use redacted_debug;
 
 pub mod authorization_code;
 mod characters;

@@ -1,17 +1,17 @@
-//! Networks: what one subscriber can send requests from.
+//! Networks: the addresses that one subscriber can send requests from.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
 };
 
-/// A network of clients: one IPv4 address, or a prefix of IPv6. Connections without an address share one.
+/// A network of clients: one IPv4 address, or an IPv6 prefix. Connections without an address share one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(Option<(IpAddr, u8)>);
 
 impl Network {
-    /// The network that a client's address stands for: the address itself, or the /64 that it lies in (RFC 6177). IPv4
-    /// behind IPv6 sockets is IPv4.
+    /// The network of a client's address: the IPv4 address itself, or the IPv6 /64 that contains it (RFC 6177). An IPv4-mapped IPv6
+    /// address counts as IPv4.
     pub fn of(address: Option<IpAddr>) -> Self {
         Self(address.map(|address| match address.to_canonical() {
             IpAddr::V4(address) => (address.into(), 32),
@@ -19,8 +19,8 @@ impl Network {
         }))
     }
 
-    /// The networks that hold addresses of the same subscriber, the narrowest first: this one, and for IPv6 the /56 and the
-    /// /48 that providers delegate (RFC 6177).
+    /// The networks that may belong to the same subscriber, the narrowest first: this one, and for IPv6 the /56 and the /48 that
+    /// providers delegate (RFC 6177).
     pub fn enclosing(self) -> Vec<Self> {
         match self.0 {
             Some((IpAddr::V6(address), _)) => {
@@ -30,7 +30,7 @@ impl Network {
         }
     }
 
-    /// The widest network that one subscriber may hold: the address for IPv4, the /48 for IPv6.
+    /// The widest network of one subscriber: the address for IPv4, the /48 for IPv6.
     #[must_use]
     pub fn site(self) -> Self {
         match self.0 {
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn network_of_addresses_in_one_64_is_the_same() {
+    fn networks_of_addresses_in_one_64_are_equal() {
         assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         assert_eq!(network("::ffff:192.0.2.7"), network("192.0.2.7"));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn enclosing_networks_of_ipv6_are_its_64_its_56_and_its_48() {
+    fn enclosing_networks_of_ipv6_are_the_64_56_and_48() {
         let texts =
             |address| network(address).enclosing().iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(

@@ -1,19 +1,19 @@
-//! Web origins (RFC 6454) and the login domains that apps own.
+//! Web origins (RFC 6454), and the login domains of apps.
 
 use sea_orm::DeriveValueType;
 use url::{Host, Url};
 
-/// A tuple origin, as browsers write it: `https://login.example.com`, `http://localhost:5173`.
+/// A tuple origin as browsers serialize it: `https://login.example.com`, `http://localhost:5173`.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
 pub struct Origin(String);
 
-/// The text is no origin of a page on the web. The opaque origin `null` is none either.
+/// The text is not the origin of a web page. The opaque origin `null` is not one either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not the origin of a web page")]
 pub struct InvalidOrigin;
 
 impl Origin {
-    /// Reads the value of an `Origin` header: a scheme, a host and a port, in their canonical form and nothing else.
+    /// Parses the value of an `Origin` header: a scheme, a host and an optional port in canonical form.
     pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
         let url = Url::parse(text).map_err(|_| InvalidOrigin)?;
         let canonical = url.origin().ascii_serialization();
@@ -24,13 +24,13 @@ impl Origin {
         }
     }
 
-    /// The origin of `url`, which must be a web page's.
+    /// The origin of `url`, which must have a tuple origin.
     pub fn of(url: &Url) -> Self {
         Self(url.origin().ascii_serialization())
     }
 
-    /// This origin as redirect URIs have theirs registered: on a loopback address without the port, since a native app
-    /// comes back on whichever is free (RFC 8252 section 7.3).
+    /// This origin in the form in which redirect URIs register theirs: on a loopback address without the port, because a native app
+    /// listens on any free port (RFC 8252 section 7.3).
     #[must_use]
     pub fn of_redirects(self) -> Self {
         let address = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|address| {
@@ -39,7 +39,7 @@ impl Origin {
         address.map_or(self, |address| Self(address.to_owned()))
     }
 
-    /// The login domain that this origin would be of: its host and port, if what it sends cannot be read on the way.
+    /// The login domain of this origin: its host and port, if the origin uses TLS or is on this machine.
     pub fn login_domain(&self) -> Option<LoginDomain> {
         let domain = self.0.strip_prefix("https://").or_else(|| {
             let authority = self.0.strip_prefix("http://")?;
@@ -49,19 +49,19 @@ impl Origin {
     }
 }
 
-/// A domain on which an app has its own sign-in page: a host name, with a port if it is not the usual one.
+/// The domain of an app's own sign-in page: a host name, with a port if it is not the default port.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
 pub struct LoginDomain(String);
 
 super::not_auto_increment!(LoginDomain);
 
-/// The text is no domain.
+/// The text is not a login domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a host name in lower case, such as login.example.com, without scheme or path")]
 pub struct InvalidLoginDomain;
 
 impl LoginDomain {
-    /// Reads a host name, with an optional port.
+    /// Parses a host name with an optional port.
     pub fn parse(text: &str) -> Result<Self, InvalidLoginDomain> {
         let url = Url::parse(&format!("https://{text}")).map_err(|_| InvalidLoginDomain)?;
         if url.origin().ascii_serialization() == format!("https://{text}") {
@@ -71,13 +71,13 @@ impl LoginDomain {
         }
     }
 
-    /// The domain's text.
+    /// The text of the domain.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether `url` names this machine: `localhost`, `127.0.0.1` or `[::1]` (RFC 8252 section 7.3).
+/// Whether the host of `url` is this machine: `localhost`, `127.0.0.1` or `[::1]` (RFC 8252 section 7.3).
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_canonical_tuple_is_an_origin() {
+    fn parse_origin_that_is_not_canonical_is_refused() {
         for text in [
             "null",
             "",
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn every_port_of_a_loopback_address_is_one_origin_of_redirects() {
+    fn of_redirects_ignores_the_port_of_a_loopback_address() {
         let of_redirects = |origin| Origin::parse(origin).unwrap().of_redirects();
         assert_eq!(of_redirects("http://127.0.0.1:5000"), of_redirects("http://127.0.0.1"));
         assert_eq!(of_redirects("http://[::1]:5000"), of_redirects("http://[::1]:6000"));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_domain_is_reached_over_tls_or_on_this_machine() {
+    fn login_domain_requires_tls_or_this_machine() {
         let domain = |origin| Origin::parse(origin).unwrap().login_domain();
         assert_eq!(domain("https://login.example.com"), LoginDomain::parse("login.example.com").ok());
         assert_eq!(domain("http://localhost:3000"), LoginDomain::parse("localhost:3000").ok());

@@ -1,5 +1,4 @@
-//! What failures are counted by. Keys are digests, so that a table of them tells neither addresses nor who was tried from
-//! where.
+//! Keys of the counts of the rate limiter. They are digests, so that the table shows neither addresses nor accounts.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -12,39 +11,40 @@ use super::{
     network::Network,
 };
 
-/// The key of a count: two halves of 16 bytes. The counts of one account share the first half.
+/// A key of two halves of 16 bytes. All counts of one account share the first half.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, DeriveValueType)]
 pub struct RateLimitKey(Vec<u8>);
 
 super::not_auto_increment!(RateLimitKey);
+super::redacted_debug!(RateLimitKey);
 
 impl RateLimitKey {
-    /// An account, whether it exists or not.
+    /// An account, which need not exist.
     pub fn account(email: &Email) -> Self {
         Self::new(account(email), [0; 16])
     }
 
-    /// An account as tried from one network.
+    /// An account, tried from one network.
     pub fn account_from(email: &Email, network: Network) -> Self {
         Self::new(account(email), half("network", &network))
     }
 
-    /// The range of [`account`](Self::account) and of every [`account_from`](Self::account_from).
+    /// The range that contains [`account`](Self::account) and every [`account_from`](Self::account_from).
     pub fn all_of(email: &Email) -> RangeInclusive<Self> {
         Self::account(email)..=Self::new(account(email), [0xFF; 16])
     }
 
-    /// Sign-ins from a network that fail repeatedly.
+    /// Repeated failures to sign in from a network.
     pub fn sign_ins_from(network: Network) -> Self {
         Self::new(half("sign-ins from", &network), [0; 16])
     }
 
-    /// Sign-ins from a network, counted for spraying: one password tried on many accounts.
+    /// Failures to sign in from a network, counted against password spraying.
     pub fn spray_from(network: Network) -> Self {
         Self::new(half("spray from", &network), [0; 16])
     }
 
-    /// One shard of the count of sign-ins from everywhere.
+    /// One shard of the count of the whole server.
     pub fn sign_ins(shard: u32) -> Self {
         Self::new(half("sign-ins", &shard), [0; 16])
     }
@@ -73,7 +73,7 @@ fn account(email: &Email) -> [u8; 16] {
     half("account", &email.as_str())
 }
 
-/// The first half of a SHA-256. The purpose keeps keys of different kinds apart.
+/// The first half of a SHA-256. The purpose separates keys of different kinds.
 fn half(purpose: &str, of: &dyn fmt::Display) -> [u8; 16] {
     let text = format!("homeroom rate limit\0{purpose}\0{of}");
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
@@ -82,18 +82,12 @@ fn half(purpose: &str, of: &dyn fmt::Display) -> [u8; 16] {
     half
 }
 
-impl fmt::Debug for RateLimitKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RateLimitKey(..)")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_different_subjects_differ_and_those_of_an_account_are_one_range() {
+    fn keys_of_different_subjects_differ_and_an_accounts_keys_form_one_range() {
         let [here, there] =
             ["192.0.2.7", "192.0.2.8"].map(|address| Network::of(Some(address.parse().unwrap())));
         let wide = Network::of(Some("2001:db8::".parse().unwrap()));
@@ -114,7 +108,7 @@ mod tests {
             RateLimitKey::joiner(UserId::from_u128(0)),
             RateLimitKey::generated_codes(ClassId::from_u128(0)),
         ];
-        // Their addresses are the same, their lengths differ.
+        // The same address with three prefix lengths.
         keys.extend(wide.enclosing().into_iter().map(RateLimitKey::sign_ins_from));
         let all = RateLimitKey::all_of(&email);
         let of_account: Vec<_> = (0..keys.len()).filter(|&index| all.contains(&keys[index])).collect();

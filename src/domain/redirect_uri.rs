@@ -1,4 +1,4 @@
-//! Redirect URIs (RFC 6749 section 3.1.2): which may be registered, which match, and what they become.
+//! Redirect URIs (RFC 6749 section 3.1.2): registration, matching, and the redirect URL.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::{
     state::State,
 };
 
-/// Where an app wants its users to come back to.
+/// A redirect URI that is registered for an app.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
 pub struct RedirectUri(String);
 
@@ -22,57 +22,57 @@ super::not_auto_increment!(RedirectUri);
 /// Why a redirect URI cannot be registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRedirectUri {
-    /// It has no character, or too many.
+    /// The text is empty or too long.
     #[error("must have 1 to {} characters", RedirectUri::MAX)]
     Length,
-    /// It has a character that no URI has.
+    /// The text has a character that is not allowed in a URI.
     #[error("must not have {character:?}, which RFC 3986 allows only percent-encoded, as {}{instead}", encoded(*.character))]
     Character {
         /// The first such character.
         character: char,
-        /// What to write instead.
+        /// A correction, if there is one.
         instead: Instead,
     },
-    /// A percent sign encodes nothing.
+    /// A percent sign is not followed by two hexadecimal digits.
     #[error("must have two hexadecimal digits after every % (RFC 3986 section 2.1)")]
     PercentEncoding,
-    /// A bracket is in its path or query.
+    /// The path or the query contains a bracket.
     #[error(
         "must have [ and ] only around an IPv6 address; elsewhere write %5B and %5D (RFC 3986 section 3.2.2)"
     )]
     Bracket,
-    /// It is no absolute URI.
+    /// The text is not an absolute URI.
     #[error("must be an absolute URI, such as https://app.example.com/callback")]
     NotAbsolute,
-    /// Its scheme is none that a code may be sent to.
+    /// The scheme is not allowed.
     #[error(
         "must begin with https://, with http:// on localhost, 127.0.0.1 or [::1], or with a private-use scheme that has a \
          dot in it, such as com.example.app:/ (RFC 8252 section 7)"
     )]
     Scheme,
-    /// Its private-use scheme is followed by no path.
+    /// A private-use scheme without a path.
     #[error("must have a path that begins with /, such as com.example.app:/callback (RFC 8252 section 7.1)")]
     NoPath,
-    /// It has a fragment.
+    /// The URI has a fragment.
     #[error("must not have a fragment (RFC 6749 section 3.1.2)")]
     Fragment,
-    /// It has a user name or a password.
+    /// The URI has a user name or a password.
     #[error("must not have a user name or password")]
     UserInfo,
-    /// Nothing listens on port 0.
+    /// The port is 0, on which nothing can listen.
     #[error(
         "must not have port 0; on 127.0.0.1 and [::1] leave the port out to allow every port (RFC 8252 section 7.3)"
     )]
     Port,
-    /// URL parsers write it otherwise, so that a client would send another string than the registered one.
+    /// URL parsers rewrite the URI, so that clients would send another string than the registered one.
     #[error("must be in normal form, as URL parsers write it: {0}")]
     NotNormal(String),
-    /// Its query already says what we are going to say.
+    /// The query contains a parameter that the server adds.
     #[error("must not have the query parameter `{0}`, which is added to it")]
     Parameter(&'static str),
 }
 
-/// A URI that may be registered in the place of one that may not, if there is one.
+/// A URI that may be registered instead, if there is one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instead(Option<String>);
 
@@ -86,101 +86,101 @@ fn encoded(character: char) -> String {
     utf8_percent_encode(character.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC).to_string()
 }
 
-/// What the redirect URL says, in this order.
+/// The parameters that the server adds, in this order.
 const PARAMETERS: [&str; 6] = ["code", "state", "client_id", "redirect_uri", "service", "grant_type"];
 
-/// Everything but RFC 3986's unreserved characters, `:` and `/`, which stay as they are in values.
+/// The characters that are escaped in values: all but the unreserved ones (RFC 3986 section 2.3), `:` and `/`.
 const VALUE: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'/');
 
 impl RedirectUri {
-    /// Most characters.
+    /// The maximum number of bytes.
     pub const MAX: usize = 2048;
 
-    /// Reads a URI that is to be registered for an app. Clients send back the registered string to the letter, so that it
-    /// must be one that URI parsers of all languages can read (RFC 3986) and that URL parsers do not rewrite.
+    /// Parses a URI for registration. Clients have to send exactly the registered string. So URI parsers of all languages must be able
+    /// to read it (RFC 3986), and URL parsers must not rewrite it.
     pub fn register(text: &str) -> Result<Self, InvalidRedirectUri> {
-        use InvalidRedirectUri as No;
+        use InvalidRedirectUri as Invalid;
         if !(1..=Self::MAX).contains(&text.len()) {
-            return Err(No::Length);
+            return Err(Invalid::Length);
         }
         if let Some(character) = text.chars().find(|character| !is_uri_character(*character)) {
             let normal = Url::parse(text).ok().filter(|url| url.as_str() != text);
             let instead = normal.and_then(|url| Self::register(url.as_str()).ok()).map(|uri| uri.0);
-            return Err(No::Character { character, instead: Instead(instead) });
+            return Err(Invalid::Character { character, instead: Instead(instead) });
         }
         let encodes = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
         if !text.split('%').skip(1).all(encodes) {
-            return Err(No::PercentEncoding);
+            return Err(Invalid::PercentEncoding);
         }
-        let url = Url::parse(text).map_err(|_| No::NotAbsolute)?;
+        let url = Url::parse(text).map_err(|_| Invalid::NotAbsolute)?;
         let is_private_use = url.scheme().contains('.');
         if !(url.scheme() == "https" || url.scheme() == "http" && origin::is_loopback(&url) || is_private_use)
         {
-            return Err(No::Scheme);
+            return Err(Invalid::Scheme);
         }
         if text.contains('#') {
-            return Err(No::Fragment);
+            return Err(Invalid::Fragment);
         }
         let after_scheme = text.split_once(':').map_or("", |(_, rest)| rest);
         let (authority, rest) = after_scheme
             .strip_prefix("//")
             .map_or(("", after_scheme), |rest| rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len())));
         if authority.contains('@') {
-            return Err(No::UserInfo);
+            return Err(Invalid::UserInfo);
         }
         if is_private_use && authority.is_empty() && !rest.starts_with('/') {
-            return Err(No::NoPath);
+            return Err(Invalid::NoPath);
         }
         if rest.contains(['[', ']']) {
-            return Err(No::Bracket);
+            return Err(Invalid::Bracket);
         }
         if url.port() == Some(0) {
-            return Err(No::Port);
+            return Err(Invalid::Port);
         }
         if url.as_str() != text {
-            return Err(No::NotNormal(url.into()));
+            return Err(Invalid::NotNormal(url.into()));
         }
         for parameter in PARAMETERS {
             if url.query_pairs().any(|(name, _)| name == parameter) {
-                return Err(No::Parameter(parameter));
+                return Err(Invalid::Parameter(parameter));
             }
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// Whether the scheme is a private-use one (RFC 8252 section 7.1), which any app on the user's device can claim: the
-    /// code needs PKCE (section 8.1).
+    /// Whether the scheme is a private-use one (RFC 8252 section 7.1). Any app on a device can claim it, so PKCE is required (section
+    /// 8.1).
     pub fn is_private_use(&self) -> bool {
         self.0.split_once(':').is_some_and(|(scheme, _)| scheme.contains('.'))
     }
 
-    /// The first `*` or `,`: allowed, and most often meant as a wildcard or between two URIs, which do not exist here.
+    /// The first `*` or `,`. They are allowed, but an operator may mean a wildcard or a list, which are not supported.
     pub fn doubtful_character(&self) -> Option<char> {
         self.0.chars().find(|character| matches!(character, '*' | ','))
     }
 
-    /// The URI's text.
+    /// The text of the URI.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The origin of the pages at this URI, on any port if it is on a loopback address. A private-use scheme has no pages.
+    /// The origin of the pages at this URI, without the port of a loopback address. A private-use scheme has no origin.
     pub fn origin(&self) -> Option<Origin> {
         let url = Url::parse(&self.0).ok().filter(|url| url.origin().is_tuple())?;
         Some(Origin::of(&url).of_redirects())
     }
 
-    /// The URI to answer to, if `requested` is this one: the same string (RFC 9700 section 2.1), but for the port on a
-    /// loopback address (RFC 8252 section 7.3).
-    pub fn answer(&self, requested: &str) -> Option<Self> {
+    /// The requested URI, if it matches this one: the same string (RFC 9700 section 2.1), except for the port of a loopback address
+    /// (RFC 8252 section 7.3).
+    pub fn matching(&self, requested: &str) -> Option<Self> {
         let same = self.0 == requested
             || without_loopback_port(&self.0)
                 .is_some_and(|own| Some(own) == without_loopback_port(requested));
         same.then(|| Self(requested.to_owned()))
     }
 
-    /// The URL that takes the user back to the app with a code. What the URI already holds is kept.
+    /// The redirect URL: this URI with the code and the other parameters appended to its query.
     pub fn url_with(&self, code: &AuthorizationCode, state: &State, app: AppId) -> String {
         let client_id = format!("app_{app}");
         let values = [code.expose(), state.as_str(), &client_id, &self.0, "email", "authorization_code"];
@@ -197,12 +197,12 @@ impl RedirectUri {
     }
 }
 
-/// Whether a URI may hold a character (RFC 3986 section 2).
+/// Whether the character is allowed in a URI (RFC 3986 section 2).
 fn is_uri_character(character: char) -> bool {
     character.is_ascii_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%".contains(character)
 }
 
-/// The text before and after the port of a URI on a loopback address. A port is written as URL parsers write it.
+/// The text before and after the port of a URI on a loopback address. `None` if the port is not in normal form.
 fn without_loopback_port(uri: &str) -> Option<(&str, &str)> {
     let host = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|host| uri.starts_with(host))?;
     let (host, rest) = uri.split_at(host.len());
@@ -227,60 +227,60 @@ mod tests {
     const APP: AppId = AppId::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
 
     #[test]
-    fn uri_that_is_not_safe_to_send_a_code_to_is_refused_with_the_reason() {
-        use InvalidRedirectUri as No;
+    fn register_unsafe_uri_is_refused_with_the_reason() {
+        use InvalidRedirectUri as Invalid;
         let long = format!("https://a.example/{}", "a".repeat(RedirectUri::MAX));
         for (text, why) in [
-            ("", No::Length),
-            (long.as_str(), No::Length),
-            ("callback", No::NotAbsolute),
-            ("/callback", No::NotAbsolute),
-            ("https://", No::NotAbsolute),
-            ("https://a.example:65536/", No::NotAbsolute),
-            ("https://[::1/", No::NotAbsolute),
-            ("https://[fe80::1%25eth0]/", No::NotAbsolute),
-            ("http://a.example/cb", No::Scheme),
-            ("javascript://a.example/%0aalert(1)", No::Scheme),
-            ("myapp:/cb", No::Scheme),
-            ("http://localhost.evil.example/cb", No::Scheme),
-            ("http://localhost./cb", No::Scheme),
-            ("http://127.0.0.2/cb", No::Scheme),
-            ("https://a.example/cb#x", No::Fragment),
-            ("https://a.example/cb#", No::Fragment),
-            ("com.example.app:/cb#", No::Fragment),
-            ("https://user@a.example/cb", No::UserInfo),
-            ("https://@a.example/cb", No::UserInfo),
-            ("com.example.app://user@host/cb", No::UserInfo),
-            ("com.example.app:cb", No::NoPath),
-            ("com.example.app:", No::NoPath),
-            ("com.example.app:?a", No::NoPath),
-            ("com.example.app://", No::NoPath),
-            ("com.example.app://?a", No::NoPath),
-            ("http://127.0.0.1:0/cb", No::Port),
-            ("http://[::1]:000/cb", No::Port),
-            ("https://a.example:0/", No::Port),
-            ("com.example.app://host:0/cb", No::Port),
-            ("https://a.example/cb?code=1", No::Parameter("code")),
-            ("https://a.example/cb?a=1&%73tate=1", No::Parameter("state")),
-            ("com.example.app:/cb?grant_type=", No::Parameter("grant_type")),
+            ("", Invalid::Length),
+            (long.as_str(), Invalid::Length),
+            ("callback", Invalid::NotAbsolute),
+            ("/callback", Invalid::NotAbsolute),
+            ("https://", Invalid::NotAbsolute),
+            ("https://a.example:65536/", Invalid::NotAbsolute),
+            ("https://[::1/", Invalid::NotAbsolute),
+            ("https://[fe80::1%25eth0]/", Invalid::NotAbsolute),
+            ("http://a.example/cb", Invalid::Scheme),
+            ("javascript://a.example/%0aalert(1)", Invalid::Scheme),
+            ("myapp:/cb", Invalid::Scheme),
+            ("http://localhost.evil.example/cb", Invalid::Scheme),
+            ("http://localhost./cb", Invalid::Scheme),
+            ("http://127.0.0.2/cb", Invalid::Scheme),
+            ("https://a.example/cb#x", Invalid::Fragment),
+            ("https://a.example/cb#", Invalid::Fragment),
+            ("com.example.app:/cb#", Invalid::Fragment),
+            ("https://user@a.example/cb", Invalid::UserInfo),
+            ("https://@a.example/cb", Invalid::UserInfo),
+            ("com.example.app://user@host/cb", Invalid::UserInfo),
+            ("com.example.app:cb", Invalid::NoPath),
+            ("com.example.app:", Invalid::NoPath),
+            ("com.example.app:?a", Invalid::NoPath),
+            ("com.example.app://", Invalid::NoPath),
+            ("com.example.app://?a", Invalid::NoPath),
+            ("http://127.0.0.1:0/cb", Invalid::Port),
+            ("http://[::1]:000/cb", Invalid::Port),
+            ("https://a.example:0/", Invalid::Port),
+            ("com.example.app://host:0/cb", Invalid::Port),
+            ("https://a.example/cb?code=1", Invalid::Parameter("code")),
+            ("https://a.example/cb?a=1&%73tate=1", Invalid::Parameter("state")),
+            ("com.example.app:/cb?grant_type=", Invalid::Parameter("grant_type")),
         ] {
             assert_eq!(RedirectUri::register(text), Err(why), "{text}");
         }
     }
 
     #[test]
-    fn uri_that_rfc_3986_cannot_read_is_refused_with_the_reason() {
-        use InvalidRedirectUri as No;
+    fn register_uri_against_rfc_3986_is_refused_with_the_reason() {
+        use InvalidRedirectUri as Invalid;
         for (text, why) in [
-            ("https://a.example/%zz", No::PercentEncoding),
-            ("https://a.example/%", No::PercentEncoding),
-            ("https://a.example/%4", No::PercentEncoding),
-            ("https://a.example/cb?a=%4g", No::PercentEncoding),
-            ("https://a.example/cb?100%", No::PercentEncoding),
-            ("com.example.app:/%é", No::Character { character: 'é', instead: Instead(None) }),
-            ("https://a.example/[x]", No::Bracket),
-            ("https://a.example/cb?a[]=1", No::Bracket),
-            ("com.example.app:/[", No::Bracket),
+            ("https://a.example/%zz", Invalid::PercentEncoding),
+            ("https://a.example/%", Invalid::PercentEncoding),
+            ("https://a.example/%4", Invalid::PercentEncoding),
+            ("https://a.example/cb?a=%4g", Invalid::PercentEncoding),
+            ("https://a.example/cb?100%", Invalid::PercentEncoding),
+            ("com.example.app:/%é", Invalid::Character { character: 'é', instead: Instead(None) }),
+            ("https://a.example/[x]", Invalid::Bracket),
+            ("https://a.example/cb?a[]=1", Invalid::Bracket),
+            ("com.example.app:/[", Invalid::Bracket),
         ] {
             assert_eq!(RedirectUri::register(text), Err(why), "{text}");
         }
@@ -301,7 +301,7 @@ mod tests {
             ("http://a.example/é", 'é', None),
             ("é", 'é', None),
         ] {
-            let why = No::Character { character: found, instead: Instead(instead.map(str::to_owned)) };
+            let why = Invalid::Character { character: found, instead: Instead(instead.map(str::to_owned)) };
             assert_eq!(RedirectUri::register(text), Err(why), "{text}");
         }
         let why = |text| RedirectUri::register(text).unwrap_err().to_string();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn uri_that_url_parsers_rewrite_is_refused_with_its_normal_form() {
+    fn register_uri_not_in_normal_form_is_refused_with_the_normal_form() {
         for (text, normal) in [
             ("https://bare.example.com", "https://bare.example.com/"),
             ("https://bare.example.com?a=1", "https://bare.example.com/?a=1"),
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn uri_in_normal_form_is_registered() {
+    fn register_uri_in_normal_form_is_accepted() {
         for text in [
             "https://a.example/",
             "https://a.example:8443/cb?a=1",
@@ -374,14 +374,14 @@ mod tests {
     }
 
     #[test]
-    fn uri_with_a_private_use_scheme_has_no_origin_and_keeps_its_form_in_the_url() {
+    fn private_use_uri_has_no_origin_and_is_unchanged_in_the_url() {
         let uri = RedirectUri::register("com.example.app:/cb").unwrap();
         assert_eq!(uri.origin(), None);
-        assert!(uri.answer("com.example.app:/cb").is_some());
+        assert!(uri.matching("com.example.app:/cb").is_some());
         for other in
             ["com.example.app:/cb/", "com.example.app://cb", "com.example.app2:/cb", "com.example.app:/cb?a"]
         {
-            assert!(uri.answer(other).is_none(), "{other}");
+            assert!(uri.matching(other).is_none(), "{other}");
         }
         let url = uri.url_with(&AuthorizationCode::presented("c"), &State::parse("s").unwrap(), APP);
         assert!(url.starts_with("com.example.app:/cb?code=c&state=s&client_id=app_"), "{url}");
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn uri_with_a_star_or_a_comma_is_doubtful() {
+    fn doubtful_character_finds_star_and_comma() {
         for (text, doubtful) in [
             ("https://*.example.com/cb", Some('*')),
             ("https://a.example/*", Some('*')),
@@ -401,9 +401,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_registered_string_matches_but_for_the_port_on_a_loopback_address() {
+    fn matching_requires_the_same_string_except_for_a_loopback_port() {
         let answers =
-            |registered, requested| RedirectUri::register(registered).unwrap().answer(requested).is_some();
+            |registered, requested| RedirectUri::register(registered).unwrap().matching(requested).is_some();
         assert!(answers("https://a.example/cb", "https://a.example/cb"));
         for other in [
             "https://a.example/cb/",
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_reads_as_the_documented_one() {
+    fn url_with_code_equals_the_documented_url() {
         let uri = RedirectUri::register("https://app.example.com/callback").unwrap();
         let url = uri.url_with(
             &AuthorizationCode::presented("code_abc123"),
@@ -454,7 +454,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn registered_uri_is_read_alike_by_rfc_3986_and_by_url_parsers(
+        fn registered_uri_satisfies_rfc_3986_and_url_parsers(
             text in "(https|HTTP|http|com\\.a):/{0,3}([aA]\\.b|localhost|127\\.0\\.0\\.1|\\[::1\\]|é)?(:[0-9]{0,5})?[/?][a-z%0-9A-F./?#\\[\\]|{}'*, é\\\\]{0,12}"
         ) {
             // RFC 3986 appendix A, of a hierarchical URI without user-info and fragment.
@@ -477,7 +477,7 @@ mod tests {
         }
 
         #[test]
-        fn a_standard_parser_reads_back_what_went_in(
+        fn url_parser_reads_the_parameters_back(
             state in "[^\\p{Cc}]{1,40}|[&=#+%?/ \"'<>\\\\😀é]{1,20}",
             query in prop::option::of("[a-z]{1,5}=[a-z%+=&?/]{0,10}"),
         ) {

@@ -2,20 +2,20 @@
 
 use sea_orm::DeriveValueType;
 
-/// The client's own opaque value. It comes back in the redirect URL and must be shown again at the exchange.
+/// An opaque value of the client. The redirect URL repeats it, and the exchange has to repeat it again.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
 pub struct State(String);
 
-/// The text cannot be a state.
+/// The text is not a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must have 1 to {} characters, none of them a control character", State::MAX)]
 pub struct InvalidState;
 
 impl State {
-    /// Most characters.
+    /// The maximum number of characters.
     pub const MAX: usize = 1024;
 
-    /// Takes any text of 1 to [`State::MAX`] characters without control characters.
+    /// Accepts text of 1 to [`State::MAX`] characters without control characters.
     pub fn parse(text: &str) -> Result<Self, InvalidState> {
         let fits = (1..=Self::MAX).contains(&text.chars().count());
         if fits && !text.chars().any(char::is_control) {
@@ -25,7 +25,7 @@ impl State {
         }
     }
 
-    /// The client's text, unchanged.
+    /// The client's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

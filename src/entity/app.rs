@@ -1,4 +1,4 @@
-//! Apps: the clients (RFC 6749 section 2) for which people sign in.
+//! Apps: the OAuth clients (RFC 6749 section 2) that users sign in to.
 
 use sea_orm::{
     Condition, QueryOrder, QuerySelect, QueryTrait,
@@ -17,32 +17,32 @@ use crate::domain::{
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "apps")]
 pub struct Model {
-    /// The client id, as a bare UUID.
+    /// The client id, without its prefix.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: AppId,
-    /// What people call it.
+    /// The name that users see.
     pub name: Label,
-    /// Whether anybody may sign in to it.
+    /// Whether users may sign in to it.
     pub enabled: bool,
-    /// The version of its privacy policy that is in force, if it has one.
+    /// The current version of its privacy policy, if it has one.
     pub policy_version: Option<Label>,
-    /// Whether who has not accepted that version is turned away.
+    /// Whether users have to accept that version to sign in.
     pub policy_demanded: bool,
-    /// Whether a code is only issued against a PKCE challenge (RFC 7636).
+    /// Whether sign-in requires a PKCE challenge (RFC 7636).
     pub pkce_required: bool,
-    /// How long its access and id tokens live, in minutes.
+    /// The lifetime of its access and id tokens, in minutes.
     pub access_token_minutes: i32,
-    /// When it was registered.
+    /// The time of registration.
     pub created_at: DateTimeUtc,
 }
 
-/// What an app has.
+/// The relations of an app.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {
-    /// Where it may send its users back to.
+    /// Its redirect URIs.
     #[sea_orm(has_many = "super::app_redirect_uri::Entity")]
     RedirectUri,
-    /// Where its own sign-in pages are.
+    /// The domains of its own sign-in pages.
     #[sea_orm(has_many = "super::app_login_domain::Entity")]
     LoginDomain,
 }
@@ -61,11 +61,11 @@ impl Related<app_login_domain::Entity> for Entity {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// An app, with where it may send its users back to.
+/// An app with its redirect URIs.
 pub type WithRedirectUris = (Model, Vec<app_redirect_uri::Model>);
 
 impl Entity {
-    /// The enabled app of this client id.
+    /// The enabled app with this id.
     pub async fn find_enabled(
         db: &impl ConnectionTrait,
         id: AppId,
@@ -73,7 +73,7 @@ impl Entity {
         Self::find_enabled_where(db, Column::Id.eq(id)).await
     }
 
-    /// The enabled app that owns a login domain.
+    /// The enabled app that owns this login domain.
     pub async fn find_enabled_by_login_domain(
         db: &impl ConnectionTrait,
         domain: LoginDomain,
@@ -92,17 +92,17 @@ impl Entity {
         Ok(apps.all(db).await?.pop())
     }
 
-    /// Whether pages of this origin belong to any enabled app, or to the app `id` if one is named.
+    /// Whether the origin belongs to the enabled app `id`, or to any enabled app if `id` is `None`.
     pub async fn owns_origin(
         db: &impl ConnectionTrait,
         id: Option<AppId>,
         origin: &Origin,
     ) -> Result<bool, DbErr> {
-        let redirecting = app_redirect_uri::Entity::find()
+        let with_redirect_uri = app_redirect_uri::Entity::find()
             .select_only()
             .column(app_redirect_uri::Column::AppId)
             .filter(app_redirect_uri::Column::Origin.eq(origin.clone().of_redirects()));
-        let owners = Condition::any().add(Column::Id.in_subquery(redirecting.into_query()));
+        let owners = Condition::any().add(Column::Id.in_subquery(with_redirect_uri.into_query()));
         let owners = match origin.login_domain() {
             Some(domain) => owners.add(Column::Id.in_subquery(owner_of(domain))),
             None => owners,
@@ -114,7 +114,7 @@ impl Entity {
         Ok(!apps.all(db).await?.is_empty())
     }
 
-    /// Every app, the oldest first.
+    /// All apps, oldest first.
     pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
         Self::find().order_by_asc(Column::Id).all(db).await
     }

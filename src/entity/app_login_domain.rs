@@ -1,10 +1,10 @@
-//! The domains on which apps have their own sign-in pages.
+//! The domains of the sign-in pages of apps.
 
 use sea_orm::{QueryOrder, Set, entity::prelude::*};
 
 use crate::domain::{id::AppId, origin::LoginDomain};
 
-/// A login domain, owned by one app.
+/// A login domain. One app owns it.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "app_login_domains")]
 pub struct Model {
@@ -15,7 +15,7 @@ pub struct Model {
     pub app_id: AppId,
 }
 
-/// What a login domain belongs to.
+/// The relations of a login domain.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {
     /// Its app.
@@ -32,13 +32,13 @@ impl Related<super::app::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Every domain of an app, in the order of its text.
+    /// All domains of an app, in alphabetical order.
     pub async fn of_app(db: &impl ConnectionTrait, app: AppId) -> Result<Vec<LoginDomain>, DbErr> {
         let rows = Self::find().filter(Column::AppId.eq(app)).order_by_asc(Column::Domain).all(db).await?;
         Ok(rows.into_iter().map(|row| row.domain).collect())
     }
 
-    /// Gives an app exactly these domains.
+    /// Replaces the domains of an app.
     pub async fn replace(
         db: &impl ConnectionTrait,
         app: AppId,

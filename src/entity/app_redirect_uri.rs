@@ -1,4 +1,4 @@
-//! The redirect URIs that are registered for an app.
+//! The registered redirect URIs of apps.
 
 use sea_orm::{QueryOrder, Set, entity::prelude::*};
 
@@ -11,14 +11,14 @@ pub struct Model {
     /// The app.
     #[sea_orm(primary_key, auto_increment = false)]
     pub app_id: AppId,
-    /// The URI, to the letter.
+    /// The exact URI.
     #[sea_orm(primary_key, auto_increment = false)]
     pub uri: RedirectUri,
-    /// The origin of the pages there, by which a browser's request is recognised. A private-use scheme has none.
+    /// The origin of the URI, to recognize requests of its pages. A private-use scheme has none.
     pub origin: Option<Origin>,
 }
 
-/// What a redirect URI belongs to.
+/// The relations of a redirect URI.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {
     /// Its app.
@@ -35,13 +35,13 @@ impl Related<super::app::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Everything that is registered for an app, in the order of its text.
+    /// All redirect URIs of an app, in alphabetical order.
     pub async fn of_app(db: &impl ConnectionTrait, app: AppId) -> Result<Vec<RedirectUri>, DbErr> {
         let rows = Self::find().filter(Column::AppId.eq(app)).order_by_asc(Column::Uri).all(db).await?;
         Ok(rows.into_iter().map(|row| row.uri).collect())
     }
 
-    /// Registers exactly `uris` for an app.
+    /// Replaces the redirect URIs of an app.
     pub async fn replace(db: &impl ConnectionTrait, app: AppId, uris: &[RedirectUri]) -> Result<(), DbErr> {
         Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?;
         let rows: Vec<ActiveModel> = uris

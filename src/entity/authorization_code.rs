@@ -1,4 +1,4 @@
-//! Authorization codes: what each was issued for, and whether it still can be redeemed.
+//! Authorization codes: the values that each was issued for, and its redemption.
 
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
@@ -22,21 +22,21 @@ pub struct Model {
     pub app_id: AppId,
     /// The user who signed in.
     pub user_id: UserId,
-    /// The URI it was sent to.
+    /// The redirect URI that received it.
     pub redirect_uri: RedirectUri,
-    /// The state it was sent with.
+    /// The state that accompanied it.
     pub state: State,
-    /// The challenge that its verifier must meet, if there was one (RFC 7636).
+    /// The PKCE challenge, if there was one (RFC 7636).
     pub code_challenge: Option<CodeChallenge>,
-    /// When the password was checked: `auth_time` of OpenID Connect Core section 2.
+    /// The time of the sign-in: `auth_time` of OpenID Connect Core section 2.
     pub issued_at: DateTimeUtc,
-    /// The instant from which it is worth nothing.
+    /// From this instant on the code is invalid.
     pub expires_at: DateTimeUtc,
-    /// When it was redeemed, once for all.
+    /// The time of its redemption.
     pub redeemed_at: Option<DateTimeUtc>,
 }
 
-/// What a code is between.
+/// The relations of a code.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {
     /// The app it was issued to.
@@ -62,16 +62,15 @@ impl Related<user::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Stores an issued code. It changes nothing if the code is there: its digest is of 256 random bits, so that it is this
-    /// same code, stored by an attempt whose answer was lost.
+    /// Stores an issued code.
     pub async fn store(db: &impl ConnectionTrait, issued: Model) -> Result<(), DbErr> {
         Self::insert(issued.into_active_model()).exec_without_returning(db).await?;
         Ok(())
     }
 
-    /// Deletes the codes of a user that nobody has redeemed, but for the youngest `kept` of them.
+    /// Deletes the unredeemed codes of a user, except for the newest `kept` ones.
     pub async fn keep_newest(db: &impl ConnectionTrait, user: UserId, kept: u64) -> Result<(), DbErr> {
-        // More than this many are not there, unless the bound was raised. SQLite takes no offset without a limit.
+        // SQLite has no offset without a limit. A user has fewer codes than this.
         const MANY: u64 = 1000;
         let surplus = Self::find()
             .filter(Column::UserId.eq(user))
@@ -86,18 +85,18 @@ impl Entity {
         Ok(())
     }
 
-    /// What a code was issued for, with its app and its user, whatever their standing.
+    /// A code with its app and its user, enabled or not.
     pub async fn find_issued(
         db: &impl ConnectionTrait,
         digest: CodeDigest,
     ) -> Result<Option<(Model, app::Model, user::Model)>, DbErr> {
         let issued = Self::find_by_id(digest).find_also_related(app::Entity).find_also_related(user::Entity);
-        // Both are there as long as the code is: it points to them.
+        // Foreign keys guarantee that both exist.
         Ok(issued.all(db).await?.pop().and_then(|(issued, app, user)| Some((issued, app?, user?))))
     }
 
-    /// Redeems a code, if it still can be. Of any number of calls at once, one alone is told `true`: the guards are in
-    /// the statement, and the number of rows it changed decides.
+    /// Redeems a code that is neither redeemed nor expired. Of concurrent calls, exactly one returns `true`: the conditions are in the
+    /// statement, and the number of changed rows decides.
     pub async fn redeem(
         db: &impl ConnectionTrait,
         digest: CodeDigest,
@@ -113,24 +112,24 @@ impl Entity {
         Ok(redeemed.rows_affected == 1)
     }
 
-    /// Deletes up to `limit` codes that are worth nothing, and says how many it were: those that expired before `now` if they
-    /// were redeemed, and those that were not if they expired before `abandoned`.
+    /// Deletes up to `limit` expired codes, and returns their number. Redeemed codes must have expired before `now`, others before
+    /// `abandoned`.
     pub async fn sweep(
         db: &impl ConnectionTrait,
         now: DateTimeUtc,
         abandoned: DateTimeUtc,
         limit: u64,
     ) -> Result<u64, DbErr> {
-        let worthless =
+        let deletable =
             Condition::any().add(Column::RedeemedAt.is_not_null()).add(Column::ExpiresAt.lte(abandoned));
         let expired = Self::find()
             .filter(Column::ExpiresAt.lte(now))
-            .filter(worthless)
+            .filter(deletable)
             .limit(limit)
             .select_only()
             .column(Column::Digest);
-        let swept =
+        let deleted =
             Self::delete_many().filter(Column::Digest.in_subquery(expired.into_query())).exec(db).await?;
-        Ok(swept.rows_affected)
+        Ok(deleted.rows_affected)
     }
 }

@@ -1,4 +1,4 @@
-//! Who accepted which version of an app's privacy policy, when and from where.
+//! Acceptances of the privacy policies of apps.
 
 use sea_orm::{entity::prelude::*, sea_query::OnConflict};
 
@@ -7,26 +7,26 @@ use crate::domain::{
     label::Label,
 };
 
-/// One acceptance. The first of a version stands.
+/// An acceptance. The first one of each version is kept.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "policy_acceptances")]
 pub struct Model {
     /// The user who accepted.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: UserId,
-    /// The app whose policy it was.
+    /// The app with the policy.
     #[sea_orm(primary_key, auto_increment = false)]
     pub app_id: AppId,
-    /// The version that was in force.
+    /// The accepted version.
     #[sea_orm(primary_key, auto_increment = false)]
     pub policy_version: Label,
-    /// When.
+    /// The time of acceptance.
     pub accepted_at: DateTimeUtc,
-    /// The network address it came from.
+    /// The client's address.
     pub address: String,
 }
 
-/// Nothing is read from an acceptance's side.
+/// No relation is queried from here.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -43,7 +43,7 @@ impl Entity {
         Ok(Self::find_by_id((user, app, version.clone())).one(db).await?.is_some())
     }
 
-    /// Records an acceptance, unless this version was accepted before.
+    /// Records an acceptance, unless the user accepted this version before.
     pub async fn record(db: &impl ConnectionTrait, acceptance: Model) -> Result<(), DbErr> {
         Self::insert(ActiveModel::from(acceptance))
             .on_conflict(OnConflict::new().do_nothing().to_owned())

@@ -1,9 +1,8 @@
-//! Counts of failures, and the statements that change them. What the numbers mean is decided in
-//! [`rate_limit`](crate::rate_limit).
+//! The counts of the rate limiter. [`rate_limit`](crate::rate_limit) decides what they mean.
 //!
-//! A count drains: one failure is forgotten after the other, at a pace that its policy sets. So a row holds no number of
-//! failures, but the time at which the last of them is forgotten; a failure adds its share of time to that. Times are
-//! milliseconds since 1970, so that both databases do the same sums with them.
+//! A count forgets one failure after the other, at the pace of its policy (a leaky bucket). So a row does not contain the number of
+//! failures but the time at which the last one is forgotten, and each failure moves that time. Times are milliseconds since 1970, so
+//! that both databases calculate alike.
 
 use std::ops::RangeInclusive;
 
@@ -15,33 +14,32 @@ use sea_orm::{
 
 use crate::domain::rate_limit_key::RateLimitKey;
 
-/// For how long a reservation counts, in milliseconds: longer than any request may take. A node that was killed leaves
-/// reservations behind.
+/// The lifetime of a reservation in milliseconds, longer than any request. A killed node leaves reservations behind.
 const RESERVATION: i64 = 30_000;
-/// How far the clocks of two nodes may be apart, in milliseconds. A row that was written later than that from now was written
-/// by a clock that was wrong, and counts nothing.
+/// The maximum difference between the clocks of two nodes, in milliseconds. A row from further in the future was written by a wrong
+/// clock and is ignored.
 pub const SKEW: i64 = 30_000;
 
 /// A count.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "rate_limits")]
 pub struct Model {
-    /// What is counted.
+    /// The subject of the count.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: RateLimitKey,
-    /// When the last failure is forgotten.
+    /// The time at which the last failure is forgotten.
     pub drained_at: i64,
-    /// When the last failure happened.
+    /// The time of the last failure.
     pub failed_at: i64,
-    /// Attempts that are being judged.
+    /// The number of attempts in progress.
     pub under_way: i64,
-    /// When the last of these was reserved.
+    /// The time of the last reservation.
     pub reserved_at: i64,
-    /// For an account as tried from a network: until when a success from there makes it known there.
+    /// For an account at a network: the time until which it is known there.
     pub known_until: i64,
 }
 
-/// A count has no relations.
+/// No relations.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -53,25 +51,25 @@ impl Model {
         Self { key, drained_at: 0, failed_at: 0, under_way: 0, reserved_at: 0, known_until: 0 }
     }
 
-    /// How many failures are not forgotten `at` a time, if one is forgotten every `drain` milliseconds.
+    /// The number of failures that are not forgotten at a time, if one is forgotten every `drain` milliseconds.
     pub fn failures(&self, drain: i64, at: i64) -> i64 {
         if self.failed_at > at + SKEW { 0 } else { (self.drained_at - at + drain - 1).max(0) / drain }
     }
 
-    /// How many attempts are being judged `at` a time.
+    /// The number of attempts in progress at a time.
     pub fn attempts_under_way(&self, at: i64) -> i64 {
         if (self.reserved_at - at).abs() < RESERVATION { self.under_way } else { 0 }
     }
 }
 
-/// A failure of a count: its key, and for how many milliseconds it is remembered beyond those before it.
+/// A failure to count: the key, and the milliseconds after which one failure is forgotten.
 pub type Failure = (RateLimitKey, i64);
 
-/// `under_way`, less one attempt. A reservation may have been forgotten since it was made.
+/// `under_way` minus one attempt. It may be zero, as a reservation can expire.
 const RELEASED: &str = "CASE WHEN rate_limits.under_way > 0 THEN rate_limits.under_way - 1 ELSE 0 END";
 
 impl Entity {
-    /// The counts of these keys, as far as there are rows.
+    /// The rows of these keys, as far as they exist.
     pub async fn find_by_keys(
         db: &impl ConnectionTrait,
         keys: impl IntoIterator<Item = RateLimitKey>,
@@ -79,9 +77,14 @@ impl Entity {
         Self::find().filter(Column::Key.is_in(keys)).all(db).await
     }
 
-    /// Reserves an attempt, and says whether there was room: the count is as it was `seen`, and fewer than `room` attempts are
-    /// under way. So attempts at the same time cannot outrun a limit.
-    pub async fn reserve(db: &impl ConnectionTrait, seen: &Model, room: i64, at: i64) -> Result<bool, DbErr> {
+    /// Reserves an attempt, and returns whether it did: if the count has not changed since it was `seen`, and fewer than `capacity`
+    /// attempts are in progress. So concurrent attempts cannot exceed a limit.
+    pub async fn reserve(
+        db: &impl ConnectionTrait,
+        seen: &Model,
+        capacity: i64,
+        at: i64,
+    ) -> Result<bool, DbErr> {
         let under_way = format!(
             "CASE WHEN abs(rate_limits.reserved_at - $2) < {RESERVATION} THEN rate_limits.under_way ELSE 0 END"
         );
@@ -91,7 +94,7 @@ impl Entity {
              ON CONFLICT (key) DO UPDATE SET under_way = {under_way} + 1, reserved_at = excluded.reserved_at \
              WHERE rate_limits.drained_at = $3 AND {under_way} < $4"
         );
-        let values = [seen.key.clone().into(), at.into(), seen.drained_at.into(), room.into()];
+        let values = [seen.key.clone().into(), at.into(), seen.drained_at.into(), capacity.into()];
         let reserved = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
         Ok(reserved.await?.rows_affected() == 1)
     }
@@ -118,8 +121,8 @@ impl Entity {
         Ok(count.await?.rows_affected() == 1)
     }
 
-    /// Counts a failure in each of these, and ends its reservation. Rows are locked in the order of `failures`, by which no two
-    /// statements wait for each other.
+    /// Counts a failure in each of these rows, and ends its reservation. All statements lock rows in the same order, which excludes
+    /// deadlocks.
     pub async fn fail(db: &impl ConnectionTrait, failures: &[Failure], at: i64) -> Result<(), DbErr> {
         let mut values: Vec<Value> = vec![at.into()];
         let mut rows = Vec::with_capacity(failures.len());
@@ -142,7 +145,7 @@ impl Entity {
         Ok(())
     }
 
-    /// Ends a reservation, and forgets the failures of an account as tried from a network, which is known from now on.
+    /// Ends a reservation, resets the count, and makes the account known in its network.
     pub async fn succeed(
         db: &impl ConnectionTrait,
         key: RateLimitKey,
@@ -159,7 +162,7 @@ impl Entity {
         Ok(())
     }
 
-    /// Ends a reservation. The count stays as it is.
+    /// Ends a reservation. The count does not change.
     pub async fn release(db: &impl ConnectionTrait, key: RateLimitKey) -> Result<(), DbErr> {
         Self::update_many()
             .col_expr(Column::UnderWay, Expr::cust(RELEASED))
@@ -169,8 +172,8 @@ impl Entity {
         Ok(())
     }
 
-    /// Forgets the failures of every count with a key in `keys`. Known networks stay known. Rows are changed one at a time, so
-    /// that no attempt at the same time gets in the way.
+    /// Resets all counts with a key in `keys`. Known networks stay known. Each statement changes one row, to exclude deadlocks with
+    /// concurrent attempts.
     pub async fn forget(db: &impl ConnectionTrait, keys: RangeInclusive<RateLimitKey>) -> Result<(), DbErr> {
         let (first, last) = keys.into_inner();
         let keys: Vec<RateLimitKey> = Self::find()
@@ -192,10 +195,9 @@ impl Entity {
         Ok(())
     }
 
-    /// Deletes up to `limit` counts that neither count a failure nor know a network since `before`, and says how many it
-    /// were. Rows that another statement works on are left for the next time.
+    /// Deletes up to `limit` counts that have had no effect since `before`, and returns their number. Locked rows are skipped.
     pub async fn sweep(db: &impl ConnectionTrait, before: i64, limit: u64) -> Result<u64, DbErr> {
-        let mut over = Self::find()
+        let mut deletable = Self::find()
             .filter(Column::KnownUntil.lte(before))
             .filter(Column::DrainedAt.lte(before))
             .filter(Column::ReservedAt.lte(before))
@@ -203,8 +205,8 @@ impl Entity {
             .select_only()
             .column(Column::Key)
             .into_query();
-        over.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-        let swept = Self::delete_many().filter(Column::Key.in_subquery(over)).exec(db).await?;
-        Ok(swept.rows_affected)
+        deletable.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        let deleted = Self::delete_many().filter(Column::Key.in_subquery(deletable)).exec(db).await?;
+        Ok(deleted.rows_affected)
     }
 }

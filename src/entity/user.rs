@@ -1,4 +1,4 @@
-//! Users: teachers and students alike.
+//! Users: teachers and students.
 
 use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
 
@@ -8,42 +8,42 @@ use crate::domain::{email::Email, id::UserId, password::PasswordHash};
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
-    /// The subject of its tokens (`sub`).
+    /// `sub` of its tokens.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: UserId,
-    /// Its address, one account each.
+    /// The address. Each address has at most one account.
     #[sea_orm(unique)]
     pub email: Email,
-    /// What its password is verified against.
+    /// The hash of its password.
     pub password_hash: PasswordHash,
-    /// Whether it may sign in.
+    /// Whether the account is enabled.
     pub enabled: bool,
-    /// When its address was confirmed; without that it may not sign in.
+    /// The time at which the address was confirmed. Sign-in requires it.
     pub email_verified_at: Option<DateTimeUtc>,
-    /// When it was made.
+    /// The time of creation.
     pub created_at: DateTimeUtc,
 }
 
-/// Nothing is read from a user's side.
+/// No relation is queried from here.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// Whether this account may sign in: it is enabled and its address is confirmed.
+    /// Whether the account is enabled and its address confirmed.
     pub fn may_sign_in(&self) -> bool {
         self.enabled && self.email_verified_at.is_some()
     }
 }
 
 impl Entity {
-    /// The account of an address, whatever its standing.
+    /// The account of an address, enabled or not.
     pub async fn find_by_address(db: &impl ConnectionTrait, email: Email) -> Result<Option<Model>, DbErr> {
         Self::find().filter(Column::Email.eq(email)).one(db).await
     }
 
-    /// Whether there is an account of any other address than these. It reads no other column: the schema may be an old one.
+    /// Whether there are accounts with other addresses than these. Reads no other column, because the schema may be old.
     pub async fn any_but(db: &impl ConnectionTrait, addresses: &[&str]) -> Result<bool, DbErr> {
         let others = Self::find().filter(Column::Email.is_not_in(addresses.iter().copied()));
         let others: Vec<String> =
@@ -51,7 +51,7 @@ impl Entity {
         Ok(!others.is_empty())
     }
 
-    /// Every account, the oldest first.
+    /// All accounts, oldest first.
     pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
         Self::find().order_by_asc(Column::Id).all(db).await
     }

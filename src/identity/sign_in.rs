@@ -184,7 +184,7 @@ impl SignIn {
         }
         let redirect_uri = redirect_uris
             .iter()
-            .find_map(|registered| registered.uri.answer(&request.redirect_uri))
+            .find_map(|registered| registered.uri.matching(&request.redirect_uri))
             .ok_or(SignInError::RedirectUriUnregistered)?;
 
         let counts = self.limits.counts(&request.email, network);

@@ -103,7 +103,7 @@ both! {
             DatabaseUrl::Postgres(_) => "PostgreSQL".to_owned(),
         };
         let announced = |log: &str| {
-            log.lines().any(|line| line.contains("a new, empty database was made") && line.contains(&named))
+            log.lines().any(|line| line.contains("a new, empty database was created") && line.contains(&named))
         };
         let server = site.listen("serve").await;
         let log = stopped(server).await;
@@ -165,7 +165,7 @@ async fn demo_has_a_directory_of_its_own_and_warns_of_an_address_that_others_rea
     let everywhere = ["demo", "--listen", "0.0.0.0:0", "--public-url", "http://127.0.0.1"];
     let server = Site::listening(site.start(&everywhere, "")).await;
     let log = stopped(server).await;
-    assert!(log.contains("everybody who reaches this address"), "{log}");
+    assert!(log.contains("every client that reaches this address"), "{log}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::{
     files::{in_the_future, private},
 };
 use crate::{
-    cli::{Failure, demo, ownership},
+    cli::{demo, failed, ownership},
     clock::{Clock, SystemClock},
     config::{Config, Hashing},
     db::{
@@ -63,14 +63,14 @@ pub async fn check(config: &Config, report: &mut Report) {
     let database = match Inspection::open(&url).await {
         Ok(database) => database,
         Err(error) => {
-            report.wrong(SUBJECT, Failure::of(&url.to_string(), &error), unreachable(&url));
+            report.wrong(SUBJECT, failed(&url.to_string(), error), unreachable(&url));
             return report.skipped("schema", "the database cannot be reached");
         }
     };
     match &url {
         DatabaseUrl::Sqlite(_) => match database.sqlite().await {
             Ok(facts) => sqlite(&facts, report),
-            Err(error) => broken(&Failure::of(&format!("reading {url}"), &error), report),
+            Err(error) => broken(&failed(&format!("reading {url}"), error), report),
         },
         DatabaseUrl::Postgres(_) => {
             let sent_at = SystemClock.now();
@@ -81,7 +81,7 @@ pub async fn check(config: &Config, report: &mut Report) {
                     let server_time = DateTime::from_timestamp_micros(facts.clock).unwrap_or_default();
                     clocks(server_time - (sent_at + half_round_trip), report);
                 }
-                Err(error) => broken(&Failure::of("querying the server", &error), report),
+                Err(error) => broken(&failed("querying the server", error), report),
             }
         }
     }
@@ -94,7 +94,7 @@ pub async fn check(config: &Config, report: &mut Report) {
             }
         }
         Err(error) => {
-            let what = Failure::of("reading the applied migrations", &error);
+            let what = failed("reading the applied migrations", error);
             report.wrong("schema", what, "give the server's user access to every table");
         }
     }
@@ -105,7 +105,7 @@ async fn sample_school(database: &Inspection, hashing: &Hashing, report: &mut Re
     const SUBJECT: &str = "accounts";
     let hashing = match PasswordHashing::start(hashing.settings(), &OsRandom) {
         Ok(hashing) => hashing,
-        Err(error) => return report.skipped(SUBJECT, Failure::of("starting the password hash", &error)),
+        Err(error) => return report.skipped(SUBJECT, failed("starting the password hash", error)),
     };
     match demo::open_accounts(database.connection(), &hashing).await {
         Err(failure) => report.skipped(SUBJECT, failure),
@@ -131,7 +131,7 @@ fn unreachable(url: &DatabaseUrl) -> &'static str {
     }
 }
 
-fn broken(what: &Failure, report: &mut Report) {
+fn broken(what: &str, report: &mut Report) {
     report.wrong(
         SUBJECT,
         what,
@@ -242,7 +242,7 @@ async fn accounts(database: &Inspection, report: &mut Report) {
     const NAMED: usize = 5;
     let addresses = match database.addresses().await {
         Ok(addresses) => addresses,
-        Err(error) => return broken(&Failure::of("reading the accounts", &error), report),
+        Err(error) => return broken(&failed("reading the accounts", error), report),
     };
     let known: HashSet<&str> = addresses.iter().map(String::as_str).collect();
     let not_found: Vec<String> = addresses

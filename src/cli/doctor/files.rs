@@ -17,7 +17,7 @@ use rustix::{
 use super::Report;
 use crate::{
     cli::{
-        Failure,
+        failed,
         ownership::{self, Foreign},
     },
     config::Data,
@@ -152,7 +152,7 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
     let (keys, passed_over) = match signing_keys::inspect(&directory, now) {
         Ok(found) => found,
         Err(error) => {
-            let what = Failure::of("reading", &error);
+            let what = failed("reading", error);
             return report.wrong(SUBJECT, what, "let the server's user read the directory");
         }
     };

@@ -7,7 +7,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::Report;
 use crate::{
-    cli::Failure,
+    cli,
     config::Hashing,
     domain::password::Password,
     identity::password_hashing::PasswordHashing,
@@ -37,7 +37,7 @@ pub fn clock(now: DateTime<Utc>, report: &mut Report) {
 pub async fn password_hash(hashing: &Hashing, report: &mut Report) {
     const SUBJECT: &str = "password hash";
     let settings = hashing.settings();
-    let failed = |report: &mut Report, failure: Failure| {
+    let failed = |report: &mut Report, failure: String| {
         report.wrong(
             SUBJECT,
             failure,
@@ -46,17 +46,17 @@ pub async fn password_hash(hashing: &Hashing, report: &mut Report) {
     };
     let workers = match PasswordHashing::start(settings, &OsRandom) {
         Ok(workers) => workers,
-        Err(error) => return failed(report, Failure::of("starting", &error)),
+        Err(error) => return failed(report, cli::failed("starting", error)),
     };
     let mut fastest = u128::MAX;
     for _ in 0..3 {
         let begun = Instant::now();
         let hash = match Password::parse("a password of nobody's") {
             Ok(password) => workers.hash(password, random::bytes(&OsRandom)).await,
-            Err(error) => return failed(report, Failure::of("hashing", &error)),
+            Err(error) => return failed(report, cli::failed("hashing", error)),
         };
         if let Err(error) = hash {
-            return failed(report, Failure::of("hashing", &error));
+            return failed(report, cli::failed("hashing", error));
         }
         fastest = fastest.min(begun.elapsed().as_millis());
     }

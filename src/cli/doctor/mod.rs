@@ -6,10 +6,11 @@ mod machine;
 
 use std::{fmt::Display, io::ErrorKind, net::SocketAddr};
 
+use anyhow::anyhow;
 use chrono::{DateTime, TimeDelta, Utc};
 use url::{Host, Url};
 
-use super::{Failure, say};
+use super::{failed, say};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
@@ -21,7 +22,7 @@ use crate::{
 const RENEWAL: TimeDelta = TimeDelta::days(14);
 
 /// Looks at everything that `serve` would run on with the same flags. Warnings are no reason to fail.
-pub async fn run(config: &Config) -> Result<(), Failure> {
+pub async fn run(config: &Config) -> anyhow::Result<()> {
     let mut report = Report::default();
     public_url(config, &mut report);
     tls(config, SystemClock.now(), &mut report);
@@ -59,7 +60,7 @@ fn tls(config: &Config, now: DateTime<Utc>, report: &mut Report) {
         Err(error) => {
             return report.wrong(
                 SUBJECT,
-                Failure::of("opening the certificate", &error),
+                failed("opening the certificate", error),
                 "name PEM files that belong together, and let the server's user read them",
             );
         }
@@ -144,7 +145,7 @@ struct Report {
     wrong: usize,
     skipped: usize,
     /// Why the report could not be printed.
-    unprinted: Option<Failure>,
+    unprinted: Option<anyhow::Error>,
 }
 
 impl Report {
@@ -181,14 +182,14 @@ impl Report {
         }
     }
 
-    fn end(self) -> Result<(), Failure> {
+    fn end(self) -> anyhow::Result<()> {
         let Self { well, warnings, wrong, skipped, unprinted } = self;
-        if let Some(failure) = unprinted {
-            return Err(failure);
+        if let Some(error) = unprinted {
+            return Err(error);
         }
         let count = format!("{well} ok, {warnings} to be warned of, {wrong} wrong, {skipped} skipped");
         if wrong > 0 {
-            return Err(Failure::Failed(count));
+            return Err(anyhow!(count));
         }
         say(&count)
     }

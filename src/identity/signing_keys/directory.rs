@@ -1,4 +1,4 @@
-//! Keys as files: one `<UUIDv7>.pem` for each, written whole or not at all.
+//! Keys as files: one `<UUIDv7>.pem` per key, written atomically.
 
 use std::{
     collections::BTreeSet,
@@ -23,10 +23,10 @@ use super::{
 };
 use crate::{domain::id::KeyId, random::RandomSource};
 
-/// The names of files that were passed over.
+/// The names of skipped files.
 pub(super) type Skipped = BTreeSet<OsString>;
 
-/// Why a file was passed over. None of it quotes the file, which may be somebody's secret.
+/// Why a file is skipped. The messages do not quote the file, which may contain a secret.
 #[derive(Debug, Error)]
 enum Unusable {
     #[error("it is not named <UUIDv7>.pem")]
@@ -37,17 +37,17 @@ enum Unusable {
     Content,
 }
 
-/// Makes the directory if there is none, for its owner only.
+/// Creates the directory if it does not exist. Only its owner may enter it.
 pub(super) fn make(directory: &Path) -> Result<(), KeyError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(not_written(directory))
 }
 
-/// The keys in the directory. A file never changes once it has its name, so those in `known` are taken from
-/// there; hidden files are ours in the making, or the file system's business. What else is no key is passed
-/// over with a warning, unless it was in `skipped` already, which then holds all that was passed over.
+/// Reads the keys in the directory. A key file never changes, so the keys in `known` are not read again. Hidden files are ignored: they
+/// are incomplete keys, or belong to the file system. Other files that are not keys are skipped, with a warning unless they are in
+/// `skipped`. Afterwards `skipped` contains all skipped files.
 pub(super) fn read(directory: &Path, known: &Keys, skipped: &mut Skipped) -> Result<Keys, KeyError> {
     let not_read = |cause| KeyError::Read { path: directory.to_owned(), cause };
-    let (mut keys, mut passed_over) = (Keys::new(), Skipped::new());
+    let (mut keys, mut skipped_now) = (Keys::new(), Skipped::new());
     for entry in fs::read_dir(directory).map_err(not_read)? {
         let name = entry.map_err(not_read)?.file_name();
         if name.as_encoded_bytes().starts_with(b".") {
@@ -60,18 +60,18 @@ pub(super) fn read(directory: &Path, known: &Keys, skipped: &mut Skipped) -> Res
             Err(reason) => {
                 if !skipped.contains(&name) {
                     let file = directory.join(&name);
-                    tracing::warn!(file = %file.display(), %reason, "passed over a file in the key directory");
+                    tracing::warn!(file = %file.display(), %reason, "skipped a file in the key directory");
                 }
-                passed_over.insert(name);
+                skipped_now.insert(name);
             }
         }
     }
-    *skipped = passed_over;
+    *skipped = skipped_now;
     Ok(keys)
 }
 
 fn read_key(directory: &Path, name: &OsStr, known: &Keys) -> Result<Arc<SigningKey>, Unusable> {
-    // One spelling of an id only: two files cannot claim to be the same key.
+    // Only the canonical form of an id, so that two files cannot have the same id.
     let kid = name
         .to_str()
         .and_then(|name| name.strip_suffix(".pem")?.parse().ok())
@@ -84,8 +84,8 @@ fn read_key(directory: &Path, name: &OsStr, known: &Keys) -> Result<Arc<SigningK
     SigningKey::from_pem(kid, &text).map(Arc::new).ok_or(Unusable::Content)
 }
 
-/// Makes a key and its file. The id's chance comes from `random`; the key's own can only come from the
-/// random source of the cryptographic library.
+/// Generates a key and writes its file. The id uses `random`. The key itself uses the random source of the cryptographic library, which
+/// cannot be replaced.
 pub(super) fn create(
     directory: &Path,
     now: DateTime<Utc>,
@@ -106,7 +106,7 @@ pub(super) fn create(
     Ok(kid)
 }
 
-/// Deletes a key's file.
+/// Deletes the file of a key.
 pub(super) fn remove(directory: &Path, kid: KeyId) -> Result<(), KeyError> {
     fs::remove_file(path(directory, kid)).and_then(|()| sync(directory)).map_err(not_written(directory))
 }
@@ -117,7 +117,7 @@ fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// A name given or taken is on the disk only once its directory is.
+/// Syncs the directory, so that a created or deleted file name is on disk.
 fn sync(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

@@ -1,4 +1,4 @@
-//! One RSA key: signing with it, and checking with its public half.
+//! One RSA key: signing and verifying.
 
 use std::{
     fmt::{self, Debug, Formatter},
@@ -25,7 +25,7 @@ use crate::domain::id::KeyId;
 /// The label of a PKCS#8 private key in PEM (RFC 7468 section 10).
 pub(super) const PEM_TAG: &str = "PRIVATE KEY";
 
-/// A private key, ready to sign.
+/// A parsed private key.
 pub struct SigningKey {
     created_at: DateTime<Utc>,
     pair: rsa::KeyPair,
@@ -33,7 +33,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The key in a PEM text, if it is an RSA key of at least 2048 bits in PKCS#8 and `kid` is a `UUIDv7`.
+    /// Parses a PEM text. `None` unless it is an RSA key of at least 2048 bits in PKCS#8, and `kid` is a UUIDv7.
     pub(super) fn from_pem(kid: KeyId, text: &[u8]) -> Option<Self> {
         let created_at = kid.created_at()?;
         let pem = pem::parse(text).ok().filter(|pem| pem.tag() == PEM_TAG)?;
@@ -51,28 +51,27 @@ impl SigningKey {
         Some(Self { created_at, pair, verifying })
     }
 
-    /// What the key is called in a token's header and in the JWK set.
+    /// `kid` in the header of tokens and in the JWK set.
     #[must_use]
     pub fn kid(&self) -> KeyId {
         self.verifying.kid()
     }
 
-    /// When the key was made, as its id says.
+    /// The creation time, from the id.
     #[must_use]
     pub fn created_at(&self) -> DateTime<Utc> {
         self.created_at
     }
 
-    /// The public half.
+    /// The public key.
     #[must_use]
     pub fn verifying(&self) -> &Arc<VerifyingKey> {
         &self.verifying
     }
 
-    /// `claims` as a JWT of the type `typ`, signed with RS256 (RFC 7515 section 3.1, RFC 7518 section 3.3).
+    /// Signs `claims` as a JWT of the type `typ` with RS256 (RFC 7515 section 3.1, RFC 7518 section 3.3).
     ///
-    /// This and [`VerifyingKey::verify`] are here, and not a library's, because the libraries parse the key again at
-    /// every token, which takes longer than the signature does.
+    /// `docs/decisions/0002-jwt-library.md` says why this and [`VerifyingKey::verify`] use no JWT library.
     pub fn sign<C: Serialize>(&self, typ: &str, claims: &C) -> Result<String, SignError> {
         let header = Header { typ, alg: Algorithm::Rs256, kid: self.kid() };
         let mut token = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header)?);
@@ -93,7 +92,7 @@ impl Debug for SigningKey {
     }
 }
 
-/// A public key, ready to check signatures.
+/// A parsed public key.
 pub struct VerifyingKey {
     checking: ParsedPublicKey,
     public: PublicKey,
@@ -106,16 +105,16 @@ impl VerifyingKey {
         self.public.kid
     }
 
-    /// What others need to check signatures with it.
+    /// The key as the JWK set publishes it.
     #[must_use]
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    /// The claims of a token that this key signed.
+    /// Verifies the signature of a token and returns its claims.
     ///
-    /// Only the signature has been checked then, as one of RS256 (RFC 8725 section 3.1), which the key decides and not
-    /// the token: what the [`header`] says, `exp`, `iss` and `aud` are the caller's to check.
+    /// The key fixes the algorithm, not the token (RFC 8725 section 3.1). The caller has to check the [`header`], `exp`, `iss` and
+    /// `aud`.
     pub fn verify<C: DeserializeOwned>(&self, token: &str) -> Result<C, VerifyError> {
         let (signed, signature) = token.rsplit_once('.').ok_or(VerifyError::Form)?;
         let (_, claims) = signed.split_once('.').ok_or(VerifyError::Form)?;
@@ -132,8 +131,8 @@ impl Debug for VerifyingKey {
     }
 }
 
-/// What is particular to one key in the JWK set (RFC 7517 section 4, RFC 7518 section 6.3.1); each of
-/// them has `kty` `RSA`, `use` `sig` and `alg` `RS256` besides.
+/// The members of a key in the JWK set that differ between keys (RFC 7517 section 4, RFC 7518 section 6.3.1). All keys have `kty`
+/// `RSA`, `use` `sig` and `alg` `RS256`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicKey {
     /// The key's id.
@@ -144,23 +143,23 @@ pub struct PublicKey {
     pub e: String,
 }
 
-/// What a token says of itself before anything in it has been checked.
+/// The unverified header of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenHeader {
-    /// The key that it claims to be signed with.
+    /// The id of the signing key.
     pub kid: String,
-    /// What kind of token it claims to be.
+    /// The type of the token.
     pub typ: String,
 }
 
-/// The one algorithm (RFC 7518 section 3.3).
+/// The only supported algorithm (RFC 7518 section 3.3).
 #[derive(Serialize, Deserialize)]
 enum Algorithm {
     #[serde(rename = "RS256")]
     Rs256,
 }
 
-/// A header as it is written (RFC 7515 section 4.1).
+/// A serialized header (RFC 7515 section 4.1).
 #[derive(Serialize)]
 struct Header<'a> {
     typ: &'a str,
@@ -168,7 +167,7 @@ struct Header<'a> {
     kid: KeyId,
 }
 
-/// A header as it is read. None of these may be said twice.
+/// A received header. serde rejects duplicate members.
 #[derive(Deserialize)]
 struct UncheckedHeader {
     typ: String,
@@ -179,13 +178,13 @@ struct UncheckedHeader {
     _nothing_critical: (),
 }
 
-/// Whatever a token makes critical is an extension, and we know none (RFC 7515 section 4.1.11).
+/// Rejects critical extensions, as none is supported (RFC 7515 section 4.1.11).
 fn refuse<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
-    Err(D::Error::custom("no extension is known here"))
+    Err(D::Error::custom("no extension is supported"))
 }
 
-/// The header of a token, to find the key to check it with; nothing if it is no JWT signed with RS256 (RFC 7515 section
-/// 3.1), lacks either field, as no token made here does, or asks for more than we know.
+/// Parses the header of a token. `None` unless it is a JWT with RS256 (RFC 7515 section 3.1), `typ` and `kid`, and without critical
+/// extensions.
 #[must_use]
 pub fn header(token: &str) -> Option<TokenHeader> {
     let (header, rest) = token.split_once('.')?;
@@ -194,32 +193,32 @@ pub fn header(token: &str) -> Option<TokenHeader> {
     (parts == 3).then_some(TokenHeader { kid, typ })
 }
 
-/// What a part of a token says: base64url without padding, in its one spelling (RFC 4648 section 3.5).
+/// Decodes base64url without padding in canonical form (RFC 4648 section 3.5).
 fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
 }
 
-/// Why a token could not be made.
+/// Why [`SigningKey::sign`] failed.
 #[derive(Debug, Error)]
 pub enum SignError {
-    /// The claims have no JSON.
+    /// The claims cannot be serialized.
     #[error("the claims cannot be written as JSON: {0}")]
     Claims(#[from] serde_json::Error),
-    /// The library refused to sign.
+    /// The library could not sign.
     #[error("the signature could not be made")]
     Signature(#[from] Unspecified),
 }
 
-/// Why a token is not one of this key's, or its claims are not the expected ones.
+/// Why [`VerifyingKey::verify`] failed.
 #[derive(Debug, Error)]
 pub enum VerifyError {
-    /// It is not three parts in base64url.
-    #[error("the token is no JWT")]
+    /// The token is not three parts in base64url.
+    #[error("the token is not a JWT")]
     Form,
-    /// This key did not sign it.
-    #[error("the signature is not this key's")]
+    /// The signature does not match.
+    #[error("the signature does not match the key")]
     Signature(#[from] Unspecified),
-    /// The claims are others.
+    /// The claims have another structure.
     #[error("the claims are not the expected ones")]
     Claims(#[from] serde_json::Error),
 }

@@ -1,4 +1,4 @@
-//! The keys of one moment, and the rule that says which of them signs.
+//! A set of keys, and the rule that selects the signing key.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,14 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::key::{PublicKey, SigningKey, VerifyingKey};
 use crate::domain::id::KeyId;
 
-/// How long a key is published before it signs: long enough for every node, and everybody who keeps a copy
-/// of the JWK set, to have seen it.
+/// The time for which a key is published before it signs, so that all nodes and all caches of the JWK set have it.
 pub const LEAD: TimeDelta = TimeDelta::minutes(10);
 
-/// Keys by their ids, and thereby from the oldest to the youngest: a `UUIDv7` begins with its instant.
+/// Keys by id, and so oldest first: a UUIDv7 begins with its creation time.
 pub(super) type Keys = BTreeMap<KeyId, Arc<SigningKey>>;
 
-/// At least one key.
+/// A set of at least one key.
 pub(super) struct KeySet {
     keys: Keys,
     oldest: Arc<SigningKey>,
@@ -22,7 +21,7 @@ pub(super) struct KeySet {
 }
 
 impl KeySet {
-    /// The set of these keys, unless there are none.
+    /// A set of these keys. `None` if there are none.
     pub(super) fn new(keys: Keys) -> Option<Self> {
         let oldest = Arc::clone(keys.values().next()?);
         let published = keys.values().map(|key| key.verifying().public().clone()).collect();
@@ -37,8 +36,8 @@ impl KeySet {
         &self.published
     }
 
-    /// The youngest key that has been published long enough. Without one it is the oldest key, which is
-    /// how the first one signs at once, and how nodes that each made a first one agree.
+    /// The youngest key that has been published for [`LEAD`], or else the oldest key. So the first key signs immediately, and nodes that
+    /// each created a first key agree.
     pub(super) fn signing(&self, now: DateTime<Utc>) -> &Arc<SigningKey> {
         self.keys.values().rev().find(|key| signs_at(key) <= now).unwrap_or(&self.oldest)
     }
@@ -48,7 +47,7 @@ impl KeySet {
     }
 }
 
-/// When a key that is not the first begins to sign.
+/// The time from which a key signs, unless it is the first.
 pub(super) fn signs_at(key: &SigningKey) -> DateTime<Utc> {
     key.created_at() + LEAD
 }

@@ -1,9 +1,8 @@
-//! The keys that sign the server's tokens: RSA private keys in a directory that all nodes share.
+//! The RSA private keys that sign tokens, in a directory that all nodes share.
 //!
-//! The directory is the only thing that nodes have to agree on. A key's id is a `UUIDv7`, the instant inside
-//! it is the key's birth, and from the births alone every node tells which key signs: the youngest that is
-//! at least [`LEAD`] old, or else the oldest. Until then a new key is only published, so that whoever
-//! checks signatures knows it before they meet it.
+//! The id of a key is a UUIDv7, which contains its creation time. From these times alone, every node determines the signing key: the
+//! youngest key that is at least [`LEAD`] old, or else the oldest. A younger key is only published, so that verifiers know it before
+//! they receive tokens signed with it.
 
 mod directory;
 mod key;
@@ -40,36 +39,36 @@ pub use self::{
 };
 use crate::{domain::id::KeyId, jobs::Job, random::RandomSource};
 
-/// How rarely tokens with ids that nobody knows can make the directory be read.
+/// The minimum time between two reads of the directory because of unknown key ids.
 const UNKNOWN_KID_PAUSE: TimeDelta = TimeDelta::seconds(10);
 
-/// How long such a token waits for the directory to be read.
-const UNKNOWN_KID_PATIENCE: Duration = Duration::from_secs(1);
+/// The maximum time that a token with an unknown key id waits for such a read.
+const UNKNOWN_KID_MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// The keys of a running server.
 ///
-/// Their directory is read on a thread that requests have no need of: it may be mounted over a network, and stand still.
+/// The directory is read on a blocking thread, because it may be on a network file system that hangs.
 pub struct SigningKeys {
-    kept: Arc<Kept>,
-    /// Held while the directory is being read, so that whoever misses a key meanwhile waits for it.
+    directory: Arc<KeyDirectory>,
+    /// Locked while the directory is read, so that requests with an unknown key id wait for the result.
     reading: Arc<Mutex<Reading>>,
 }
 
-/// The directory, and what it held when it was last read.
-struct Kept {
-    directory: PathBuf,
+/// The directory, and the keys as of the last read.
+struct KeyDirectory {
+    path: PathBuf,
     current: RwLock<Arc<KeySet>>,
 }
 
 #[derive(Default)]
 struct Reading {
-    /// What has been warned of.
+    /// The files that a warning was logged for.
     skipped: Skipped,
-    /// When an id that nobody knew last led to the directory being read.
+    /// The time of the last read because of an unknown key id.
     unknown_kid_at: Option<DateTime<Utc>>,
 }
 
-/// Why there are no keys, or not one more.
+/// Why keys could not be read or created.
 #[derive(Debug, Error)]
 pub enum KeyError {
     /// The directory could not be read.
@@ -77,7 +76,7 @@ pub enum KeyError {
     Read {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         cause: io::Error,
     },
     /// The directory, or a file in it, could not be written.
@@ -85,13 +84,13 @@ pub enum KeyError {
     Write {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         cause: io::Error,
     },
-    /// The library made no key.
-    #[error("an RSA key could not be made")]
+    /// The library could not generate a key.
+    #[error("an RSA key could not be generated")]
     Generate,
-    /// There is nothing in the directory to sign with.
+    /// The directory contains no key.
     #[error("the key directory {} holds no key", path.display())]
     NoKey {
         /// The directory.
@@ -100,89 +99,88 @@ pub enum KeyError {
 }
 
 impl SigningKeys {
-    /// The keys in `directory`, which is made if need be, and so is the first key.
+    /// Reads the keys in `directory`. Creates the directory and the first key if needed.
     pub fn open(directory: &Path, now: DateTime<Utc>, random: &dyn RandomSource) -> Result<Self, KeyError> {
         directory::make(directory)?;
         let mut reading = Reading::default();
         let mut keys = directory::read(directory, &Keys::new(), &mut reading.skipped)?;
         if keys.is_empty() {
             let kid = directory::create(directory, now, random)?;
-            tracing::info!(%kid, "made the first signing key");
-            // Another node may have made one at the same time, and then it is in the directory too.
+            tracing::info!(%kid, "created the first signing key");
+            // Another node may have created one at the same time.
             keys = directory::read(directory, &Keys::new(), &mut reading.skipped)?;
         }
-        let kept = Kept {
-            directory: directory.to_owned(),
+        let directory = KeyDirectory {
+            path: directory.to_owned(),
             current: RwLock::new(Arc::new(key_set(keys, directory)?)),
         };
-        Ok(Self { kept: Arc::new(kept), reading: Arc::new(Mutex::new(reading)) })
+        Ok(Self { directory: Arc::new(directory), reading: Arc::new(Mutex::new(reading)) })
     }
 
-    /// Reads the directory again, as the server does each minute. A directory that cannot be read, or is
-    /// empty, leaves the keys as they are: a mount that goes away does not take them along.
+    /// Reads the directory again. If it cannot be read or is empty, the keys stay as they are, so that an unmounted file system does not
+    /// remove them.
     pub async fn reload(&self) {
         self.read(Arc::clone(&self.reading).lock_owned().await).await;
     }
 
     /// The key to sign with.
     pub fn signing(&self, now: DateTime<Utc>) -> Arc<SigningKey> {
-        Arc::clone(self.kept.current().signing(now))
+        Arc::clone(self.directory.current().signing(now))
     }
 
-    /// The key to check with, by the `kid` of a token's [`header`]. An unknown one may be another node's
-    /// that is new here, so it makes the directory be read again, at most every ten seconds. One that is not read within a
-    /// second is not there.
+    /// The public key with the id from the [`header`] of a token. An unknown id may belong to a new key of another node, so the directory
+    /// is read again, at most every ten seconds, and for at most one second.
     pub async fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<Arc<VerifyingKey>> {
         let kid = kid.parse().ok()?;
-        if let Some(known) = self.kept.current().verifying(kid) {
+        if let Some(known) = self.directory.current().verifying(kid) {
             return Some(known);
         }
-        let looked_for = async {
+        let reload = async {
             let mut reading = Arc::clone(&self.reading).lock_owned().await;
-            // Either way round: a clock that was set back does not keep the directory shut.
+            // The absolute value, so that a clock that was set back does not prevent reads.
             if reading.unknown_kid_at.is_none_or(|at| (now - at).abs() >= UNKNOWN_KID_PAUSE) {
                 reading.unknown_kid_at = Some(now);
                 self.read(reading).await;
             }
         };
-        if timeout(UNKNOWN_KID_PATIENCE, looked_for).await.is_err() {
-            tracing::warn!("the key directory does not answer");
+        if timeout(UNKNOWN_KID_MAX_WAIT, reload).await.is_err() {
+            tracing::warn!("reading the key directory takes too long");
         }
-        self.kept.current().verifying(kid)
+        self.directory.current().verifying(kid)
     }
 
-    /// Whether what this key has signed is accepted still.
+    /// Whether the key exists, so that its tokens are accepted.
     pub fn holds(&self, kid: KeyId) -> bool {
-        self.kept.current().keys().contains_key(&kid)
+        self.directory.current().keys().contains_key(&kid)
     }
 
-    /// All public keys, from the oldest to the youngest.
+    /// All public keys, oldest first.
     pub fn published(&self) -> Arc<[PublicKey]> {
-        Arc::clone(self.kept.current().published())
+        Arc::clone(self.directory.current().published())
     }
 
-    /// Goes on when nobody waits for it any more.
-    #[expect(clippy::disallowed_methods, reason = "one at a time, of a directory that may stand still")]
+    /// Runs to its end even if the caller stops waiting.
+    #[expect(clippy::disallowed_methods, reason = "one at a time, of a directory that may hang")]
     async fn read(&self, mut reading: OwnedMutexGuard<Reading>) {
-        let kept = Arc::clone(&self.kept);
-        let read = spawn_blocking(move || kept.read(&mut reading.skipped));
+        let directory = Arc::clone(&self.directory);
+        let read = spawn_blocking(move || directory.read(&mut reading.skipped));
         match read.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the signing keys stay as they were"),
-            // Reading panicked. The error would repeat the message of the panic.
-            Err(_) => tracing::error!("the signing keys stay as they were"),
+            Ok(Err(error)) => tracing::warn!(%error, "the signing keys were not reloaded"),
+            // The panic was logged.
+            Err(_) => tracing::error!("the signing keys were not reloaded"),
         }
     }
 }
 
-impl Kept {
+impl KeyDirectory {
     fn current(&self) -> Arc<KeySet> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn read(&self, skipped: &mut Skipped) -> Result<(), KeyError> {
-        let keys = directory::read(&self.directory, self.current().keys(), skipped)?;
-        let keys = key_set(keys, &self.directory)?;
+        let keys = directory::read(&self.path, self.current().keys(), skipped)?;
+        let keys = key_set(keys, &self.path)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
@@ -203,6 +201,6 @@ impl Job for ReloadKeys {
 
 impl Debug for SigningKeys {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SigningKeys").field(&self.kept.current().keys().keys()).finish()
+        f.debug_tuple("SigningKeys").field(&self.directory.current().keys().keys()).finish()
     }
 }

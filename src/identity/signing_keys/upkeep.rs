@@ -1,4 +1,4 @@
-//! What `homeroom keys` does to the directory: the servers notice within a minute.
+//! Operations of `homeroom keys` on the directory. Running servers notice them within a minute.
 
 use std::{ffi::OsString, path::Path, sync::Arc};
 
@@ -12,51 +12,51 @@ use super::{
 };
 use crate::{domain::id::KeyId, random::RandomSource};
 
-/// A key as an operator sees it.
+/// A key as `homeroom keys list` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyInfo {
     /// The key's id.
     pub kid: KeyId,
-    /// When it was made.
+    /// The creation time.
     pub created_at: DateTime<Utc>,
-    /// What it is there for now.
+    /// The state.
     pub state: KeyState,
 }
 
-/// What a key is there for; all of them are published.
+/// The state of a key. All keys are published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyState {
-    /// It signs what is signed now.
+    /// The key signs new tokens.
     Signing,
-    /// It is too young to sign.
+    /// The key is too young to sign.
     Waiting {
-        /// When it begins to.
+        /// The time from which it signs.
         signs_at: DateTime<Utc>,
     },
-    /// It signs no more, and checks what it has signed.
+    /// The key only verifies the tokens that it signed before.
     Verifying,
 }
 
-/// Why a key was not retired.
+/// Why [`retire`] failed.
 #[derive(Debug, Error)]
 pub enum RetireError {
-    /// There is no such key.
+    /// No key has the id.
     #[error("there is no key {0}")]
     Unknown(KeyId),
-    /// What is being signed now could not be checked any more.
+    /// The key signs new tokens.
     #[error("{0} is the key that signs now: rotate, and retire it once the new key signs")]
     Signing(KeyId),
-    /// The directory did not play along.
+    /// The directory could not be read or written.
     #[error(transparent)]
     Directory(#[from] KeyError),
 }
 
-/// Makes one more key, which signs once it is [`LEAD`](super::LEAD) old, and answers its id.
+/// Creates a key, which signs once it is [`LEAD`](super::LEAD) old, and returns its id.
 pub fn rotate(directory: &Path, now: DateTime<Utc>, random: &dyn RandomSource) -> Result<KeyId, KeyError> {
     directory::create(directory, now, random)
 }
 
-/// Deletes a key for good: what it has signed is no longer accepted.
+/// Deletes a key. The tokens that it signed are no longer accepted.
 pub fn retire(directory: &Path, kid: KeyId, now: DateTime<Utc>) -> Result<(), RetireError> {
     let keys =
         read(directory)?.filter(|set| set.keys().contains_key(&kid)).ok_or(RetireError::Unknown(kid))?;
@@ -66,12 +66,12 @@ pub fn retire(directory: &Path, kid: KeyId, now: DateTime<Utc>) -> Result<(), Re
     Ok(directory::remove(directory, kid)?)
 }
 
-/// The keys, from the oldest to the youngest.
+/// All keys, oldest first.
 pub fn list(directory: &Path, now: DateTime<Utc>) -> Result<Vec<KeyInfo>, KeyError> {
     inspect(directory, now).map(|(keys, _)| keys)
 }
 
-/// The keys, from the oldest to the youngest, and the names of the files that were passed over.
+/// All keys, oldest first, and the names of the skipped files.
 pub fn inspect(directory: &Path, now: DateTime<Utc>) -> Result<(Vec<KeyInfo>, Vec<OsString>), KeyError> {
     let mut skipped = Skipped::new();
     let keys = directory::read(directory, &Keys::new(), &mut skipped)?;
