@@ -186,8 +186,8 @@ fn limits(config: &Config) -> Limits {
         max_connections: config.doors.max_connections.get(),
         max_connections_per_address: config.doors.max_connections_per_address(),
         keep_alive: config.doors.keep_alive(),
-        leave: shutdown::LEAVE,
         drain: shutdown::DRAIN,
+        finish: shutdown::FINISH,
         ..Limits::default()
     }
 }

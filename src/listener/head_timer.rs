@@ -1,7 +1,7 @@
-//! How long a connection waits for the head of a request: a longer time until its first byte, a shorter one from there on.
+//! The timeout for the head of a request: a longer one before its first byte, and a shorter one after it.
 //!
-//! hyper knows one time for both, which begins with the end of the previous answer. It asks a timer for it, and this one
-//! looks at whether a byte has been read.
+//! hyper has one timeout for both, which starts with the end of the previous response. It sleeps on a timer of ours, which shortens
+//! the timeout as soon as a byte has been read.
 
 use std::{
     io,
@@ -18,14 +18,13 @@ use hyper::rt::{Sleep, Timer};
 use hyper_util::rt::TokioTimer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The timer of one connection, which hyper uses for nothing else. The deadline that hyper asks for is the one of an idle
-/// connection.
+/// The timer of one connection. hyper uses it only for the head of a request, with the timeout of an idle connection.
 #[derive(Clone)]
 pub(super) struct HeadTimer {
     header_timeout: Duration,
-    /// Whether a byte was read since hyper began to wait for a head.
+    /// Whether a byte was read since hyper started to wait for a head.
     received: Arc<AtomicBool>,
-    /// Whether hyper has not waited for a head yet.
+    /// Whether hyper has not yet waited for a head.
     is_new: Arc<AtomicBool>,
 }
 
@@ -34,7 +33,7 @@ impl HeadTimer {
         Self { header_timeout, received: Arc::default(), is_new: Arc::new(AtomicBool::new(true)) }
     }
 
-    /// The stream that tells this timer of the bytes that are read from it.
+    /// Wraps a stream, so that this timer sees when a byte is read from it.
     pub(super) fn observe<S>(&self, stream: S) -> Observed<S> {
         Observed { stream, received: Arc::clone(&self.received) }
     }
@@ -46,13 +45,13 @@ impl Timer for HeadTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        // A client connects in order to send a request, and does not need the time of an idle connection.
+        // The client of a new connection should send its request at once.
         let is_new = self.is_new.swap(false, Ordering::Relaxed);
         let deadline = if is_new { Instant::now() + self.header_timeout } else { deadline };
         self.received.store(false, Ordering::Relaxed);
         Box::pin(HeadSleep {
             sleep: TokioTimer::new().sleep_until(deadline),
-            begun: false,
+            started: false,
             header_timeout: self.header_timeout,
             received: Arc::clone(&self.received),
         })
@@ -61,7 +60,7 @@ impl Timer for HeadTimer {
 
 struct HeadSleep {
     sleep: Pin<Box<dyn Sleep>>,
-    begun: bool,
+    started: bool,
     header_timeout: Duration,
     received: Arc<AtomicBool>,
 }
@@ -73,16 +72,16 @@ impl Future for HeadSleep {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        // hyper polls this after each read that did not complete the head.
-        if !this.begun && this.received.load(Ordering::Relaxed) {
-            this.begun = true;
+        // hyper polls this after each read that does not complete the head.
+        if !this.started && this.received.load(Ordering::Relaxed) {
+            this.started = true;
             TokioTimer::new().reset(&mut this.sleep, Instant::now() + this.header_timeout);
         }
         this.sleep.as_mut().poll(context)
     }
 }
 
-/// A stream that notes when something is read.
+/// A stream that records when a byte is read.
 pub(super) struct Observed<S> {
     stream: S,
     received: Arc<AtomicBool>,

@@ -1,11 +1,10 @@
-//! The accept loop: HTTP/1.1 on TCP, over TLS or not, with limits on what a caller can hold on to before its request is
-//! read, and an orderly end.
+//! The accept loop: HTTP/1.1 over TCP or TLS, with limits on connections and request heads, and an orderly shutdown.
 //!
-//! It hands every request to a poem endpoint, as poem's own server would, which has none of these limits.
+//! It calls a poem endpoint for every request. poem's own server has none of these limits.
 
+mod address_limits;
 mod head_timer;
 mod request_body;
-mod shares;
 mod tls;
 
 use std::{convert::Infallible, io, iter, mem, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -38,47 +37,46 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::tls::{Tls, TlsError};
 use self::{
+    address_limits::{AddressLimits, Admitted},
     head_timer::HeadTimer,
-    request_body::LentBody,
-    shares::{Admitted, Shares},
+    request_body::SharedBody,
 };
 
-/// The least buffer that hyper works with, in bytes.
+/// The minimum buffer size of hyper in bytes.
 const MIN_BUFFER: usize = 8 * 1024;
 
-/// How long to wait for a connection to end when the system has no room for another one.
+/// The pause after the system refused to accept a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the first bytes of a connection may take to be seen that was accepted in the last moment.
+/// The time for the first bytes of a connection that was accepted just before the shutdown.
 const ARRIVAL: Duration = Duration::from_millis(50);
 
-/// What callers can hold on to. Whoever exceeds a limit on the head of a request is answered 431 where
-/// possible, and the connection is closed.
+/// Limits on clients. A request head beyond its limits gets 431 where possible, and the connection is closed.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How long the head of a request may take, from its first byte on. A new connection may take as long before its first
-    /// byte, and so may a TLS handshake.
+    /// The maximum time for the head of a request from its first byte, for the first byte of a new connection, and for a TLS
+    /// handshake.
     pub header_timeout: Duration,
-    /// How long a connection may idle after an answer.
+    /// The maximum idle time after a response.
     pub keep_alive: Duration,
-    /// How long a caller may leave what it is sent unread.
+    /// The maximum time in which a client reads nothing of a response.
     pub write_timeout: Duration,
-    /// How many header fields a request may have.
+    /// The maximum number of header fields of a request.
     pub max_headers: usize,
-    /// How many bytes the head of a request may have.
+    /// The maximum size of the head of a request in bytes.
     pub max_head_bytes: usize,
-    /// How many connections there may be at once. More wait in the system's queue. One that comes when half of them are
-    /// there is closed after its first answer, so that the queue moves on, whatever the others do.
+    /// The maximum number of connections. Further ones wait in the system's queue. A connection that is accepted when half of them
+    /// are open is closed after its first response, so that the queue moves on.
     pub max_connections: usize,
-    /// How many of them one client address (IPv6: /48) may have; 0 is no limit. An address may never have more than there
-    /// are free places, and a few places are for addresses that have none. A connection beyond that is closed at once.
-    /// One that comes when half of its share is used is closed after its first answer.
+    /// The maximum number of connections of one client address (IPv6: /48). 0 is no limit. An address may never have more than
+    /// are still free, and a few connections are reserved for addresses without one. A connection beyond the limit is closed at
+    /// once. A connection beyond half of the limit is closed after its first response.
     pub max_connections_per_address: usize,
-    /// For how long after the shutdown began requests are still taken, each of which ends its connection: so that a proxy
-    /// can turn to another server, and no request meets a connection that is just being closed.
-    pub leave: Duration,
-    /// How long requests that are running after that may take to finish.
+    /// How long requests are still accepted after the shutdown began. Each response closes its connection. In this time proxies turn
+    /// to other nodes, and no request meets a closed connection.
     pub drain: Duration,
+    /// The maximum time for requests that still run after that.
+    pub finish: Duration,
 }
 
 impl Default for Limits {
@@ -91,20 +89,20 @@ impl Default for Limits {
             max_head_bytes: 16 * 1024,
             max_connections: 1024,
             max_connections_per_address: 0,
-            leave: Duration::from_secs(2),
-            drain: Duration::from_millis(3_500),
+            drain: Duration::from_secs(2),
+            finish: Duration::from_millis(3_500),
         }
     }
 }
 
-/// How serving ended.
+/// The result of a shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
-    /// How many connections were cut off because they outlasted [`Limits::drain`].
+    /// The number of connections that were closed because they outlasted [`Limits::finish`].
     pub cut: usize,
 }
 
-/// A socket that connections arrive at.
+/// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
@@ -113,11 +111,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Begins to listen. From here on connections wait in the system's queue, which has `backlog` places or as many as the
-    /// system allows. [`serve`](Self::serve) answers them. Needs a runtime.
+    /// Starts to listen. Connections wait in the system's queue for [`serve`](Self::serve). The queue has the length `backlog`, or the
+    /// system's maximum. Needs a tokio runtime.
     pub fn bind(address: SocketAddr, backlog: usize) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A server that starts anew need not wait for the connections of the one before.
+        // A restarted server need not wait for connections of the previous one in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         let socket = socket.listen(backlog.try_into().unwrap_or(u32::MAX >> 1))?;
@@ -130,20 +128,19 @@ impl Listener {
         Self { proxies, ..self }
     }
 
-    /// Speaks TLS, if there is a certificate to show.
+    /// Uses TLS, if there is a certificate.
     #[must_use]
     pub fn secured(self, tls: Option<Tls>) -> Self {
         Self { tls, ..self }
     }
 
-    /// Where it listens: the port that the system has chosen if it was asked for port 0.
+    /// The address of the socket, with the port that the system chose for port 0.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Has `endpoint` answer every request until `shutdown` is ready, and for [`Limits::leave`] after that. From then on
-    /// nothing is accepted, idle connections are closed, and running requests have
-    /// [`Limits::drain`] to finish.
+    /// Calls `endpoint` for every request until `shutdown` completes, and for [`Limits::drain`] after that. Then it accepts nothing,
+    /// closes idle connections, and gives running requests [`Limits::finish`] to end.
     ///
     /// A panic in the endpoint ends its connection and nothing else.
     pub async fn serve<E: Endpoint + 'static>(
@@ -162,12 +159,12 @@ impl Listener {
             phase: current,
         };
         let open = metrics::gauge!(crate::metrics::CONNECTIONS);
-        let mut shares = Shares::new(limits, mem::take(&mut self.proxies));
+        let mut addresses = AddressLimits::new(limits, mem::take(&mut self.proxies));
         let mut connections = JoinSet::new();
         let mut ends = pin!(async {
             shutdown.await;
-            phase.send_replace(Phase::Leaving);
-            time::sleep(limits.leave).await;
+            phase.send_replace(Phase::Draining);
+            time::sleep(limits.drain).await;
         });
         let mut accepting = Box::pin(self.accept());
         loop {
@@ -177,22 +174,22 @@ impl Listener {
                     open.decrement(1);
                     report_panic(ended);
                 }
-                // Not made anew for each turn of this loop: it may be pausing.
+                // This future is kept between the iterations, because it may be in a pause.
                 (stream, remote) = &mut accepting, if connections.len() < limits.max_connections => {
                     accepting.set(self.accept());
-                    let Some(admitted) = shares.admit(remote.ip(), connections.len()) else { continue };
+                    let Some(admitted) = addresses.admit(remote.ip(), connections.len()) else { continue };
                     open.increment(1);
-                    connections.spawn(service.clone().answer(stream, remote, admitted, graceful.watcher()));
+                    connections.spawn(service.clone().serve_connection(stream, remote, admitted, graceful.watcher()));
                 }
             }
         }
         drop(accepting);
         for (stream, remote) in self.close() {
-            // They need no free place: the queue bounds them, and nothing comes after them.
-            let Some(admitted) = shares.admit(remote.ip(), 0) else { continue };
-            connections.spawn(service.clone().answer(stream, remote, admitted, graceful.watcher()));
+            // They are admitted beyond the maximum. The queue bounds their number, and no others follow.
+            let Some(admitted) = addresses.admit(remote.ip(), 0) else { continue };
+            connections.spawn(service.clone().serve_connection(stream, remote, admitted, graceful.watcher()));
         }
-        phase.send_replace(Phase::Left);
+        phase.send_replace(Phase::Closed);
         if !connections.is_empty() {
             time::sleep(ARRIVAL).await;
         }
@@ -202,16 +199,16 @@ impl Listener {
                 report_panic(ended);
             }
         };
-        // Running out of time is not an error: what is left over then is cut off.
-        _ = time::timeout(limits.drain, async { tokio::join!(graceful.shutdown(), ended) }).await;
+        // A timeout is not an error: the remaining connections are closed.
+        _ = time::timeout(limits.finish, async { tokio::join!(graceful.shutdown(), ended) }).await;
         let cut = connections.len();
         connections.shutdown().await;
         Drained { cut }
     }
 
-    /// Stops listening, and gives those who are in the system's queue by now: they have been told that they are connected.
+    /// Stops listening, and returns the connections in the system's queue. Their clients see them as connected.
     fn close(self) -> Vec<(TcpStream, SocketAddr)> {
-        // The system is asked, and not the runtime, which has not heard of everybody yet.
+        // The system is asked directly, because the runtime does not know all of them yet.
         let Ok(socket) = self.socket.into_std() else { return Vec::new() };
         iter::from_fn(|| socket.accept().ok())
             .filter_map(|(stream, remote)| {
@@ -221,16 +218,16 @@ impl Listener {
             .collect()
     }
 
-    /// The next connection. Being dropped in between loses none.
+    /// The next connection. Dropping this future loses none.
     async fn accept(&self) -> (TcpStream, SocketAddr) {
         loop {
             match self.socket.accept().await {
                 Ok(connection) => return connection,
-                // The caller was gone before its turn came; the next one may be there.
+                // The client disconnected while it waited. The next one may be there.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                // Most likely there are no file descriptors left, and asking again at once would only spin.
+                // Most likely there are no free file descriptors. An immediate retry would only use processor time.
                 Err(error) => {
-                    tracing::warn!(%error, "no connection can be accepted");
+                    tracing::warn!(%error, "a connection cannot be accepted");
                     time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -240,27 +237,27 @@ impl Listener {
 
 fn http(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
-    // Each connection gets a timer of its own, which shortens this time from the first byte on.
+    // The timer of each connection shortens this time after the first byte.
     http.header_read_timeout(limits.keep_alive)
         .max_headers(limits.max_headers)
-        // The one bounds a head that has arrived, the other what is kept of one that does not end.
+        // The first limit applies to a complete head, the second to an incomplete one.
         .max_header_size(limits.max_head_bytes)
         .max_buf_size(limits.max_head_bytes.max(MIN_BUFFER));
     http
 }
 
-/// How far the shutdown is.
+/// The phase of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// There is none.
+    /// The shutdown has not begun.
     Serving,
-    /// It has begun, and each connection ends with its next answer.
-    Leaving,
-    /// Nothing is accepted any more.
-    Left,
+    /// Requests are accepted, and each connection ends with its next response.
+    Draining,
+    /// Nothing is accepted.
+    Closed,
 }
 
-/// What a connection is answered with.
+/// Everything that a connection needs to be served.
 struct Service<E> {
     endpoint: Arc<E>,
     http: http1::Builder,
@@ -283,24 +280,30 @@ impl<E> Clone for Service<E> {
 }
 
 impl<E: Endpoint + 'static> Service<E> {
-    /// Answers the requests of one connection until it ends.
-    async fn answer(mut self, stream: TcpStream, remote: SocketAddr, admitted: Admitted, shutdown: Watcher) {
-        // Otherwise there is a place for everybody in turn, and not for the same ones over and over.
+    /// Serves one connection until it ends.
+    async fn serve_connection(
+        mut self,
+        stream: TcpStream,
+        remote: SocketAddr,
+        admitted: Admitted,
+        shutdown: Watcher,
+    ) {
+        // A connection that is not kept makes room for the next one in the queue.
         self.http.keep_alive(admitted.is_kept);
-        // Neither fails unless the caller is gone already, which reading will tell.
+        // An error means that the client has disconnected, which the next read reports.
         _ = stream.set_nodelay(true);
         let local = LocalAddr(stream.local_addr().map(Addr::from).unwrap_or_default());
         let mut stream = Box::pin(TimeoutStream::new(stream));
         stream.as_mut().set_write_timeout_pinned(Some(self.limits.write_timeout));
         let remote = RemoteAddr(remote.into());
         let Some(tls) = self.tls.take() else {
-            return self.converse(stream, local, remote, Scheme::HTTP, shutdown).await;
+            return self.serve_http(stream, local, remote, Scheme::HTTP, shutdown).await;
         };
-        // In a box, so that a connection without TLS holds no room for it.
-        Box::pin(self.converse_over_tls(tls, stream, local, remote, shutdown)).await;
+        // Boxed to keep the future of a connection without TLS small.
+        Box::pin(self.serve_tls(tls, stream, local, remote, shutdown)).await;
     }
 
-    async fn converse_over_tls(
+    async fn serve_tls(
         &self,
         tls: TlsAcceptor,
         stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
@@ -309,20 +312,20 @@ impl<E: Endpoint + 'static> Service<E> {
         shutdown: Watcher,
     ) {
         let mut phase = self.phase.clone();
-        let left = async { drop(phase.wait_for(|phase| *phase == Phase::Left).await) };
+        let closed = async { drop(phase.wait_for(|phase| *phase == Phase::Closed).await) };
         let handshake = time::timeout(self.limits.header_timeout, tls.accept(stream));
         tokio::select! {
-            shaken = handshake => match shaken {
-                Ok(Ok(stream)) => self.converse(stream, local, remote, Scheme::HTTPS, shutdown).await,
+            result = handshake => match result {
+                Ok(Ok(stream)) => self.serve_http(stream, local, remote, Scheme::HTTPS, shutdown).await,
                 Ok(Err(error)) => tracing::debug!(%remote, %error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!(%remote, "a TLS handshake took too long"),
             },
-            // Who has not asked by then will not be answered.
-            () = left => {}
+            // A client without a complete handshake has sent no request.
+            () = closed => {}
         }
     }
 
-    async fn converse(
+    async fn serve_http(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
         local: LocalAddr,
@@ -336,7 +339,7 @@ impl<E: Endpoint + 'static> Service<E> {
             let endpoint = Arc::clone(&self.endpoint);
             let has_body = !request.body().is_end_stream();
             let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
-            let body = has_body.then(|| LentBody::of(&mut request));
+            let body = has_body.then(|| SharedBody::of(&mut request));
             async move {
                 let mut response = hyper::Response::from(endpoint.get_response(request).await);
                 let is_read = match body {
@@ -358,7 +361,7 @@ impl<E: Endpoint + 'static> Service<E> {
 }
 
 fn report_panic(ended: Result<(), JoinError>) {
-    // The error would repeat the message of the panic, which may hold anything.
+    // The message of the panic is not logged, because it could hold a secret.
     if let Err(error) = ended
         && error.is_panic()
     {

@@ -1,5 +1,5 @@
-//! The body of a request, of which an endpoint may leave a rest unread. hyper closes the connection then, and the answer has
-//! to say so (RFC 9112 section 9.6).
+//! The body of a request. An endpoint may leave a part unread. hyper then closes the connection, and the response must announce
+//! that (RFC 9112 section 9.6).
 
 use std::{
     future::poll_fn,
@@ -15,17 +15,16 @@ use hyper::{body::Bytes, header::EXPECT};
 use poem::{Body, Request};
 use tokio::time;
 
-/// How long an unread rest may take to arrive, and how many bytes it may have, for the connection to be kept. A small body has
-/// come with its head.
+/// The maximum time and size of an unread rest that is read to keep the connection. A small body arrives with its head.
 const REST_TIME: Duration = Duration::from_millis(50);
 const MAX_REST: usize = 64 * 1024;
 
-/// A body that is lent to an endpoint.
-pub(super) struct LentBody {
+/// A body that the endpoint and the connection share.
+pub(super) struct SharedBody {
     rest: Arc<Mutex<Rest>>,
-    /// Whether the client waits for a `100 Continue` before it sends the body (RFC 9110 section 10.1.1). Reading the body
-    /// sends it.
-    is_held_back: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1). hyper sends it when the body
+    /// is read.
+    awaits_continue: bool,
 }
 
 enum Rest {
@@ -34,20 +33,20 @@ enum Rest {
     Failed,
 }
 
-impl LentBody {
-    /// Lends the body of `request` to the endpoint that gets the request.
+impl SharedBody {
+    /// Replaces the body of `request` by a shared one.
     pub(super) fn of(request: &mut Request) -> Self {
-        let is_held_back = request.headers().contains_key(EXPECT);
+        let awaits_continue = request.headers().contains_key(EXPECT);
         let chunks = request.take_body().into_bytes_stream();
         let rest = Arc::new(Mutex::new(Rest::Open(Box::pin(chunks))));
-        let lent = Arc::clone(&rest);
-        request.set_body(Body::from_bytes_stream(stream::poll_fn(move |context| poll(&lent, context))));
-        Self { rest, is_held_back }
+        let shared = Arc::clone(&rest);
+        request.set_body(Body::from_bytes_stream(stream::poll_fn(move |context| poll(&shared, context))));
+        Self { rest, awaits_continue }
     }
 
-    /// Reads what the endpoint has left, if it is little, and says whether that was the end of the body.
+    /// Reads a small unread rest. Returns whether the body has been read to its end.
     pub(super) async fn finish(self) -> bool {
-        if self.is_held_back {
+        if self.awaits_continue {
             return matches!(*self.rest.lock().unwrap_or_else(PoisonError::into_inner), Rest::Ended);
         }
         let read = async {

@@ -1,4 +1,4 @@
-//! Connections, as raw sockets make them.
+//! Tests with raw sockets.
 
 mod tls;
 
@@ -13,8 +13,8 @@ use tokio::{
 
 use super::*;
 
-/// A server on a port of its own. `/` answers the caller's address, `/read` the body, `/scheme` the request's scheme, `/panic` panics,
-/// `/large` answers more than a socket takes, and `/slow` says that it has begun and answers once it is told to.
+/// A server on a free port. `/` responds with the client's address, `/read` with the body, `/scheme` with the scheme, `/large` with
+/// more than a socket buffers. `/panic` panics. `/slow` notifies `begun` and waits for `go_on`.
 struct Server {
     address: SocketAddr,
     begun: Arc<Notify>,
@@ -49,7 +49,7 @@ impl Server {
         self.connect().await.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200 ")
     }
 
-    /// Begins the shutdown, and waits until it has begun.
+    /// Starts the shutdown, and waits until the listener is closed.
     async fn stop(self) -> JoinHandle<Drained> {
         self.stop.send(()).unwrap();
         while TcpStream::connect(self.address).await.is_ok() {
@@ -75,7 +75,7 @@ async fn respond(mut request: Request, begun: Arc<Notify>, go_on: Arc<Notify>) -
     }
 }
 
-/// More bytes than the system takes in for a caller that does not read them.
+/// More bytes than the system buffers for a client that does not read.
 const LARGE: usize = 32 * 1024 * 1024;
 
 struct Client<S = TcpStream>(BufReader<S>);
@@ -85,7 +85,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// One response: its head, and a body as long as the head says.
+    /// Reads one response: its head, and a body of the length in the head.
     async fn receive(&mut self) -> String {
         let (mut response, length) = self.receive_head().await;
         let mut body = vec![0; length];
@@ -112,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.receive().await
     }
 
-    /// What still comes until the connection is closed, in whichever way.
+    /// Reads until the connection is closed.
     async fn rest(&mut self) -> String {
         let mut rest = Vec::new();
         _ = self.0.read_to_end(&mut rest).await;
@@ -120,18 +120,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 }
 
-fn impatient() -> Limits {
+fn short_timeouts() -> Limits {
     let time = Duration::from_millis(50);
     Limits { header_timeout: time, keep_alive: time, ..Limits::default() }
 }
 
-/// One connection at a time: who is answered is so because the one before is gone.
-fn narrow(limits: Limits) -> Limits {
+/// One connection at a time: a second response shows that the first connection is closed.
+fn one_connection(limits: Limits) -> Limits {
     Limits { max_connections: 1, ..limits }
 }
 
 #[tokio::test]
-async fn a_connection_is_kept_for_the_next_request() {
+async fn connection_is_kept_for_the_next_request() {
     let server = Server::start(Limits::default()).await;
     let mut client = server.connect().await;
     let own = client.0.get_ref().local_addr().unwrap();
@@ -143,14 +143,14 @@ async fn a_connection_is_kept_for_the_next_request() {
 }
 
 #[tokio::test]
-async fn an_error_of_the_endpoint_is_a_response() {
+async fn error_of_the_endpoint_is_a_response() {
     let server = Server::start(Limits::default()).await;
     let response = server.connect().await.ask("GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
 }
 
 #[tokio::test]
-async fn head_is_answered_without_a_body() {
+async fn head_request_gets_no_body() {
     let server = Server::start(Limits::default()).await;
     let mut client = server.connect().await;
     client.send("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
@@ -160,31 +160,34 @@ async fn head_is_answered_without_a_body() {
 }
 
 #[tokio::test]
-async fn a_caller_that_says_nothing_is_dropped() {
-    let server = Server::start(impatient()).await;
+async fn client_that_sends_nothing_is_disconnected() {
+    let server = Server::start(short_timeouts()).await;
     assert_eq!(server.connect().await.rest().await, "");
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_finish_its_head_is_dropped() {
-    let server = Server::start(impatient()).await;
+async fn client_that_does_not_finish_its_head_is_disconnected() {
+    let server = Server::start(short_timeouts()).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n").await;
     client.rest().await;
 }
 
 #[tokio::test]
-async fn a_connection_that_idles_after_a_request_is_dropped() {
-    let server = Server::start(impatient()).await;
+async fn connection_idle_after_a_request_is_closed() {
+    let server = Server::start(short_timeouts()).await;
     let mut client = server.connect().await;
     client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert_eq!(client.rest().await, "");
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_read_its_answer_is_dropped() {
-    let server =
-        Server::start(narrow(Limits { write_timeout: Duration::from_millis(50), ..Limits::default() })).await;
+async fn client_that_does_not_read_its_response_is_disconnected() {
+    let server = Server::start(one_connection(Limits {
+        write_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    }))
+    .await;
     let mut deaf = server.connect().await;
     deaf.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(server.is_alive().await);
@@ -192,7 +195,7 @@ async fn a_caller_that_does_not_read_its_answer_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_caller_that_reads_is_sent_all_of_it() {
+async fn client_that_reads_slowly_gets_the_whole_response() {
     let limits = Limits { write_timeout: Duration::from_secs(1), ..Limits::default() };
     let server = Server::start(limits).await;
     let mut client = server.connect().await;
@@ -201,7 +204,7 @@ async fn a_caller_that_reads_is_sent_all_of_it() {
 }
 
 #[tokio::test]
-async fn too_many_header_fields_are_refused() {
+async fn too_many_header_fields_are_a_431() {
     let server = Server::start(Limits::default()).await;
     let mut client = server.connect().await;
     client.send(&format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(65))).await;
@@ -212,7 +215,7 @@ async fn too_many_header_fields_are_refused() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
+async fn head_that_is_too_large_is_a_431() {
     let server = Server::start(Limits { max_head_bytes: 1000, ..Limits::default() }).await;
     let mut client = server.connect().await;
     client.send(&format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(1000))).await;
@@ -221,7 +224,7 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_not_read_on() {
+async fn head_without_end_is_refused_at_its_limit() {
     let server = Server::start(Limits::default()).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\na: ").await;
@@ -230,7 +233,7 @@ async fn a_head_without_end_is_not_read_on() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_closes_the_connection_only() {
+async fn bytes_that_are_not_http_close_only_their_connection() {
     let server = Server::start(Limits::default()).await;
     for greeting in ["\x16\x03\x01 hello", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
         let mut client = server.connect().await;
@@ -241,7 +244,7 @@ async fn what_is_not_http_closes_the_connection_only() {
 }
 
 #[tokio::test]
-async fn a_panic_ends_its_connection_only() {
+async fn panic_closes_only_its_connection() {
     let server = Server::start(Limits::default()).await;
     let mut client = server.connect().await;
     client.send("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -250,7 +253,7 @@ async fn a_panic_ends_its_connection_only() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_for_their_turn() {
+async fn connection_beyond_the_limit_waits() {
     let server = Server::start(Limits { max_connections: 1, ..Limits::default() }).await;
     let mut first = server.connect().await;
     first.send("GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
@@ -266,7 +269,7 @@ async fn connections_beyond_the_limit_wait_for_their_turn() {
 }
 
 #[tokio::test]
-async fn whoever_keeps_on_asking_leaves_places_to_others() {
+async fn busy_connection_is_closed_when_others_wait() {
     let server = Server::start(Limits { max_connections: 4, ..Limits::default() }).await;
     let (mut first, mut second) = (server.connect().await, server.connect().await);
     for _ in 0..2 {
@@ -282,19 +285,19 @@ async fn whoever_keeps_on_asking_leaves_places_to_others() {
 }
 
 #[tokio::test]
-async fn a_shutdown_answers_who_is_on_the_way_and_lets_each_go_after_that() {
-    let server = Server::start(Limits { leave: Duration::from_mins(1), ..Limits::default() }).await;
+async fn shutdown_answers_requests_while_it_drains_and_closes_each_connection() {
+    let server = Server::start(Limits { drain: Duration::from_mins(1), ..Limits::default() }).await;
     let mut idle = server.connect().await;
     idle.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     server.stop.send(()).unwrap();
     let mut answer = String::new();
     while !answer.contains("connection: close") {
-        // One that was asked before the shutdown had begun stays open, and one that is asked after it is told to go.
+        // A request before the shutdown keeps the connection, and a request after it closes the connection.
         answer = idle.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
     assert_eq!(idle.rest().await, "");
-    // Nobody is connected any more, and whoever has not heard of it yet is answered all the same.
+    // No connection is open, and a new request still gets a response.
     for _ in 0..3 {
         let mut late = Client(BufReader::new(TcpStream::connect(server.address).await.unwrap()));
         let answer = late.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -305,8 +308,8 @@ async fn a_shutdown_answers_who_is_on_the_way_and_lets_each_go_after_that() {
 }
 
 #[tokio::test]
-async fn who_waits_in_the_queue_at_the_shutdown_is_answered() {
-    let limits = Limits { max_connections: 1, leave: Duration::ZERO, ..Limits::default() };
+async fn connection_in_the_queue_at_the_shutdown_is_answered() {
+    let limits = Limits { max_connections: 1, drain: Duration::ZERO, ..Limits::default() };
     let server = Server::start(limits).await;
     let mut running = server.connect().await;
     running.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -322,8 +325,8 @@ async fn who_waits_in_the_queue_at_the_shutdown_is_answered() {
 }
 
 #[tokio::test]
-async fn a_shutdown_lets_a_running_request_finish_and_refuses_others() {
-    let server = Server::start(Limits { leave: Duration::ZERO, ..Limits::default() }).await;
+async fn shutdown_lets_a_running_request_finish_and_refuses_others() {
+    let server = Server::start(Limits { drain: Duration::ZERO, ..Limits::default() }).await;
     let go_on = Arc::clone(&server.go_on);
     let mut idle = server.connect().await;
     idle.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
@@ -344,10 +347,10 @@ async fn a_shutdown_lets_a_running_request_finish_and_refuses_others() {
 }
 
 #[tokio::test]
-async fn a_request_that_outlasts_the_shutdown_is_cut_off() {
+async fn request_that_outlasts_the_shutdown_is_cut_off() {
     let server = Server::start(Limits {
-        leave: Duration::ZERO,
-        drain: Duration::from_millis(50),
+        drain: Duration::ZERO,
+        finish: Duration::from_millis(50),
         ..Limits::default()
     })
     .await;
@@ -360,7 +363,7 @@ async fn a_request_that_outlasts_the_shutdown_is_cut_off() {
 }
 
 #[tokio::test]
-async fn idle_connection_outlives_the_time_of_a_head() {
+async fn idle_connection_outlives_the_timeout_of_a_head() {
     let limits = Limits { header_timeout: Duration::from_millis(100), ..Limits::default() };
     let server = Server::start(limits).await;
     let mut client = server.connect().await;
@@ -372,7 +375,7 @@ async fn idle_connection_outlives_the_time_of_a_head() {
 }
 
 #[tokio::test]
-async fn idle_connection_is_closed_without_an_answer_when_its_time_is_over() {
+async fn idle_connection_is_closed_without_a_response_after_its_timeout() {
     let limits = Limits { keep_alive: Duration::from_millis(300), ..Limits::default() };
     let server = Server::start(limits).await;
     let mut client = server.connect().await;
@@ -383,7 +386,7 @@ async fn idle_connection_is_closed_without_an_answer_when_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn trickled_head_ends_at_its_limit_on_a_new_and_on_a_kept_connection() {
+async fn slow_head_is_refused_at_its_timeout_on_a_new_and_on_a_kept_connection() {
     let limits = Limits { header_timeout: Duration::from_millis(500), ..Limits::default() };
     let server = Server::start(limits).await;
     for is_kept in [false, true] {
@@ -404,7 +407,7 @@ async fn trickled_head_ends_at_its_limit_on_a_new_and_on_a_kept_connection() {
 }
 
 #[tokio::test]
-async fn address_that_has_its_share_is_refused_and_another_is_served() {
+async fn address_at_its_limit_is_refused_and_another_is_served() {
     let limits = Limits { max_connections: 64, max_connections_per_address: 2, ..Limits::default() };
     let server = Server::start(limits).await;
     let (mut first, mut second) = (server.connect().await, server.connect().await);
@@ -419,14 +422,14 @@ async fn address_that_has_its_share_is_refused_and_another_is_served() {
     let mut other = Client(BufReader::new(socket.connect(server.address).await.unwrap()));
     assert!(other.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
     server.go_on.notify_one();
-    // It came when half of the share was used.
+    // It was accepted beyond half of the limit.
     assert!(second.receive().await.contains("connection: close\r\n"));
     assert_eq!(second.rest().await, "");
     assert!(server.is_alive().await);
 }
 
 #[tokio::test]
-async fn many_aborted_connections_leave_every_place_free() {
+async fn aborted_connections_are_not_counted() {
     let limits = Limits { max_connections: 64, max_connections_per_address: 32, ..Limits::default() };
     let server = Server::start(limits).await;
     for turn in 0..500 {
@@ -443,7 +446,7 @@ async fn many_aborted_connections_leave_every_place_free() {
 }
 
 #[tokio::test]
-async fn answer_says_that_the_connection_closes_whenever_it_closes() {
+async fn response_announces_that_the_connection_closes() {
     let server = Server::start(Limits::default()).await;
     let closing = [
         ("malformed", "GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
@@ -487,7 +490,7 @@ async fn answer_says_that_the_connection_closes_whenever_it_closes() {
 }
 
 #[tokio::test]
-async fn queue_of_waiting_connections_is_as_long_as_asked_for() {
+async fn queue_of_waiting_connections_has_the_given_length() {
     let listener = Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), 300).unwrap();
     let address = listener.local_addr().unwrap();
     let connecting = async {

@@ -1,4 +1,4 @@
-//! Connections: how many one address may have, and what the answers to others are meanwhile.
+//! The limit on connections of one address, and requests of other addresses meanwhile.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::support::{
     process::{Server, Site},
 };
 
-/// A body that does not come.
+/// A request whose body does not arrive.
 const SLOW_BODY: &[u8] = b"POST /api/v1/codes HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
                            Content-Length: 9\r\n\r\n{";
 
@@ -25,7 +25,7 @@ async fn connect_from(address: &str, server: &Server) -> TcpStream {
     socket.connect(server.url.strip_prefix("http://").unwrap().parse().unwrap()).await.unwrap()
 }
 
-/// Whether a request of this address is answered.
+/// Whether a request from this address gets a response.
 async fn is_answered(address: &str, server: &Server) -> bool {
     let address: IpAddr = address.parse().unwrap();
     let client = Client::builder().no_proxy().local_address(address).timeout(Duration::from_secs(5));
@@ -33,7 +33,7 @@ async fn is_answered(address: &str, server: &Server) -> bool {
     asked.send().await.is_ok_and(|answer| answer.status() == 200)
 }
 
-/// Opens slow connections, and gives those that stay open.
+/// Opens slow connections, and returns those that stay open.
 async fn attack(address: &str, count: usize, server: &Server) -> Vec<TcpStream> {
     let mut open = Vec::new();
     for _ in 0..count {
@@ -60,7 +60,7 @@ async fn slow_bodies_of_one_address_leave_connections_to_others() {
     assert!(!is_answered("127.0.0.1", &server).await);
     assert!(is_answered("127.0.0.2", &server).await);
     assert!(server.program.err().matches("refusing connections").count() == 1, "{}", server.program.err());
-    // Several addresses leave some, too.
+    // Several addresses together leave some as well.
     let mut others = Vec::new();
     for host in 3..10 {
         others.push(attack(&format!("127.0.0.{host}"), 20, &server).await);
@@ -72,7 +72,7 @@ async fn slow_bodies_of_one_address_leave_connections_to_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn trusted_proxies_have_no_share() {
+async fn trusted_proxy_has_no_limit() {
     let site = Site::new(Kind::Sqlite).await.with("HOMEROOM_MAX_CONNECTIONS", "64");
     let site = site.with("HOMEROOM_TRUSTED_PROXIES", "127.0.0.1");
     let server = site.listen("serve").await;

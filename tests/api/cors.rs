@@ -1,4 +1,4 @@
-//! Cross-origin reading: which pages may call, which may read what is answered, and which are told nothing.
+//! CORS (the Fetch standard): which pages may send requests and read the responses.
 
 use crate::support::{
     Answer, OWN_CLASS, School, TEACHER, both, exchange_body, sign_in_body, signing_in::login_domain,
@@ -9,7 +9,7 @@ const STRANGER: &str = "https://evil.example";
 const EXPOSED: &str = "Retry-After, WWW-Authenticate, X-Request-Id";
 const ALLOWED: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id";
 
-/// Every header that the Fetch standard lets a server answer with.
+/// All response headers of CORS.
 const CORS: [&str; 6] = [
     "access-control-allow-origin",
     "access-control-allow-methods",
@@ -19,7 +19,7 @@ const CORS: [&str; 6] = [
     "access-control-max-age",
 ];
 
-/// Asks as a browser does before it sends a POST with both headers that it must ask for.
+/// Sends the preflight of a POST with two headers that need one.
 async fn preflight(school: &School, path: &str, origin: &str) -> Answer {
     school
         .call("OPTIONS", path)
@@ -46,13 +46,13 @@ fn assert_unreadable(answer: &Answer) {
     }
 }
 
-/// Whoever keeps an answer must keep it for its asker's origin alone.
+/// A cache must store the response for the request's origin alone.
 fn assert_varies(answer: &Answer) {
     assert_eq!(answer.header("vary"), Some("Origin"), "{answer:?}");
 }
 
 both! {
-    async fn a_page_of_an_app_is_told_what_each_path_takes(kind: Kind) {
+    async fn preflight_from_a_page_of_an_app_lists_methods_and_headers(kind: Kind) {
         let school = School::found(kind).await;
         let class = format!("/classes/{OWN_CLASS}");
         for (path, methods) in [
@@ -73,7 +73,7 @@ both! {
         }
     }
 
-    async fn a_login_page_and_a_loopback_page_may_call_too(kind: Kind) {
+    async fn login_page_and_loopback_page_are_allowed_origins(kind: Kind) {
         let school = School::found(kind).await;
         school
             .register(|registration| {
@@ -81,7 +81,7 @@ both! {
                     vec![login_domain("login.example.com"), login_domain("127.0.0.1:49152")];
             })
             .await;
-        // The very origin is answered, with its port, or else the browser would not know itself.
+        // The header repeats the exact origin with its port, as browsers require.
         for origin in ["https://login.example.com", "http://127.0.0.1:49152"] {
             assert_eq!(preflight(&school, "/api/v1/codes", origin).await.status, 204, "{origin}");
             let answer = school.post("/api/v1/codes").header("Origin", origin).json(&sign_in_body(TEACHER));
@@ -91,7 +91,7 @@ both! {
         }
     }
 
-    async fn a_strangers_page_is_told_nothing(kind: Kind) {
+    async fn page_of_an_unknown_origin_gets_no_cors_headers(kind: Kind) {
         let school = School::found(kind).await;
         let class = format!("/classes/{OWN_CLASS}/join-code");
         for origin in [STRANGER, "null", "https://app.example.com:8443", "http://app.example.com", "", "*"] {
@@ -109,7 +109,7 @@ both! {
         assert_varies(&answer);
     }
 
-    async fn a_page_of_a_disabled_app_is_a_strangers(kind: Kind) {
+    async fn page_of_a_disabled_app_gets_no_cors_headers(kind: Kind) {
         let school = School::found(kind).await;
         school.add_other_app().await;
         school.register(|registration| registration.app.enabled = false).await;
@@ -117,16 +117,16 @@ both! {
         assert_eq!(answer.status, 405);
         assert_unreadable(&answer);
         assert_unreadable(&school.post("/api/v1/codes").header("Origin", PAGE).send().await);
-        // The pages of the other app are as welcome as before, to ask for whichever app.
+        // Pages of the other app are still allowed, for requests about any app.
         assert_eq!(preflight(&school, "/api/v1/codes", "https://other.example.net").await.status, 204);
         assert_eq!(preflight(&school, "/api/v1/codes", "https://login.example.net").await.status, 204);
     }
 
-    async fn a_page_of_an_app_may_read_every_answer_and_every_failure(kind: Kind) {
+    async fn page_of_an_app_may_read_successes_and_errors(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         let code = school.code(TEACHER).await;
-        let draw = |class: &str| school.post(&format!("/classes/{class}/join-code"));
+        let generate = |class: &str| school.post(&format!("/classes/{class}/join-code"));
         let own = OWN_CLASS.to_string();
         for (call, status) in [
             (school.post("/api/v1/codes").json(&sign_in_body(TEACHER)), 201),
@@ -135,12 +135,12 @@ both! {
             (school.get("/api/v1/codes"), 405),
             (school.post("/api/v1/tokens").json(&exchange_body(&code)), 201),
             (school.post("/api/v1/tokens").json(&exchange_body(&code)), 400),
-            (draw(&own).bearer(&token), 200),
-            (draw(&own), 401),
-            (draw(&own).bearer("x"), 401),
-            (draw("10A1").bearer(&token), 404),
+            (generate(&own).bearer(&token), 200),
+            (generate(&own), 401),
+            (generate(&own).bearer("x"), 401),
+            (generate("10A1").bearer(&token), 404),
             (school.get(&format!("/classes/{own}/join-code")), 405),
-            // Without the header of a preflight it is a method like any other.
+            // Without the header of a preflight, OPTIONS is an ordinary method.
             (school.call("OPTIONS", "/api/v1/codes"), 405),
         ] {
             let answer = call.header("Origin", PAGE).send().await;
@@ -149,16 +149,16 @@ both! {
         }
     }
 
-    async fn whoever_sends_no_origin_needs_no_leave(kind: Kind) {
+    async fn request_without_origin_gets_no_cors_headers(kind: Kind) {
         let school = School::found(kind).await;
         let answer = school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await;
         assert_eq!(answer.status, 201);
         assert_unreadable(&answer);
-        // A cache must know all the same that a page would be answered otherwise.
+        // `Vary` is present all the same: a page would get another response.
         assert_varies(&answer);
     }
 
-    async fn the_key_set_and_the_document_are_for_pages_of_any_origin(kind: Kind) {
+    async fn key_set_and_document_are_readable_by_every_origin(kind: Kind) {
         let school = School::found(kind).await;
         for path in ["/.well-known/jwks.json", "/openapi.json", "/openapi.yaml"] {
             for origin in [Some(PAGE), Some(STRANGER), Some("null"), Some(""), None] {
@@ -171,7 +171,7 @@ both! {
                 assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{path}");
                 assert_eq!(answer.header("access-control-expose-headers"), Some(EXPOSED), "{path}");
                 assert_eq!(answer.header("access-control-allow-credentials"), None, "{path}");
-                // It is the same for all origins, and a cache may know it.
+                // The response is the same for all origins, so `Vary` does not name `Origin`.
                 assert!(!answer.header("vary").unwrap_or_default().contains("Origin"), "{path}");
                 let call = from("OPTIONS").header("Access-Control-Request-Method", "GET");
                 let answer = call.header("Access-Control-Request-Headers", "traceparent").send().await;
@@ -183,7 +183,7 @@ both! {
         }
     }
 
-    async fn health_and_the_page_of_the_document_take_no_part(kind: Kind) {
+    async fn health_and_docs_page_have_no_cors_headers(kind: Kind) {
         let school = School::found(kind).await;
         for path in ["/health/live", "/health/ready", "/docs"] {
             let answer = school.get(path).header("Origin", PAGE).send().await;

@@ -1,4 +1,4 @@
-//! The document's examples are true: on a server seeded to match, what they ask is answered with what they say.
+//! The examples of the document: a server with the sample school answers each request example with its response example.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ const CODE: [u8; 32] = [
 /// The random bytes of the join code in the examples, `7KQ2M9XD`.
 const JOIN_CODE: [u8; 8] = [7, 17, 21, 2, 18, 9, 27, 12];
 
-/// Property by property, no two values of which are the same in two runs.
+/// The properties whose values differ between runs.
 const VOLATILE: [&str; 5] = ["id", "studentId", "ownerId", "accessToken", "idToken"];
 
 fn operation(path: &str, method: &str) -> &'static Value {
@@ -29,7 +29,7 @@ fn request(path: &str) -> &'static Value {
     &operation(path, "post")["requestBody"]["content"]["application/json"]["example"]
 }
 
-/// Asserts that an answer is the example of its status, volatile values aside.
+/// Asserts that a response is the example of its status, except for volatile values.
 #[track_caller]
 fn assert_is_example(answer: &Answer, path: &str, method: &str) {
     let response = &operation(path, method)["responses"][answer.status.to_string()];
@@ -40,7 +40,7 @@ fn assert_is_example(answer: &Answer, path: &str, method: &str) {
     assert_eq!(body, example, "{method} {path} {}", answer.status);
 }
 
-/// Puts the kind of a volatile value in its place.
+/// Replaces volatile values by a placeholder.
 fn blur(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(blur),
@@ -57,7 +57,7 @@ fn blur(value: &mut Value) {
 }
 
 both! {
-    async fn every_request_example_is_answered_with_its_response_example(kind: Kind) {
+    async fn request_example_gets_its_response_example(kind: Kind) {
         let school = School::found(kind).await;
         school.chance.deal(&CODE);
         let code = school.post("/api/v1/codes").json(request("/api/v1/codes")).send().await;
@@ -68,8 +68,8 @@ both! {
 
         let token = tokens.json()["items"][0]["accessToken"].as_str().unwrap().to_owned();
         school.chance.deal(&JOIN_CODE);
-        let drawn = school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token).send().await;
-        assert_is_example(&drawn, "/classes/{classId}/join-code", "post");
+        let generated = school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token).send().await;
+        assert_is_example(&generated, "/classes/{classId}/join-code", "post");
         let class = school.get(&format!("/classes/{OWN_CLASS}")).bearer(&token).send().await;
         assert_is_example(&class, "/classes/{classId}", "get");
         let student = school.token(crate::support::STUDENT).await;
@@ -78,7 +78,7 @@ both! {
         assert_is_example(&joined, "/classes/join/{joinCode}", "post");
     }
 
-    async fn every_failure_example_that_a_client_can_bring_about_is_what_it_is_told(kind: Kind) {
+    async fn error_that_a_client_can_cause_gets_its_example(kind: Kind) {
         let school = School::found(kind).await;
         let mut wrong = request("/api/v1/codes").clone();
         wrong["password"] = json!("wrong");
@@ -90,11 +90,11 @@ both! {
         let colleague = school.token(COLLEAGUE).await;
         let code = school.generate_join_code(&teacher).await;
         let nobodys = "44444444-4444-4444-4444-444444444444";
-        let draw = "/classes/{classId}/join-code";
+        let generate = "/classes/{classId}/join-code";
         for (path, method, template, token) in [
-            (format!("/classes/{OWN_CLASS}/join-code"), "POST", draw, None),
-            (format!("/classes/{OTHER_CLASS}/join-code"), "POST", draw, Some(&teacher)),
-            (format!("/classes/{nobodys}/join-code"), "POST", draw, Some(&teacher)),
+            (format!("/classes/{OWN_CLASS}/join-code"), "POST", generate, None),
+            (format!("/classes/{OTHER_CLASS}/join-code"), "POST", generate, Some(&teacher)),
+            (format!("/classes/{nobodys}/join-code"), "POST", generate, Some(&teacher)),
             (format!("/classes/{OWN_CLASS}"), "GET", "/classes/{classId}", None),
             (format!("/classes/{OTHER_CLASS}"), "GET", "/classes/{classId}", Some(&teacher)),
             (format!("/classes/{nobodys}"), "GET", "/classes/{classId}", Some(&teacher)),

@@ -1,4 +1,4 @@
-//! The log: however much of it is asked for, it keeps the secrets.
+//! The log: it shows no secret at any level.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::support::{
 const PASSWORD: &str = "marked-password-of-the-owner";
 const STUDENT: &str = "marked.student@example.com";
 
-/// Whoever sends these is refused; what they hold is a secret all the same.
+/// Sends requests with secrets that are refused.
 async fn be_refused(server: &Server, token: &str, code: &str, join_code: &str) {
     let malformed = format!(r#"{{"email":"{TEACHER}","password":"marked-malformed-password"#);
     let mistyped = format!(
@@ -31,10 +31,11 @@ async fn be_refused(server: &Server, token: &str, code: &str, join_code: &str) {
     assert_eq!(server.try_sign_in(STUDENT, "marked-wrong-password", false).await.0, 400);
     assert_eq!(server.exchange(code).await.0, 400, "it was redeemed");
     assert_eq!(server.exchange("marked-code-that-was-never-issued").await.0, 400);
-    let draw = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(format!("{token}marked"));
-    assert_eq!(heard(draw).await.0, 401);
+    let generate =
+        server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(format!("{token}marked"));
+    assert_eq!(heard(generate).await.0, 401);
     assert_eq!(server.join(token, "MARKEDCODE").await, 400);
-    // A path that is not there, and a method that is not, with a code in their path and query.
+    // An unknown path and an unknown method, with a code in path and query.
     for path in [format!("/classes/joins/{join_code}"), format!("/api/v1/codes/{code}?code={code}")] {
         assert_eq!(heard(server.post(&path)).await.0, 404, "{path}");
     }
@@ -49,11 +50,11 @@ async fn be_refused(server: &Server, token: &str, code: &str, join_code: &str) {
     }
 }
 
-/// Drives every operation, those that fail too, and looks for what must not be in the log. Gives the server's log.
+/// Calls every operation with and without success, and searches the log for secrets. Returns the log.
 async fn log_everything(kind: Kind, format: &str) -> String {
     let site = Site::new(kind).await.with("HOMEROOM_LOG", "trace").with("HOMEROOM_LOG_FORMAT", format);
     let mut server = site.listen("demo").await;
-    // No request's id is like this, nor any trace: nobody takes them.
+    // These ids have an invalid form and are ignored.
     let headers = [("x-request-id", "marked id"), ("traceparent", "00-marked-marked-01")];
     let headers =
         headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
@@ -75,7 +76,7 @@ async fn log_everything(kind: Kind, format: &str) -> String {
     assert_eq!(class.1["data"]["joinCode"], Value::from(join_code.as_str()));
     be_refused(&server, &token, &code, &join_code).await;
 
-    // The end of the log is there when the server is not.
+    // The log is complete after the server has ended.
     server.signal("TERM");
     let ended = server.program.end().await;
     assert!(ended.err.contains("stopped"), "{}", ended.err);
@@ -103,50 +104,50 @@ async fn log_everything(kind: Kind, format: &str) -> String {
 }
 
 both! {
-    async fn not_even_a_statement_that_waits_long_enough_to_be_spoken_of_shows_its_values(kind: Kind) {
+    async fn slow_statement_in_the_log_shows_no_values(kind: Kind) {
         let site = Site::new(kind).await.with("HOMEROOM_LOG", "trace,sea_orm::driver=trace,sqlx=trace");
         let server = Arc::new(site.listen("demo").await);
         let teacher = server.token(&server.code(TEACHER, "VeryStrongPass123!", true).await).await;
 
-        // Somebody else is at the class, and the pool's connections wait for it, and other requests for them.
+        // Another transaction locks the class. The requests wait for the lock, or for a connection.
         let db = Db::connect(&site.location).await.unwrap();
         let lock = db.writer().begin().await.unwrap();
         let touch = class::Entity::update_many().col_expr(class::Column::IsActive, Expr::value(true));
         touch.exec(&lock).await.unwrap();
-        let drawing: Vec<_> = (0..20)
+        let generating: Vec<_> = (0..20)
             .map(|_| {
                 let (server, teacher) = (server.clone(), teacher.clone());
                 tokio::spawn(async move {
-                    let draw = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(&teacher);
-                    heard(draw).await.1["data"]["joinCode"].as_str().map(ToOwned::to_owned)
+                    let generate = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(&teacher);
+                    heard(generate).await.1["data"]["joinCode"].as_str().map(ToOwned::to_owned)
                 })
             })
             .collect();
-        // The driver speaks of what waits for two seconds.
+        // The driver logs statements that take two seconds.
         tokio::time::sleep(Duration::from_secs(3)).await;
         lock.rollback().await.unwrap();
-        let mut drawn = Vec::new();
-        for task in drawing {
-            drawn.extend(task.await.unwrap());
+        let mut generated = Vec::new();
+        for task in generating {
+            generated.extend(task.await.unwrap());
         }
-        assert!(!drawn.is_empty());
+        assert!(!generated.is_empty());
         let log = server.program.err();
-        for code in drawn {
+        for code in generated {
             assert!(!log.contains(&code), "{log}");
         }
     }
 
-    async fn no_secret_is_in_the_log_of_everything(kind: Kind) {
+    async fn log_at_trace_level_shows_no_secret(kind: Kind) {
         log_everything(kind, "human").await;
     }
 
-    async fn no_secret_is_in_the_log_of_everything_as_json(kind: Kind) {
+    async fn log_at_trace_level_as_json_shows_no_secret(kind: Kind) {
         let log = log_everything(kind, "json").await;
         let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(lines.iter().any(|line| line["level"] == "DEBUG"), "there is more to see than what is usual");
     }
 
-    async fn request_that_fails_has_one_line_with_its_cause(kind: Kind) {
+    async fn failed_request_has_one_log_line_with_its_cause(kind: Kind) {
         let site = Site::new(kind)
             .await
             .with("HOMEROOM_LOG_FORMAT", "json")
@@ -184,7 +185,7 @@ both! {
         assert!(failed[0]["fields"]["cause"].as_str().unwrap().contains("users"), "{failed:#?}");
     }
 
-    async fn failed_sign_in_leaves_a_line_with_its_reason_and_the_client(kind: Kind) {
+    async fn failed_sign_in_is_logged_with_its_reason_and_client(kind: Kind) {
         let site = Site::new(kind).await.with("HOMEROOM_LOG_FORMAT", "json");
         let server = site.listen("demo").await;
         assert_eq!(server.try_sign_in(TEACHER, "marked-wrong-password", false).await.0, 400);
@@ -205,17 +206,17 @@ both! {
         assert!(!log.contains("marked") && !log.contains(TEACHER), "{log}");
     }
 
-    async fn every_line_of_a_request_says_which_it_is(kind: Kind) {
+    async fn every_log_line_of_a_request_has_its_id(kind: Kind) {
         let site = Site::new(kind).await;
         let site = site.with("HOMEROOM_LOG", "trace").with("HOMEROOM_LOG_FORMAT", "json");
         let server = site.listen("demo").await;
-        let draw = |id: &str, traceparent: &str| {
-            let draw = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth("x");
-            heard(draw.header("X-Request-Id", id).header("traceparent", traceparent))
+        let generate = |id: &str, traceparent: &str| {
+            let generate = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth("x");
+            heard(generate.header("X-Request-Id", id).header("traceparent", traceparent))
         };
-        assert_eq!(draw("first", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").await.0, 401);
-        assert_eq!(draw("second", "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").await.0, 401);
-        assert_eq!(draw("not an id", "").await.0, 401);
+        assert_eq!(generate("first", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").await.0, 401);
+        assert_eq!(generate("second", "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").await.0, 401);
+        assert_eq!(generate("not an id", "").await.0, 401);
         assert_eq!(heard(server.get("/health/ready").header("X-Request-Id", "health")).await.0, 200);
         assert_eq!(heard(server.get("/health/ready?a=b").header("Origin", "https://app.example.com")).await.0, 200);
         server.signal("TERM");
@@ -230,7 +231,7 @@ both! {
             .filter(|line| line["fields"]["message"] == "answered")
             .map(|line| (line["level"].clone(), request(line).unwrap()))
             .collect();
-        let drawing = json!({
+        let generating = json!({
             "name": "request",
             "request_id": "first",
             "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
@@ -239,8 +240,8 @@ both! {
             "status": 401,
         });
         assert_eq!(answered.len(), 5, "{answered:#?}");
-        assert_eq!(answered[0], (json!("INFO"), drawing.clone()));
-        let mut untraced = drawing;
+        assert_eq!(answered[0], (json!("INFO"), generating.clone()));
+        let mut untraced = generating;
         untraced["request_id"] = json!("second");
         untraced.as_object_mut().unwrap().remove("trace_id");
         assert_eq!(answered[1].1, untraced);
@@ -250,7 +251,7 @@ both! {
             "name": "request", "request_id": "health", "method": "GET", "route": "/health/ready", "status": 200,
         });
         assert_eq!(answered[3], (json!("DEBUG"), asked));
-        // What the database's driver says of a request's statement stands in that request as well.
+        // Log lines of the database driver have the id of the request as well.
         let of_driver: Vec<&Value> = lines
             .iter()
             .filter(|line| request(line).is_some_and(|request| request["request_id"] == "health"))

@@ -3,7 +3,6 @@
 
 mod architecture;
 mod backup;
-mod boundary;
 mod command_line;
 mod connections;
 mod consent;
@@ -19,6 +18,7 @@ mod join_codes;
 mod jwts;
 mod logs;
 mod memory;
+mod middleware;
 mod migrations;
 mod origins;
 mod pkce;
@@ -28,9 +28,9 @@ mod readme;
 mod running;
 mod shutdown;
 mod sign_in;
-mod sign_in_form;
 mod static_bodies;
 mod support;
+mod telemetry;
 mod tokens;
+mod validation;
 mod values;
-mod watching;

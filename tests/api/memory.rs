@@ -1,4 +1,4 @@
-//! How much memory of the server a connection takes, whatever its client is slow at.
+//! The memory of a connection with a slow client.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -17,14 +17,14 @@ use crate::support::{
     process::{Server, Site},
 };
 
-/// How many connections there are of each kind.
+/// The number of connections of each kind.
 const CONNECTIONS: u8 = 250;
 
-/// What `--max-connections` promises of each, in bytes.
+/// The documented maximum for each connection in bytes.
 const MOST: u64 = 96 * 1024;
 const MOST_WITH_TLS: u64 = 128 * 1024;
 
-/// What a client sends of each kind, before it sends and reads nothing more.
+/// The bytes that a client of each kind sends. After them it neither sends nor reads.
 fn kinds() -> Vec<(&'static str, Vec<u8>)> {
     let post = |head: &str, body: &[u8]| {
         let head = format!(
@@ -52,7 +52,7 @@ fn kinds() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Connects once from each of many addresses, so that no share of one address is exceeded.
+/// Connects once from each of many addresses, so that no address exceeds its limit.
 async fn open(
     server: &Server,
     tls: Option<&TlsConnector>,
@@ -67,7 +67,7 @@ async fn open(
     Box::new(tls.connect("localhost".try_into().unwrap(), stream).await.unwrap())
 }
 
-/// The memory of a server, once it has not grown for a second.
+/// The memory of a server after a second without growth.
 async fn settled(server: &Server) -> u64 {
     let mut readings = vec![server.program.resident_bytes()];
     while readings.len() < 20 {
@@ -82,11 +82,10 @@ async fn settled(server: &Server) -> u64 {
     readings.pop().unwrap_or_default()
 }
 
-/// Opens many connections to a new server that have sent `request` and read nothing, and gives the growth of its memory
-/// for each.
+/// The growth of a new server's memory for each connection that has sent `request` and reads nothing.
 async fn growth(site: &Site, network: u8, request: &[u8], tls: Option<&TlsConnector>) -> u64 {
     let server = &site.listen("serve").await;
-    // The page is made for its first request.
+    // The first request builds the page.
     let mut first = open(server, tls, CONNECTIONS, network).await;
     first.write_all(b"GET /docs HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     let before = settled(server).await;
@@ -109,7 +108,7 @@ async fn growth(site: &Site, network: u8, request: &[u8], tls: Option<&TlsConnec
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_client_of_any_kind_takes_no_more_memory_than_promised() {
+async fn slow_client_of_every_kind_stays_within_the_documented_memory() {
     let site = Site::new(Kind::Sqlite).await;
     for (network, (kind, request)) in (0..).zip(kinds()) {
         println!("{kind}");
@@ -119,7 +118,7 @@ async fn slow_client_of_any_kind_takes_no_more_memory_than_promised() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_client_over_tls_takes_no_more_memory_than_promised() {
+async fn slow_client_over_tls_stays_within_the_documented_memory() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let site = Site::new(Kind::Sqlite).await;
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| site.data().join(name));

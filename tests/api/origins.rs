@@ -1,4 +1,4 @@
-//! The page that a request to sign in is sent from: it may name the app, and must not be a stranger's.
+//! The `Origin` of a sign-in request: it may name the app, and must belong to the app or to this server.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ const UNSAID: &str = "appUuid is required unless the Origin header names the app
 const FOREIGN: &str = "Origin does not belong to the app";
 const LOGIN_PAGE: &str = "https://login.example.com";
 
-/// A school whose app owns a login domain, and another app beside it.
+/// A school with two apps. One of them owns a login domain.
 async fn with_login_domain(kind: Kind) -> School {
     let school = School::found(kind).await;
     school
@@ -21,13 +21,13 @@ async fn with_login_domain(kind: Kind) -> School {
     school
 }
 
-/// Signs in from a page, with `appUuid` and all else as documented, but for these properties.
+/// Signs in from a page with the documented body and these changes.
 async fn from(school: &School, origin: impl AsRef<[u8]>, changes: Value) -> Answer {
     let body = changed(sign_in_body(TEACHER), changes);
     school.post("/api/v1/codes").header("Origin", origin).json(&body).send().await
 }
 
-/// Signs in from a page that is to name the app, back to `redirect_uri`.
+/// Signs in without `appUuid` from a page that names the app.
 async fn named_by(school: &School, origin: &str, redirect_uri: &str) -> Answer {
     let mut body = changed(sign_in_body(TEACHER), json!({ "redirectUri": redirect_uri }));
     body.as_object_mut().unwrap().remove("appUuid");
@@ -40,33 +40,33 @@ fn assert_signed_in_to(app: homeroom::domain::id::AppId, answer: &Answer) {
 }
 
 both! {
-    async fn a_login_domain_names_its_app(kind: Kind) {
+    async fn login_domain_names_its_app(kind: Kind) {
         let school = with_login_domain(kind).await;
         let own = named_by(&school, LOGIN_PAGE, "https://app.example.com/callback").await;
         assert_signed_in_to(APP, &own);
         let other =
             named_by(&school, "https://login.example.net", "https://other.example.net/callback").await;
         assert_signed_in_to(OTHER_APP, &other);
-        // The app that is named is the only one whose redirect URIs count.
+        // Redirect URIs of another app are not accepted.
         let mixed = named_by(&school, LOGIN_PAGE, "https://other.example.net/callback").await;
         assert_eq!(mixed.whole(), refused("redirectUri is not registered for the app"));
     }
 
-    async fn a_page_that_is_no_login_page_names_no_app(kind: Kind) {
+    async fn origin_that_is_no_login_domain_names_no_app(kind: Kind) {
         let school = with_login_domain(kind).await;
         for origin in [
             "https://evil.example",
             "https://login.example.com:8443",
-            // Without TLS anybody on the way could be the page.
+            // A page without TLS can be changed on its way.
             "http://login.example.com",
-            // Where an app's users come back to is not where they sign in.
+            // The origin of a redirect URI is not a login domain.
             "https://app.example.com",
             "null",
         ] {
             let answer = named_by(&school, origin, "https://app.example.com/callback").await;
             assert_eq!(answer.whole(), refused(UNSAID), "{origin}");
         }
-        // This server has a page of its own, which is no app's.
+        // The page of this server names no app.
         let ours = named_by(&school, PUBLIC_URL, "https://app.example.com/callback").await;
         assert_eq!(ours.whole(), refused(UNSAID));
         let mut body = sign_in_body(TEACHER);
@@ -74,18 +74,18 @@ both! {
         assert_eq!(school.post("/api/v1/codes").json(&body).send().await.whole(), refused(UNSAID));
     }
 
-    async fn the_login_domain_of_a_disabled_app_names_nothing(kind: Kind) {
+    async fn login_domain_of_a_disabled_app_names_no_app(kind: Kind) {
         let school = with_login_domain(kind).await;
         school.register(|registration| registration.app.enabled = false).await;
         let answer = named_by(&school, LOGIN_PAGE, "https://app.example.com/callback").await;
         assert_eq!(answer.whole(), refused(UNSAID));
     }
 
-    async fn the_app_that_is_said_wins_over_the_page(kind: Kind) {
+    async fn app_uuid_has_precedence_over_the_login_domain(kind: Kind) {
         let school = with_login_domain(kind).await;
         let other = json!({ "appUuid": OTHER_APP, "redirectUri": "https://other.example.net/callback" });
         assert_eq!(from(&school, LOGIN_PAGE, other.clone()).await.whole(), refused(FOREIGN));
-        // A page of both: one app's login page, and where the other's users come back to.
+        // An origin of both apps: the login domain of one, and the redirect URI of the other.
         school
             .register(|registration| {
                 registration.redirect_uris = vec![redirect_uri("https://login.example.net/callback")];
@@ -96,14 +96,14 @@ both! {
         assert_signed_in_to(OTHER_APP, &from(&school, "https://login.example.net", other).await);
     }
 
-    async fn pages_of_the_app_and_of_this_server_are_trusted(kind: Kind) {
+    async fn origins_of_the_app_and_of_this_server_are_accepted(kind: Kind) {
         let school = with_login_domain(kind).await;
         for origin in [LOGIN_PAGE, "https://app.example.com", PUBLIC_URL] {
             assert_signed_in_to(APP, &from(&school, origin, json!({})).await);
         }
     }
 
-    async fn pages_of_nobody_or_of_another_app_are_refused(kind: Kind) {
+    async fn unknown_origin_or_origin_of_another_app_is_refused(kind: Kind) {
         let school = with_login_domain(kind).await;
         for origin in [
             "https://evil.example",
@@ -114,7 +114,7 @@ both! {
             "http://app.example.com",
             "http://homeroom.example.com",
             "https://homeroom.example.com:8443",
-            // What no browser writes is no origin.
+            // Forms that no browser sends.
             "https://app.example.com/",
             "https://APP.example.com",
             "https://app.example.com:443",
@@ -125,21 +125,21 @@ both! {
         ] {
             assert_eq!(from(&school, origin, json!({})).await.whole(), refused(FOREIGN), "{origin}");
         }
-        // Nor is what is no text at all as good as no header.
+        // A value that is not text does not count as absent.
         assert_eq!(from(&school, b"https://app.example.com\xFF", json!({})).await.whole(), refused(FOREIGN));
     }
 
-    async fn an_empty_origin_counts_as_absent(kind: Kind) {
+    async fn empty_origin_counts_as_absent(kind: Kind) {
         let school = with_login_domain(kind).await;
         assert_signed_in_to(APP, &from(&school, "", json!({})).await);
         let unnamed = named_by(&school, "", "https://app.example.com/callback").await;
         assert_eq!(unnamed.whole(), refused(UNSAID));
-        // Two are no page's, even if both are empty.
+        // Two headers are opaque, even if both are empty.
         let twice = school.post("/api/v1/codes").header("Origin", "").header("Origin", "");
         assert_eq!(twice.json(&sign_in_body(TEACHER)).send().await.whole(), refused(FOREIGN));
     }
 
-    async fn a_page_of_the_host_that_was_asked_is_ours(kind: Kind) {
+    async fn origin_with_the_host_and_port_of_the_request_is_the_same_origin(kind: Kind) {
         let school = School::found(kind).await;
         for (origin, host, ours) in [
             ("http://127.0.0.1:8", "127.0.0.1:8", true),
@@ -148,7 +148,7 @@ both! {
             ("http://localhost:8080", "localhost:8080", true),
             ("http://localhost:8080", "127.0.0.1:8080", false),
             ("http://[::1]:8080", "[::1]:8080", true),
-            // The scheme decides which port a host without one means.
+            // The scheme decides the default port.
             ("https://homeroom.internal", "homeroom.internal", true),
             ("https://homeroom.internal", "homeroom.internal:443", true),
             ("https://homeroom.internal", "homeroom.internal:80", false),
@@ -166,7 +166,7 @@ both! {
         }
     }
 
-    async fn a_native_apps_pages_may_be_on_any_port_of_its_loopback_address(kind: Kind) {
+    async fn loopback_redirect_uri_allows_its_origin_on_every_port(kind: Kind) {
         let school = School::found(kind).await;
         school
             .register(|registration| {

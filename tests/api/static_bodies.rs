@@ -1,4 +1,4 @@
-//! Bodies that are the same for every request: their two forms, their tags, and the pages among them.
+//! Static bodies: compression, entity tags, pages, and the document below a path.
 
 use std::io::Read;
 
@@ -27,7 +27,7 @@ async fn demo() -> (Site, Server) {
     (site, server)
 }
 
-/// A response as it came, nothing decoded.
+/// A response with its encoded body.
 struct Raw {
     status: u16,
     headers: HeaderMap,
@@ -39,7 +39,7 @@ impl Raw {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The body with its coding taken off.
+    /// The decoded body.
     fn decoded(&self) -> Vec<u8> {
         let mut plain = Vec::new();
         match self.header("content-encoding") {
@@ -73,7 +73,7 @@ async fn static_body_is_compressed_as_accept_encoding_allows() {
             assert_eq!(gzip.header("content-encoding"), "gzip", "{path}: {accepted}");
             assert_eq!(gzip.decoded(), plain.bytes, "{path}: {accepted}");
             assert_eq!(gzip.header("content-length"), gzip.bytes.len().to_string(), "{path}: {accepted}");
-            // The body of `/` is short, and gzip has little to save there.
+            // The body of `/` is short, and gzip saves little.
             assert!(path == "/" || gzip.bytes.len() * 3 < plain.bytes.len(), "{path}: {accepted}");
         }
         for refused in
@@ -87,7 +87,7 @@ async fn static_body_is_compressed_as_accept_encoding_allows() {
 }
 
 #[tokio::test]
-async fn each_form_of_a_static_body_has_its_own_tag_and_304_means_that_form() {
+async fn each_form_of_a_static_body_has_its_own_tag() {
     let (_site, server) = demo().await;
     for (path, _) in PATHS {
         let (plain, gzip) = (&[][..], &[("Accept-Encoding", "gzip")][..]);
@@ -117,7 +117,7 @@ async fn each_form_of_a_static_body_has_its_own_tag_and_304_means_that_form() {
                 for method in [Method::GET, Method::HEAD] {
                     let answer = ask(&server, method, path, &headers).await;
                     assert_eq!(answer.status, status, "{path} {held}");
-                    // RFC 9110 section 15.4.5: what a 200 would say of caching, a 304 says as well.
+                    // A 304 has the caching headers of the 200 (RFC 9110 section 15.4.5).
                     assert_eq!(answer.header("etag"), own, "{path} {held}");
                     assert_eq!(answer.header("cache-control"), "no-cache", "{path} {held}");
                     assert!(answer.header("vary").ends_with("Accept-Encoding"), "{path} {held}");
@@ -172,7 +172,7 @@ async fn root_answers_a_browser_with_a_page_and_a_program_with_json() {
         for link in ["href=\"docs\"", "href=\"openapi.yaml\"", "href=\"openapi.json\""] {
             assert!(page.text.contains(link), "{link}");
         }
-        // The page runs no script and calls nothing.
+        // The page runs no script and sends no request.
         let policy = page.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
         assert!(!policy.contains("script-src") && !policy.contains("connect-src"), "{policy}");
@@ -187,9 +187,9 @@ async fn below_a_prefix() -> (Site, Server, &'static str) {
 }
 
 #[tokio::test]
-async fn document_of_a_server_below_a_path_leads_back_to_that_server() {
+async fn document_of_a_server_below_a_path_names_that_path() {
     let (_site, server, base) = below_a_prefix().await;
-    // Some proxies strip the path of the public URL, others pass it on.
+    // Some proxies remove the path of the public URL, and others keep it.
     for prefix in ["", base] {
         let json = ask(&server, Method::GET, &format!("{prefix}/openapi.json"), &[]).await;
         let document: Value = serde_json::from_slice(&json.bytes).unwrap();
@@ -199,7 +199,7 @@ async fn document_of_a_server_below_a_path_leads_back_to_that_server() {
         assert_eq!(serde_saphyr::from_slice::<Value>(&yaml.bytes).unwrap(), document);
         let docs = ask(&server, Method::GET, &format!("{prefix}/docs"), &[]).await;
         assert!(String::from_utf8(docs.bytes).unwrap().contains(&format!("\"url\": \"{base}\"")));
-        // Without the server's URL the document is the one in the repository.
+        // Except for the server's URL, the document is the one in the repository.
         let mut file: Value = serde_saphyr::from_str(include_str!("../../openapi.yaml")).unwrap();
         file["servers"][0]["url"] = base.into();
         assert_eq!(file, document);
@@ -225,9 +225,9 @@ async fn document_of_a_server_below_a_path_leads_back_to_that_server() {
     }
     let root = ask(&server, Method::GET, base, &[]).await;
     assert_eq!(root.status, 200);
-    // A path that only begins alike is another path.
+    // A path that only begins with the same letters is another path.
     assert_eq!(ask(&server, Method::GET, "/a/homerooms/docs", &[]).await.status, 404);
-    // The envelope below the prefix is that of the path without it.
+    // The envelope is the one of the path without the prefix.
     let failure = ask(&server, Method::GET, &format!("{base}/api/v1/nothing"), &[]).await;
     let failure: Value = serde_json::from_slice(&failure.bytes).unwrap();
     assert_eq!(failure["errors"][0]["code"], "[E4040]");

@@ -1,5 +1,5 @@
-//! Values that have many spellings, as people and programs send them: addresses, join codes, redirect URIs, and texts with
-//! characters that a database refuses.
+//! Values with several spellings: e-mail addresses, join codes, redirect URIs, and text with characters that a database
+//! refuses.
 
 use homeroom::{
     domain::origin::Origin,
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::{PASSWORD, STUDENT, School, TEACHER, both, process::Site, signing_in::redirect_uri};
 
-/// Spellings of one address, each of which a keyboard, a mail program or a document makes of it.
+/// Spellings of one address, as keyboards, mail programs and documents write it.
 const SPELLINGS: [&str; 7] = [
     "user@münchen.example",
     "User@MÜNCHEN.Example",
@@ -56,7 +56,7 @@ both! {
         class.success();
     }
 
-    async fn text_with_a_control_character_in_any_property_is_never_a_failure_of_the_server(kind: Kind) {
+    async fn text_with_a_control_character_in_any_property_is_never_a_5xx(kind: Kind) {
         let school = School::found_without_limits(kind).await;
         let controls = ['\0', '\t', '\n', '\r', '\u{1B}', '\u{7F}', '\u{85}', '\u{9F}', '\u{200B}', '\u{FEFF}'];
         let sent: [(&str, &[&str]); 8] = [
@@ -98,7 +98,7 @@ both! {
         }
     }
 
-    async fn join_code_as_typed_on_any_keyboard_admits(kind: Kind) {
+    async fn join_code_typed_on_any_keyboard_is_accepted(kind: Kind) {
         let school = School::found_without_limits(kind).await;
         let teacher = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
@@ -161,7 +161,7 @@ both! {
         assert!(app::Entity::owns_origin(school.db.read(), None, &page).await.unwrap());
     }
 
-    async fn loopback_port_that_is_no_port_is_refused(kind: Kind) {
+    async fn loopback_redirect_uri_with_an_invalid_port_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         school.register(|registration| registration.redirect_uris.push(redirect_uri("http://127.0.0.1/cb"))).await;
         for (port, status) in [
@@ -225,7 +225,7 @@ async fn redirect_uri_that_clients_cannot_send_back_is_refused_in_one_line_with_
     }
     let private = ["app", "add", "--name", "A", "--redirect-uri", "com.example.app:/cb", "--require-pkce"];
     let id = site.run(&private).await.success();
-    // Without PKCE it could not stay.
+    // Such a URI needs an app that requires PKCE.
     let line = site.run(&["app", "set", id.trim(), "--require-pkce", "false"]).await.refusal();
     assert!(line.contains("com.example.app:/cb"), "{line}");
 }

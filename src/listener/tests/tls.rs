@@ -26,7 +26,7 @@ impl Files {
         files
     }
 
-    /// Puts another certificate in the place of the one before, and gives it.
+    /// Writes a new certificate, and returns it.
     fn renew(&self) -> CertificateDer<'static> {
         let made = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(self.0.path().join("cert.pem"), made.cert.pem()).unwrap();
@@ -47,7 +47,7 @@ impl Files {
     }
 }
 
-/// Shakes hands as a client that trusts nothing but `certificate`.
+/// Connects as a client that trusts only `certificate`.
 async fn connect_by(
     server: &Server,
     certificate: CertificateDer<'static>,
@@ -70,7 +70,7 @@ async fn connect(server: &Server, files: &Files) -> Client<TlsStream<TcpStream>>
 }
 
 #[tokio::test]
-async fn a_request_over_tls_is_answered_in_both_versions() {
+async fn request_over_tls_is_answered_in_both_versions() {
     let files = Files::new();
     let server = Server::start_secured(Limits::default(), Some(files.open().unwrap())).await;
     for (version, spoken) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
@@ -86,7 +86,7 @@ async fn a_request_over_tls_is_answered_in_both_versions() {
 }
 
 #[tokio::test]
-async fn another_certificate_is_shown_once_its_files_are_read_and_whoever_is_connected_stays() {
+async fn reload_uses_the_new_certificate_and_keeps_open_connections() {
     let files = Files::new();
     let before = files.certificate();
     let tls = files.open().unwrap();
@@ -103,7 +103,7 @@ async fn another_certificate_is_shown_once_its_files_are_read_and_whoever_is_con
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_leaves_the_one_before() {
+async fn reload_of_an_invalid_certificate_keeps_the_previous_one() {
     let files = Files::new();
     let tls = files.open().unwrap();
     let good = files.certificate();
@@ -123,15 +123,15 @@ async fn a_certificate_that_cannot_be_used_leaves_the_one_before() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_is_not_finished_is_cut_and_counts_as_a_connection() {
+async fn unfinished_handshake_is_cut_off_and_counts_as_a_connection() {
     let files = Files::new();
-    let limits = narrow(Limits { header_timeout: Duration::from_secs(1), ..Limits::default() });
+    let limits = one_connection(Limits { header_timeout: Duration::from_secs(1), ..Limits::default() });
     let server = Server::start_secured(limits, Some(files.open().unwrap())).await;
     let mut silent = server.connect().await;
     let mut slow = server.connect().await;
-    // The beginning of a record of 512 bytes, the rest of which does not come.
+    // The beginning of a record of 512 bytes. The rest does not arrive.
     slow.0.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
-    // Each of them is in the way of the next until its time is over.
+    // Each of them blocks the next one until its timeout.
     let mut client = connect(&server, &files).await;
     assert!(client.ask("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
     assert_eq!(silent.rest().await, "");
@@ -139,22 +139,22 @@ async fn a_handshake_that_is_not_finished_is_cut_and_counts_as_a_connection() {
 }
 
 #[tokio::test]
-async fn plain_http_is_turned_away_at_once_where_tls_is_spoken() {
+async fn plain_http_on_a_tls_listener_is_closed_at_once() {
     let files = Files::new();
-    let server = Server::start_secured(narrow(Limits::default()), Some(files.open().unwrap())).await;
+    let server = Server::start_secured(one_connection(Limits::default()), Some(files.open().unwrap())).await;
     let mut client = server.connect().await;
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let mut answer = Vec::new();
     _ = client.0.read_to_end(&mut answer).await;
-    // An alert (RFC 8446 section 6), if it got through, and the end.
+    // An alert (RFC 8446 section 6), if it arrived, and the end.
     assert!(answer.is_empty() || answer[0] == 21, "{answer:?}");
     connect(&server, &files).await;
 }
 
 #[tokio::test]
-async fn a_shutdown_lets_a_request_over_tls_finish_and_waits_for_no_handshake() {
+async fn shutdown_lets_a_request_over_tls_finish_and_waits_for_no_handshake() {
     let files = Files::new();
-    let limits = Limits { leave: Duration::ZERO, ..Limits::default() };
+    let limits = Limits { drain: Duration::ZERO, ..Limits::default() };
     let server = Server::start_secured(limits, Some(files.open().unwrap())).await;
     let go_on = Arc::clone(&server.go_on);
     let mut silent = server.connect().await;

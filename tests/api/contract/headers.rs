@@ -1,5 +1,4 @@
-//! What an answer has beside its body is what the document says of it: nothing is missing, and nothing is there that it
-//! does not know.
+//! The headers of responses are exactly those that the document describes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,14 +8,14 @@ use serde_json::{Value, json};
 
 use super::{document, operations, resolved};
 use crate::{
-    boundary::{lose_the_database, sabotage},
+    middleware::{damage_database, disconnect_database},
     support::{
         Answer, COLLEAGUE, Call, Kind, OTHER_CLASS, OWN_CLASS, PROTECTION, STUDENT, School, TEACHER, both,
         exchange_body, sign_in_body, signing_in::changed,
     },
 };
 
-/// The paths of the document that its operations are asked on.
+/// The paths of the tested operations in the document.
 const CODES: &str = "/api/v1/codes";
 const TOKENS: &str = "/api/v1/tokens";
 const DRAW: &str = "/classes/{classId}/join-code";
@@ -30,7 +29,7 @@ fn operation<'a>(document: &'a Value, path: &str) -> &'a Value {
     item.values().next().unwrap()
 }
 
-/// Holds an answer of the operation of `path` to the headers that the document has for its status.
+/// Asserts that a response of the operation at `path` has the documented headers of its status.
 #[track_caller]
 fn assert_documented(document: &Value, path: &str, answer: &Answer) {
     let context = format!("{path}: {} {:?}", answer.status, answer.headers);
@@ -39,7 +38,7 @@ fn assert_documented(document: &Value, path: &str, answer: &Answer) {
     let headers = response["headers"].as_object().into_iter().flatten();
     let documented: BTreeMap<String, Value> =
         headers.map(|(name, header)| (name.to_lowercase(), resolved(document, header))).collect();
-    // What each has is documented once for all, and every answer of these tests is held to it.
+    // The introduction documents these for every response.
     let said_once = |name: &str| {
         PROTECTION.iter().any(|(known, _)| *known == name)
             || name == "vary"
@@ -59,7 +58,7 @@ fn assert_documented(document: &Value, path: &str, answer: &Answer) {
         assert!(values.iter().all(|value| admits(&header["schema"], value)), "{name}, {context}");
         assert!(admits(&header["schema"], header["schema"]["example"].as_str().unwrap()), "{name}");
     }
-    // The document has this one as the key of the body, without the parameter of a page.
+    // The document has this header as the key of the body, without parameters.
     let media_types = response["content"].as_object().into_iter().flatten();
     let media_types: Vec<&str> = media_types.map(|(media_type, _)| media_type.as_str()).collect();
     match answer.header("content-type").map(|media_type| media_type.split(';').next().unwrap()) {
@@ -72,8 +71,8 @@ fn admits(schema: &Value, text: &str) -> bool {
     jsonschema::options().with_draft(Draft::Draft4).build(schema).unwrap().is_valid(&json!(text))
 }
 
-/// Asks every operation for every status, as a page of `origin` if there is one, and holds each answer to the document.
-async fn ask_for_everything(kind: Kind, origin: Option<&str>) {
+/// Causes every status of every operation, from a page of `origin` if given, and compares each response with the document.
+async fn compare_every_status(kind: Kind, origin: Option<&str>) {
     let document = document();
     let school = School::found(kind).await;
     let teacher = school.token(TEACHER).await;
@@ -96,7 +95,7 @@ async fn ask_for_everything(kind: Kind, origin: Option<&str>) {
 
     let sign_in = || school.post(CODES).json(&sign_in_body(TEACHER));
     let swap = |code: &str| school.post(TOKENS).json(&exchange_body(code));
-    let draw = |class: &str| school.post(&format!("/classes/{class}/join-code"));
+    let generate = |class: &str| school.post(&format!("/classes/{class}/join-code"));
     let read = |class: &str| school.get(&format!("/classes/{class}"));
     let join = |code: &str| school.post(&format!("/classes/join/{code}"));
     let (own, others) = (OWN_CLASS.to_string(), OTHER_CLASS.to_string());
@@ -106,12 +105,12 @@ async fn ask_for_everything(kind: Kind, origin: Option<&str>) {
     let code = school.code(TEACHER).await;
     ask(TOKENS, swap(&code)).await;
     ask(TOKENS, swap(&code)).await;
-    ask(DRAW, draw(&own)).await;
-    ask(DRAW, draw(&own).bearer("x")).await;
-    ask(DRAW, draw(&others).bearer(&teacher)).await;
-    ask(DRAW, draw("10A1").bearer(&teacher)).await;
-    let drawn = ask(DRAW, draw(&own).bearer(&teacher)).await.json();
-    let join_code = drawn["data"]["joinCode"].as_str().unwrap();
+    ask(DRAW, generate(&own)).await;
+    ask(DRAW, generate(&own).bearer("x")).await;
+    ask(DRAW, generate(&others).bearer(&teacher)).await;
+    ask(DRAW, generate("10A1").bearer(&teacher)).await;
+    let generated = ask(DRAW, generate(&own).bearer(&teacher)).await.json();
+    let join_code = generated["data"]["joinCode"].as_str().unwrap();
     ask(JOIN, join(join_code)).await;
     ask(JOIN, join("1").bearer(&colleague)).await;
     ask(JOIN, join(join_code).bearer(&colleague)).await;
@@ -143,17 +142,17 @@ async fn ask_for_everything(kind: Kind, origin: Option<&str>) {
         [
             (CODES, sign_in()),
             (TOKENS, swap(&code)),
-            (DRAW, draw(&own).bearer(&teacher)),
+            (DRAW, generate(&own).bearer(&teacher)),
             (JOIN, join(join_code).bearer(&colleague)),
             (CLASS, read(&own).bearer(&teacher)),
             ("/health/ready", school.get("/health/ready")),
         ]
     };
-    sabotage(&school).await;
+    damage_database(&school).await;
     for (path, call) in everything() {
         ask(path, call).await;
     }
-    lose_the_database(&school).await;
+    disconnect_database(&school).await;
     for (path, call) in everything() {
         ask(path, call).await;
     }
@@ -169,21 +168,21 @@ async fn ask_for_everything(kind: Kind, origin: Option<&str>) {
 }
 
 both! {
-    async fn every_documented_status_is_answered_with_the_documented_headers_and_no_others(kind: Kind) {
-        ask_for_everything(kind, None).await;
-        ask_for_everything(kind, Some("https://app.example.com")).await;
+    async fn documented_status_has_exactly_the_documented_headers(kind: Kind) {
+        compare_every_status(kind, None).await;
+        compare_every_status(kind, Some("https://app.example.com")).await;
     }
 }
 
 #[test]
-fn what_every_answer_has_is_documented_once() {
+fn header_of_every_response_is_documented_once() {
     let document = document();
     let said =
         document["info"]["description"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     for (name, value) in PROTECTION {
         let described = said.to_lowercase();
         assert!(described.contains(&format!("`{name}")), "{name}");
-        // What is allowed of content is said in words.
+        // The introduction describes the value in words.
         assert!(
             name == "content-security-policy" || said.contains(&format!(": {value}`")),
             "{name}: {value}"

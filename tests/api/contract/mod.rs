@@ -1,5 +1,4 @@
-//! The document: what is served is what lies in the repository, what lies there is what the two pages say, and it is
-//! sound in itself.
+//! The document: it is served as in the repository, it says the same as the two documented pages, and it is consistent.
 
 mod headers;
 mod originals;
@@ -12,12 +11,12 @@ use serde_json::Value;
 
 use crate::support::{CLASSROOM_CODES, Kind, SIGN_IN_CODES, School};
 
-/// `openapi.yaml`, to the byte.
+/// The text of `openapi.yaml`.
 fn file() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.yaml")).unwrap()
 }
 
-/// `openapi.yaml`, read.
+/// The parsed `openapi.yaml`.
 pub fn document() -> Value {
     serde_saphyr::from_str(&file()).unwrap()
 }
@@ -32,7 +31,7 @@ fn operations(document: &Value) -> Vec<(String, String, &Value)> {
     operations.collect()
 }
 
-/// A schema with its `$ref` followed and its `allOf` laid into one.
+/// A schema with its `$ref` resolved and its `allOf` merged.
 fn resolved(document: &Value, schema: &Value) -> Value {
     if let Some(reference) = schema["$ref"].as_str() {
         let target = document.pointer(reference.trim_start_matches('#'));
@@ -52,7 +51,7 @@ fn resolved(document: &Value, schema: &Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_served_is_the_file_in_the_repository() {
+async fn served_document_is_the_file_in_the_repository() {
     let school = School::found(Kind::Sqlite).await;
     let yaml = school.get("/openapi.yaml").send().await;
     assert_eq!((yaml.status, yaml.header("content-type")), (200, Some("application/yaml")));
@@ -62,7 +61,7 @@ async fn what_is_served_is_the_file_in_the_repository() {
 }
 
 #[test]
-fn the_codes_of_failures_are_a_closed_list() {
+fn error_codes_are_a_closed_list() {
     let document = document();
     for (schema, codes) in [
         ("ClassroomErrorCode", CLASSROOM_CODES.map(|(code, _)| code).to_vec()),

@@ -1,4 +1,4 @@
-//! The facts about the classroom operations of the source system: its clients work if these stay as they are.
+//! Facts about the classroom operations of the source system. Its clients depend on them.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use serde_json::{Value, json};
 
 use super::{document, resolved};
 
-/// An operation of the source system. What it does not list is an addition of this server: 429 and 503.
+/// An operation of the source system. Other statuses are additions of this server: 429 and 503.
 struct Original {
     id: &'static str,
     method: &'static str,
     path: &'static str,
-    /// Name and place of each parameter. All are texts and required.
+    /// Name and location of each parameter. All are required strings.
     parameters: &'static [(&'static str, &'static str)],
     success: &'static str,
     /// The schema of `data`, in the source's order.
     data: &'static [Property],
-    /// Each failure with words that its description has.
+    /// Each error status with a part of its description.
     failures: &'static [(&'static str, &'static [&'static str])],
 }
 
-/// A property: name, type with its format, whether it is nullable, whether the source requires it, and what bounds it.
+/// A property: name, type with its format, whether it is nullable, whether the source requires it, and its bounds.
 struct Property {
     name: &'static str,
     kind: &'static str,
@@ -105,7 +105,7 @@ const ORIGINALS: [Original; 3] = [
     },
 ];
 
-/// What this server adds to the statuses of each operation.
+/// The statuses that this server adds to an operation.
 fn additions(id: &str) -> &'static [&'static str] {
     if id == "getClassById" { &["503"] } else { &["429", "503"] }
 }
@@ -137,7 +137,7 @@ fn assert_data(document: &Value, original: &Original, data: &Value) {
             assert_eq!(schema["enum"], json!(property.values), "{context}");
         }
     }
-    // A free form.
+    // An object of any form.
     if let Some(settings) = data["properties"].get("settings") {
         assert!(settings["additionalProperties"] == json!({}) && settings.get("properties").is_none());
     }

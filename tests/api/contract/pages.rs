@@ -1,7 +1,7 @@
-//! The two documented pages, transcribed by hand: whoever generates the document anew cannot change what they say.
+//! The two documented pages, transcribed by hand, so that a newly generated document cannot change them.
 //!
-//! A property stands here as on the page, `type(format)`. Where a page shows only an example, the type is the example's
-//! and the format is ours.
+//! A property is written as on the page, `type(format)`. Where a page shows only an example, the type is the example's and the
+//! format is ours.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::{document, resolved};
 
-/// An operation, as its page has it.
+/// An operation of a page.
 struct Page {
     path: &'static str,
-    /// No page names its operation; clients that are generated know it by this.
+    /// The `operationId`. The pages have none; generated clients use it.
     id: &'static str,
     summary: &'static str,
-    /// Name, place, type, whether it is required, and what is said of it.
+    /// Name, location, type, whether it is required, and its description.
     parameters: &'static [(&'static str, &'static str, &'static str, bool, &'static str)],
     bearer: bool,
     request: Option<Request>,
@@ -24,7 +24,7 @@ struct Page {
     failure: &'static [Property],
 }
 
-/// A name, a type with its format, and the values if they are an enumeration.
+/// A name, a type with its format, and the values of an enumeration.
 type Property = (&'static str, &'static str, &'static [&'static str]);
 
 struct Request {
@@ -59,7 +59,7 @@ const GENERATE_JOIN_CODE: Page = Page {
     ],
     failure: &[
         ("success", "boolean", &["false"]),
-        // The page gives the success's code a width, and the failure's none.
+        // The page gives the code a format in the success, and none in the errors.
         ("code", "integer", &[]),
         ("errorCode", "string", CLASSROOM_CODES),
         ("message", "string", &[]),
@@ -87,7 +87,7 @@ const CREATE_CODE: Page = Page {
             ("state", "string", &[]),
             ("redirectUri", "string(uri)", &[]),
             ("acceptPrivacyPolicy", "boolean", &[]),
-            // Ours (RFC 7636).
+            // An addition (RFC 7636).
             ("codeChallenge", "string", &[]),
             ("codeChallengeMethod", "string", &[]),
         ],
@@ -97,7 +97,7 @@ const CREATE_CODE: Page = Page {
         "201",
         "The code, inside the URL to send the user to",
         &[
-            // The family's other operation shares this list.
+            // The family's other operation uses this enumeration too.
             ("kind", "string", &["codes"]),
             ("totalItems", "integer(int32)", &[]),
             ("itemsLength", "integer(int32)", &[]),
@@ -140,17 +140,17 @@ const CLASSROOM_CODES: &[&str] = &[
     "SERVICE_UNAVAILABLE",
 ];
 
-/// The only statuses that are not on the pages.
+/// The statuses that are not on the pages.
 const OURS: [&str; 2] = ["429", "503"];
 
-/// A property as the document has it.
+/// A property of the document.
 type Found = (String, String, Vec<String>);
 
 fn found((name, kind, values): &Property) -> Found {
     ((*name).to_owned(), (*kind).to_owned(), values.iter().map(|&value| value.to_owned()).collect())
 }
 
-/// Every property below a schema, however deep.
+/// Every property of a schema and of its nested schemas.
 fn properties(document: &Value, schema: &Value, prefix: &str) -> BTreeSet<Found> {
     let schema = resolved(document, schema);
     let mut all = BTreeSet::new();
@@ -175,7 +175,7 @@ fn describe(document: &Value, schema: &Value, name: &str, all: &mut BTreeSet<Fou
     }
 }
 
-/// Every object below a schema requires all that it has.
+/// Asserts that every object of a schema requires all its properties.
 fn assert_promised(document: &Value, schema: &Value) {
     let whole = resolved(document, schema);
     if let Some(properties) = whole["properties"].as_object() {
@@ -192,7 +192,7 @@ fn texts(list: &Value) -> BTreeSet<&str> {
     list.as_array().into_iter().flatten().map(|text| text.as_str().unwrap()).collect()
 }
 
-/// The one schema of a body, which is JSON and nothing else.
+/// The schema of a body, whose only media type is JSON.
 fn json_schema(body: &Value) -> &Value {
     let content = body["content"].as_object().unwrap();
     assert_eq!(content.keys().collect::<Vec<_>>(), ["application/json"]);
@@ -251,17 +251,17 @@ fn assert_transcribed(page: &Page) {
 }
 
 #[test]
-fn generate_join_code_is_what_its_page_says() {
+fn generate_join_code_matches_its_page() {
     assert_transcribed(&GENERATE_JOIN_CODE);
 }
 
 #[test]
-fn create_code_is_what_its_page_says() {
+fn create_code_matches_its_page() {
     assert_transcribed(&CREATE_CODE);
 }
 
 #[test]
-fn the_pages_paths_are_absolute_and_bearers_show_a_jwt() {
+fn server_is_the_root_and_bearer_tokens_are_jwts() {
     let document = document();
     let servers = document["servers"].as_array().unwrap();
     assert_eq!((servers.len(), &servers[0]["url"]), (1, &json!("/")));
@@ -274,7 +274,7 @@ fn the_pages_paths_are_absolute_and_bearers_show_a_jwt() {
 }
 
 #[test]
-fn the_bounds_of_a_sign_in_are_the_contracts() {
+fn bounds_of_a_sign_in_match_the_contract() {
     let document = document();
     let schema = &document["components"]["schemas"]["CreateCodeRequest"]["properties"];
     for (name, min, max) in

@@ -1,4 +1,4 @@
-//! What holds for every operation of the document, and for every example in it.
+//! Rules for every operation and every example of the document.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{document, file, operations, resolved};
 
-/// Visits every value of a document with the way to it. Examples hold what a body holds, and are left out.
+/// Visits every value of a document with its path. Examples are left out, because they may hold any value.
 fn visit<'a>(value: &'a Value, way: &str, see: &mut impl FnMut(&str, &'a Value)) {
     see(way, value);
     match value {
@@ -30,7 +30,7 @@ fn is_said(value: &Value) -> bool {
 }
 
 #[test]
-fn every_parameter_of_a_path_is_in_it_and_the_other_way_round() {
+fn path_parameters_and_templates_agree() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         let named = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
@@ -48,7 +48,7 @@ fn every_parameter_of_a_path_is_in_it_and_the_other_way_round() {
 }
 
 #[test]
-fn every_operation_has_a_name_of_its_own() {
+fn operation_id_is_unique() {
     let document = document();
     let mut seen = BTreeSet::new();
     for (path, method, operation) in operations(&document) {
@@ -60,7 +60,7 @@ fn every_operation_has_a_name_of_its_own() {
 }
 
 #[test]
-fn everything_is_described() {
+fn every_part_has_a_description() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         for word in ["summary", "description"] {
@@ -90,7 +90,7 @@ fn everything_is_described() {
 }
 
 #[test]
-fn every_operation_says_whether_it_needs_a_token() {
+fn operation_declares_its_security() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         let expected = if path.starts_with("/classes") { json!([{ "accessToken": [] }]) } else { json!([]) };
@@ -101,7 +101,7 @@ fn every_operation_says_whether_it_needs_a_token() {
 }
 
 #[test]
-fn an_answer_says_its_headers() {
+fn response_declares_its_headers() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         if operation["tags"][0] == "service" {
@@ -128,13 +128,13 @@ fn media_type_has_no_parameter() {
     });
 }
 
-/// Whether a schema has this keyword, and is no `properties` that happens to have a member of that name.
+/// The keyword of a schema. A member of `properties` with the same name does not count.
 fn keyword<'a>(way: &str, value: &'a Value, name: &str) -> Option<&'a Value> {
     value.get(name).filter(|_| !way.ends_with("/properties"))
 }
 
 #[test]
-fn format_of_another_type_than_text_has_no_length_beside_it() {
+fn format_with_a_type_of_its_own_has_no_length() {
     visit(&document(), "", &mut |way, value| {
         let format = keyword(way, value, "format").and_then(Value::as_str);
         if matches!(format, Some("date-time" | "date" | "uuid" | "binary" | "byte")) {
@@ -154,14 +154,14 @@ fn uuid_has_a_pattern_and_no_format() {
 }
 
 #[test]
-fn pattern_has_ascii_characters_and_ascii_escapes_alone() {
+fn pattern_has_only_ascii_characters_and_escapes() {
     visit(&document(), "", &mut |way, value| {
         let Some(pattern) = keyword(way, value, "pattern").and_then(Value::as_str) else { return };
         assert!(pattern.is_ascii(), "{way}");
         for escape in pattern.split('\\').skip(1).filter(|escape| !escape.is_empty()) {
             let code = escape.strip_prefix('x').map(|code| u8::from_str_radix(&code[..2], 16).unwrap());
             assert!(code.is_none_or(|code| code.is_ascii()), "{way}: {pattern}");
-            // What else is escaped is punctuation, which is escaped alike everywhere.
+            // Other escapes are punctuation, which all engines escape in the same way.
             assert!(
                 code.is_some() || escape.starts_with(|c: char| c.is_ascii_punctuation()),
                 "{way}: {pattern}"
@@ -172,7 +172,7 @@ fn pattern_has_ascii_characters_and_ascii_escapes_alone() {
 }
 
 #[test]
-fn reference_stands_alone() {
+fn reference_has_no_siblings() {
     visit(&document(), "", &mut |way, value| {
         assert_eq!(keyword(way, value, "allOf"), None, "{way}");
         if let Some(members) = value.as_object().filter(|members| members.contains_key("$ref")) {
@@ -182,7 +182,7 @@ fn reference_stands_alone() {
 }
 
 #[test]
-fn header_is_a_text_with_an_example() {
+fn header_is_a_string_with_an_example() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         for (status, response) in operation["responses"].as_object().unwrap() {
@@ -192,7 +192,7 @@ fn header_is_a_text_with_an_example() {
                 assert_eq!(schema["type"], "string", "{context}");
                 assert!(schema["example"].is_string(), "{context}");
                 assert_eq!(schema.get("enum"), None, "{context}");
-                // The introduction describes these once.
+                // The introduction describes these for every response.
                 assert!(!name.starts_with("Access-Control-"), "{context}");
                 assert!(
                     name != "Vary" || !schema["example"].as_str().unwrap().contains("Origin"),
@@ -204,7 +204,7 @@ fn header_is_a_text_with_an_example() {
 }
 
 #[test]
-fn text_that_is_not_json_is_a_file() {
+fn body_that_is_not_json_is_a_file() {
     let document = document();
     for (path, _, operation) in operations(&document) {
         for (_, response) in operation["responses"].as_object().unwrap() {
@@ -221,7 +221,7 @@ fn text_that_is_not_json_is_a_file() {
 }
 
 #[test]
-fn schema_has_a_name_that_no_language_knows_and_no_member_of_that_name() {
+fn schema_name_is_no_type_of_a_language_and_no_property_of_itself() {
     let document = document();
     let general = [
         ["Action", "Class", "Code", "Enum", "Error", "Health", "Item", "Items"],
@@ -233,7 +233,7 @@ fn schema_has_a_name_that_no_language_knows_and_no_member_of_that_name() {
         assert!(name.chars().all(|c| c.is_ascii_alphanumeric()), "{name}");
         assert!(!general.concat().contains(&name.as_str()), "{name}");
         assert!(schema.get("title").is_none_or(|title| title == name), "{name}");
-        // Several generators name an operation's own types so.
+        // Several generators give such names to types of an operation.
         assert!(!name.ends_with("Response"), "{name}");
         for property in schema["properties"].as_object().into_iter().flatten().map(|(property, _)| property) {
             assert_ne!(
@@ -246,7 +246,7 @@ fn schema_has_a_name_that_no_language_knows_and_no_member_of_that_name() {
 }
 
 #[test]
-fn value_of_an_enumeration_that_is_no_identifier_has_one_beside_it() {
+fn enumeration_value_that_is_no_identifier_has_a_name() {
     let fits = |text: &str| {
         text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
             && !text.starts_with(|c: char| c.is_numeric())
@@ -278,7 +278,7 @@ fn optional_property_of_a_request_may_be_null_and_a_required_one_may_not() {
         for (name, property) in schema["properties"].as_object().unwrap() {
             let required = schema["required"].as_array().unwrap().contains(&json!(name));
             assert_eq!(property["nullable"] == true, !required, "{path}: {name}");
-            // In OpenAPI 3.0 an enumeration without `null` would take it back.
+            // In OpenAPI 3.0 an enumeration without `null` is not nullable.
             assert!(required || property.get("enum").is_none(), "{path}: {name}");
             optional += usize::from(!required);
         }
@@ -287,26 +287,26 @@ fn optional_property_of_a_request_may_be_null_and_a_required_one_may_not() {
 }
 
 #[test]
-fn the_document_writes_utc_as_z_and_says_nothing_with_null() {
+fn document_writes_utc_as_z_and_has_no_null() {
     assert!(!file().contains("+00:00"));
     visit(&document(), "", &mut |way, value| assert!(!value.is_null(), "{way} is null"));
 }
 
 #[test]
-fn every_parameter_and_every_body_has_an_example() {
+fn parameter_and_body_have_an_example() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
             assert!(parameter["example"].is_string(), "{method} {path}: {parameter}");
         }
         for (status, response) in operation["responses"].as_object().unwrap() {
-            // The document itself would be the example of these.
+            // These bodies are the document itself.
             if path == "/openapi.json" || response["content"].get("application/json").is_none() {
                 continue;
             }
             let example = &response["content"]["application/json"]["example"];
             assert!(example.is_object(), "{method} {path} {status}");
-            // A failure's example is one of that status.
+            // The example of an error has the status of its response.
             if let Some(code) = example.get("code") {
                 assert_eq!(code.to_string(), *status, "{method} {path}");
             }
@@ -318,7 +318,7 @@ fn every_parameter_and_every_body_has_an_example() {
 }
 
 #[test]
-fn every_example_is_valid_by_its_own_schema() {
+fn example_is_valid_against_its_schema() {
     let document = document();
     let components = draft_4(&document["components"]);
     let mut checked = 0;
@@ -336,7 +336,7 @@ fn every_example_is_valid_by_its_own_schema() {
     };
     visit(&document, "", &mut |way, value| {
         let Some(example) = value.get("example") else { return };
-        // A body has its schema beside the example, everything else is a schema itself.
+        // A body has a schema next to the example. Every other value with an example is a schema.
         match value.get("schema") {
             Some(schema) => check(way, &resolved(&document, schema), example),
             None => check(way, value, example),
@@ -345,8 +345,8 @@ fn every_example_is_valid_by_its_own_schema() {
     assert!(checked > 40, "only {checked} examples were found");
 }
 
-/// OpenAPI 3.0's schema as JSON Schema's draft 4, which has no `nullable`. Nothing may be there but what is documented,
-/// so that no example shows more than its schema says.
+/// A schema of OpenAPI 3.0 as JSON Schema draft 4, which has no `nullable`. Objects are closed, so that an example with an
+/// undocumented property is not valid.
 fn draft_4(schema: &Value) -> Value {
     match schema {
         Value::Array(items) => items.iter().map(draft_4).collect(),

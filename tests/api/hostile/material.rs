@@ -1,13 +1,13 @@
-//! What hostile requests are made of.
+//! Parts of hostile requests.
 
 use serde_json::{Value, json};
 
 use crate::support::{REDIRECT_URI, TEACHER, sign_in_body};
 
-/// The most bytes that a body may have.
+/// The maximum size of a body in bytes.
 pub const LARGEST_BODY: usize = 24 * 1024;
 
-/// Method, path, status, code and `Allow` of requests that no operation sees. None bears a token.
+/// Method, path, status, code and `Allow` of requests that reach no operation. None has a token.
 #[rustfmt::skip]
 pub const MISDIRECTED: &[(&str, &str, u16, &str, Option<&str>)] = &[
     // Wrong methods.
@@ -28,7 +28,7 @@ pub const MISDIRECTED: &[(&str, &str, u16, &str, Option<&str>)] = &[
     ("OPTIONS", "/api/v1/codes", 405, "[E4050]", Some("POST")),
     ("M-SEARCH", "/api/v1/codes?a=b", 405, "[E4050]", Some("POST")),
     ("DELETE", "/api/v1/tokens", 405, "[E4050]", Some("POST")),
-    // Paths that are not there.
+    // Unknown paths.
     ("POST", "/", 405, "METHOD_NOT_ALLOWED", Some("GET, HEAD")),
     ("GET", "//", 404, "NOT_FOUND", None),
     ("GET", "*", 404, "NOT_FOUND", None),
@@ -48,7 +48,7 @@ pub const MISDIRECTED: &[(&str, &str, u16, &str, Option<&str>)] = &[
     ("POST", "/api/v1/classes/1/join-code", 404, "[E4040]", None),
     ("POST", "/api/api/classes/1/join-code", 404, "NOT_FOUND", None),
     ("POST", "/api/health/live", 404, "NOT_FOUND", None),
-    // Slashes and dots too many: a path is what it says, and is not tidied up.
+    // Additional slashes and dots. A path is not normalized.
     ("POST", "/classes/1/join-code/", 404, "NOT_FOUND", None),
     ("POST", "/classes/1//join-code", 404, "NOT_FOUND", None),
     ("POST", "//classes/1/join-code", 404, "NOT_FOUND", None),
@@ -76,7 +76,7 @@ pub const MISDIRECTED: &[(&str, &str, u16, &str, Option<&str>)] = &[
     ("GET", "/health/live/", 404, "NOT_FOUND", None),
 ];
 
-/// Class ids and join codes that nobody gave out, as they stand in a path.
+/// Unknown class ids and join codes, as in a path.
 pub const UNKNOWN_IDS: &[&str] = &[
     "%00",
     "22222222-2222-2222-2222-222222222222%00",
@@ -107,7 +107,7 @@ pub const UNKNOWN_IDS: &[&str] = &[
     "ffffffff-ffff-ffff-ffff-ffffffffffff",
 ];
 
-/// Bodies that are no JSON, and what is said of them.
+/// Bodies that are not JSON, and the message for each.
 pub fn malformed() -> Vec<(Vec<u8>, &'static str)> {
     const SYNTAX: &str = "the body is not valid JSON (line ";
     const MARK: &str = "the body must not begin with a byte order mark";
@@ -152,7 +152,7 @@ pub fn malformed() -> Vec<(Vec<u8>, &'static str)> {
     bodies
 }
 
-/// Values that a property's reader may not have thought of.
+/// Unusual values for a property.
 pub fn strange_values(good: &Value) -> Vec<Value> {
     let text = good.as_str().unwrap_or(REDIRECT_URI);
     vec![

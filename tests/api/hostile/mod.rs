@@ -1,4 +1,4 @@
-//! Hostile requests: each gets the status it deserves, in the envelope of its path's family, and never a 5xx.
+//! Hostile requests: each gets the right 4xx in the envelope of its family, and never a 5xx.
 
 mod material;
 
@@ -10,7 +10,7 @@ use crate::support::{
 };
 
 both! {
-    async fn what_no_operation_answers_is_refused_by_the_family_of_its_path(kind: Kind) {
+    async fn unknown_path_or_method_is_refused_in_the_envelope_of_its_family(kind: Kind) {
         let school = School::found(kind).await;
         for &(method, path, status, code, allow) in MISDIRECTED {
             let answer = school.call(method, path).send().await;
@@ -25,7 +25,7 @@ both! {
         }
     }
 
-    async fn an_id_that_nobody_gave_out_is_unknown_whatever_it_looks_like(kind: Kind) {
+    async fn unknown_id_of_any_form_is_a_404_after_authentication(kind: Kind) {
         let school = School::found_without_limits(kind).await;
         let token = school.token(TEACHER).await;
         let long = ["a".repeat(60_000), "%FF".repeat(10_000), "%F0%9F%8E%93".repeat(4_000)];
@@ -40,7 +40,7 @@ both! {
                 let answer = school.call(method, &path).bearer(&token).send().await;
                 let found = (answer.status, assert_failure(&path, &answer));
                 assert_eq!(found, (status, code.to_owned()), "{shown}");
-                // Whoever bears no token is not told as much.
+                // A request without a token gets 401 first.
                 let stranger = school.call(method, &path).send().await;
                 assert_eq!(assert_failure(&path, &stranger), "UNAUTHORIZED", "{shown}");
             }
@@ -50,7 +50,7 @@ both! {
         assert_eq!(assert_failure("/classes/join/join-code", &answer), "INVALID_JOIN_CODE");
     }
 
-    async fn no_authorization_but_an_accepted_bearer_token_opens_a_class(kind: Kind) {
+    async fn request_without_a_valid_bearer_token_is_a_401(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         let path = format!("/classes/{OWN_CLASS}/join-code");
@@ -97,14 +97,14 @@ both! {
             let answer = school.post(&path).header("Authorization", value).send().await;
             assert_unauthorized(&path, &String::from_utf8_lossy(value), &answer, "");
         }
-        // A token anywhere but in the header is none.
+        // A token outside the header does not count.
         for query in [format!("access_token={token}"), format!("Authorization=Bearer%20{token}")] {
             let path = format!("{path}?{query}");
             assert_unauthorized(&path, "in the query", &school.post(&path).send().await, "");
         }
         let in_a_cookie = school.post(&path).header("Cookie", format!("access_token={token}")).send().await;
         assert_unauthorized(&path, "in a cookie", &in_a_cookie, "");
-        // Two credentials are none, in whichever order and however good each is.
+        // Two `Authorization` headers count as none, in either order, even if one is valid.
         for other in ["Basic YTpi", "", "Bearer x", &format!("Bearer {token}")] {
             for answer in [
                 school.post(&path).header("Authorization", other).bearer(&token).send().await,
@@ -115,32 +115,32 @@ both! {
         }
         let basic = || school.post(&path).header("Authorization", "Basic YTpi");
         assert_unauthorized(&path, "no token", &basic().header("Authorization", "").send().await, "");
-        // A scheme has no case (RFC 9110 section 11.1).
+        // The scheme is case-insensitive (RFC 9110 section 11.1).
         for scheme in ["Bearer", "bearer", "BEARER"] {
             let answer = school.post(&path).header("Authorization", format!("{scheme} {token}")).send().await;
             assert_eq!(answer.status, 200, "{scheme}");
         }
     }
 
-    async fn a_body_that_no_one_asked_for_is_no_reason_to_refuse(kind: Kind) {
+    async fn body_that_no_operation_reads_is_ignored(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         let path = format!("/classes/{OWN_CLASS}/join-code");
-        let draw = || school.post(&path).bearer(&token);
+        let generate = || school.post(&path).bearer(&token);
         for media_type in ["application/json", "text/plain", "multipart/form-data", "\u{FF}", "", "a; ;;="] {
             for body in [&b"{\"a\": 1}"[..], b"{broken", b"\xFF\xFE\x00", &vec![b'['; 1 << 20]] {
-                let answer = draw().header("Content-Type", media_type).body(body).send().await;
+                let answer = generate().header("Content-Type", media_type).body(body).send().await;
                 assert_eq!(answer.status, 200, "{media_type}: {}", answer.text);
             }
         }
         let megabyte = std::iter::repeat_n(vec![b'a'; 1 << 16], 16);
-        assert_eq!(draw().chunks(megabyte).send().await.status, 200);
+        assert_eq!(generate().chunks(megabyte).send().await.status, 200);
         for (name, value) in [("Content-Length", "1000000"), ("Content-Encoding", "gzip"), ("Expect", "x")] {
-            assert_eq!(draw().header(name, value).send().await.status, 200, "{name}");
+            assert_eq!(generate().header(name, value).send().await.status, 200, "{name}");
         }
     }
 
-    async fn a_body_that_is_no_form_is_refused_for_what_it_is(kind: Kind) {
+    async fn body_that_is_not_a_json_object_is_refused_with_its_reason(kind: Kind) {
         let school = School::found(kind).await;
         for path in ["/api/v1/codes", "/api/v1/tokens"] {
             for (body, message) in malformed() {
@@ -155,7 +155,7 @@ both! {
         }
     }
 
-    async fn a_body_is_json_and_says_so(kind: Kind) {
+    async fn body_without_exactly_one_json_content_type_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let body = sign_in_body(TEACHER).to_string();
         let send = |media_type: &'static str| {
@@ -211,7 +211,7 @@ both! {
                 assert_eq!(message, "the body must not have a Content-Encoding");
             }
         }
-        // These are no codings.
+        // These name no coding.
         for line in ["identity", "IDENTITY", "", ","] {
             let call = school.post("/api/v1/codes").json(&sign_in_body(TEACHER));
             assert_eq!(call.header("Content-Encoding", line).send().await.status, 201, "{line}");
@@ -245,7 +245,7 @@ both! {
         }
     }
 
-    async fn a_body_has_at_most_24_kibibytes_however_it_comes(kind: Kind) {
+    async fn body_beyond_24_kibibytes_is_refused_in_every_transfer(kind: Kind) {
         let school = School::found(kind).await;
         let padded = |length: usize| {
             let mut body = sign_in_body(TEACHER).to_string().into_bytes();
@@ -276,7 +276,7 @@ both! {
         }
     }
 
-    async fn no_value_of_a_property_is_a_fault_of_the_servers(kind: Kind) {
+    async fn strange_value_of_a_property_is_never_a_5xx(kind: Kind) {
         let school = School::found_without_limits(kind).await;
         let code = school.code(TEACHER).await;
         let bodies: [(_, _, &[&str]); 2] = [
@@ -293,14 +293,14 @@ both! {
                     let context = format!("{path} {name}: {value}");
                     let is_boolean = name == "acceptPrivacyPolicy";
                     if value.is_null() && optional.contains(&name) {
-                        // It counts as absent.
+                        // `null` counts as absent.
                         if answer.status != 201 {
                             assert_refused(path, &context, &answer, "");
                         }
                     } else if is_boolean != value.is_boolean() || !(is_boolean || value.is_string()) {
                         assert_refused(path, &context, &answer, name);
                     } else if answer.status != 201 {
-                        // A text may be strange and right.
+                        // Some strange texts are valid.
                         assert_refused(path, &context, &answer, "");
                     }
                 }
@@ -308,10 +308,10 @@ both! {
         }
     }
 
-    async fn what_is_unusual_but_right_is_taken(kind: Kind) {
+    async fn unusual_valid_request_is_accepted(kind: Kind) {
         let school = School::found(kind).await;
         let post = || school.post("/api/v1/codes").header("Content-Type", "application/json");
-        // Of two members of one name the last counts, as in every browser's parser.
+        // The last of two members with one name counts, as in browsers.
         let twice = sign_in_body(TEACHER).to_string().replacen('{', r#"{"email":"nobody@example.com","#, 1);
         assert_eq!(post().body(twice).send().await.status, 201);
         for (name, value) in [
@@ -322,7 +322,7 @@ both! {
             ("email", json!("USER@EXAMPLE.COM")),
             ("state", json!("\u{1F393}".repeat(1024))),
             ("acceptPrivacyPolicy", json!(true)),
-            // Fullwidth letters are compatible with plain ones (NFKC).
+            // NFKC maps fullwidth letters to ASCII.
             ("password", json!(PASSWORD.replace('V', "\u{FF36}"))),
         ] {
             let mut body = sign_in_body(TEACHER);
@@ -332,7 +332,7 @@ both! {
         }
     }
 
-    async fn an_origin_that_cannot_be_read_belongs_to_nobody(kind: Kind) {
+    async fn unreadable_origin_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let long = format!("https://{}.example.com", "a".repeat(10_000));
         let origins: [&[u8]; 8] = [
@@ -355,7 +355,7 @@ both! {
     }
 }
 
-/// `error` is said only of a token that was sent (RFC 6750 section 3.1).
+/// Asserts a 401. `error` is present only if a token was sent (RFC 6750 section 3.1).
 fn assert_unauthorized(path: &str, shown: &str, answer: &Answer, error: &str) {
     assert_eq!(answer.status, 401, "{shown}: {answer:?}");
     assert_eq!(assert_failure(path, answer), "UNAUTHORIZED", "{shown}");

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{ELSEWHERE, ip, nth, seconds};
 use crate::{
-    boundary::sabotage,
+    middleware::damage_database,
     support::{
         ADDRESS, COLLEAGUE, Kind, PASSWORD, STUDENT, School, TEACHER, both,
         signing_in::{CREDENTIALS, refused},
@@ -145,7 +145,7 @@ both! {
             assert_eq!(answer.status, 400, "{answer:?}");
             assert_ne!(answer.whole(), refused(CREDENTIALS));
         }
-        sabotage(&school).await;
+        damage_database(&school).await;
         for _ in 0..10 {
             assert_eq!(school.ask_code(json!({})).await.status, 500);
         }

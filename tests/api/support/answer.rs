@@ -1,4 +1,4 @@
-//! Requests and answers, in process: what the listener would hand over, and what it would send.
+//! Requests and responses without a listener.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::School;
 
-/// A request in the making.
+/// A request under construction.
 pub struct Call<'a> {
     school: &'a School,
     method: Method,
@@ -21,10 +21,10 @@ pub struct Call<'a> {
     from: IpAddr,
 }
 
-/// Where requests come from unless they say otherwise.
+/// The default address of the client.
 pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
-/// An answer, whole.
+/// A complete response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     pub status: u16,
@@ -45,7 +45,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The request comes from there.
+    /// Sets the address of the client.
     pub fn from(mut self, address: IpAddr) -> Self {
         self.from = address;
         self
@@ -70,7 +70,7 @@ impl<'a> Call<'a> {
         self
     }
 
-    /// A body that comes in pieces, its length unsaid.
+    /// A body of several chunks, without a `Content-Length`.
     pub fn chunks(mut self, chunks: impl IntoIterator<Item = Vec<u8>, IntoIter: Send + 'static>) -> Self {
         let chunks = chunks.into_iter().map(Ok::<_, std::io::Error>);
         self.body = Body::from_bytes_stream(futures_util::stream::iter(chunks));
@@ -82,7 +82,7 @@ impl<'a> Call<'a> {
         Answer::of(school.pass(self.request()).await).await
     }
 
-    /// The request, for a door of the test's own.
+    /// The request, for another endpoint.
     pub fn request(self) -> Request {
         let mut head =
             poem::http::Request::builder().method(self.method).uri(self.path.parse::<Uri>().unwrap());
@@ -98,7 +98,7 @@ impl<'a> Call<'a> {
 }
 
 impl Answer {
-    /// The answer that a response is, once all of it is there. It is held to what every answer has.
+    /// Reads a response, and asserts the headers of every response.
     pub async fn of(response: Response) -> Self {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
@@ -107,24 +107,24 @@ impl Answer {
         Self { status, headers, text }
     }
 
-    /// The body as JSON, which it must be, and announced as exactly that.
+    /// The JSON body. Its media type must be exactly `application/json`.
     pub fn json(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
         serde_json::from_str(&self.text).unwrap()
     }
 
-    /// A header, if there is one of that name.
+    /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The answer as a status and a body, to be compared whole.
+    /// The status and the JSON body.
     pub fn whole(&self) -> (u16, Value) {
         (self.status, self.json())
     }
 }
 
-/// What every answer has against what browsers do with it.
+/// The security headers of every response.
 pub const PROTECTION: [(&str, &str); 5] = [
     ("x-content-type-options", "nosniff"),
     ("referrer-policy", "no-referrer"),
@@ -139,7 +139,7 @@ fn assert_protected(status: u16, headers: &HeaderMap) {
     for (name, value) in PROTECTION {
         let values: Vec<&HeaderValue> = headers.get_all(name).iter().collect();
         assert_eq!(values.len(), 1, "{name}: {headers:?}");
-        // What a page may do is a subject of its own.
+        // Pages have a policy of their own.
         if !is_page || name != "content-security-policy" {
             assert_eq!(values[0], value, "{name}: {headers:?}");
         }

@@ -1,11 +1,11 @@
-//! The two envelopes of failures, held to the letter: nothing is missing, and nothing is there beside it.
+//! Exact checks of the two error envelopes.
 
 use chrono::NaiveDateTime;
 use serde_json::Value;
 
 use super::Answer;
 
-/// The classroom family's codes, each with its status.
+/// The error codes of the classroom family, with their statuses.
 pub const CLASSROOM_CODES: [(&str, u16); 14] = [
     ("BAD_REQUEST", 400),
     ("INVALID_JOIN_CODE", 400),
@@ -23,7 +23,7 @@ pub const CLASSROOM_CODES: [(&str, u16); 14] = [
     ("SERVICE_UNAVAILABLE", 503),
 ];
 
-/// The sign-in family's codes, each with its status.
+/// The error codes of the sign-in family, with their statuses.
 pub const SIGN_IN_CODES: [(&str, u16); 8] = [
     ("[E0000]", 500),
     ("[E4000]", 400),
@@ -35,15 +35,14 @@ pub const SIGN_IN_CODES: [(&str, u16); 8] = [
     ("[E5030]", 503),
 ];
 
-/// Holds a failure of one of the families to its envelope, and to what each of their answers says beside it. Gives the
-/// code back.
+/// Asserts the envelope of an error of a family, and the headers of every response of a family. Returns the code.
 pub fn assert_failure(path: &str, answer: &Answer) -> String {
     assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}: {answer:?}");
     assert_eq!(answer.header("vary"), Some("Origin"), "{path}: {answer:?}");
     assert_envelope(path, answer)
 }
 
-/// Holds a failure of any path to the envelope that is due there. Gives the code back.
+/// Asserts the envelope of an error of any path. Returns the code.
 pub fn assert_envelope(path: &str, answer: &Answer) -> String {
     let shown: String = path.chars().take(80).collect();
     let context = format!("{shown}: {answer:?}");
@@ -87,7 +86,7 @@ fn sign_in(body: &Value, status: u16, context: &str) -> String {
     errors[0]["code"].as_str().unwrap().to_owned()
 }
 
-/// The members in the documented order, which is the order in which people read them.
+/// Asserts the members of an object in the documented order.
 fn assert_keys(object: &Value, keys: &[&str], context: &str) {
     let found: Vec<&String> = object.as_object().expect(context).keys().collect();
     assert_eq!(found, keys, "{context}");

@@ -1,7 +1,6 @@
-//! Rust's text, read just far enough to know what it imports. Macros are read as well as everything else, and so no
-//! path hides in one.
+//! A scanner for the imports of Rust source text. It reads the text within macros too.
 
-/// The code without its comments, and without what its literals hold.
+/// The code without comments and without the content of literals.
 pub fn code(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut code = String::new();
@@ -22,7 +21,7 @@ pub fn code(text: &str) -> String {
                 code.push_str("\"\"");
                 quoted(rest)
             }
-            // A quote that is followed by one character, or by an escape, and a quote; else it is a lifetime's.
+            // A character literal: a quote, one character or an escape, and a quote. Otherwise the quote starts a lifetime.
             ['\'', '\\', ..] | ['\'', _, '\'', ..] => {
                 code.push_str("''");
                 quoted(rest)
@@ -79,7 +78,7 @@ fn raw(text: &[char]) -> Option<usize> {
     Some(start + length + end.len())
 }
 
-/// A file's words and signs; `::` is one sign.
+/// The words and signs of a file. `::` is one sign.
 pub struct Tokens(Vec<String>);
 
 impl Tokens {
@@ -103,11 +102,11 @@ impl Tokens {
         self.0.iter().any(|token| token == name)
     }
 
-    /// What a module of this text imports from the house, each as a path of at most two parts from its root, and from
-    /// the crates that the plan speaks of.
+    /// The imports of a module with this text, from this crate and from the crates in the table, each as a path of at most two
+    /// parts.
     pub fn imports(&self, module: &[&str]) -> Vec<String> {
         let mut found = Vec::new();
-        // The braces that are open, and which of them are an inline module's.
+        // The open braces, and which of them belong to inline modules.
         let (mut depth, mut inline) = (0_usize, Vec::new());
         for (at, token) in self.0.iter().enumerate() {
             match token.as_str() {
@@ -125,8 +124,7 @@ impl Tokens {
                 }
                 _ => {}
             }
-            // Only where a path begins; inside braces `super` begins one as well, and so does any name there, but what
-            // is nested is read together with its root.
+            // Only at the beginning of a path. Names within the braces of an import tree are read with their root.
             let begins = at == 0 || !self.is(at - 1, "::");
             let nested = self.is_nested(at);
             let root: Option<Vec<String>> = match token.as_str() {
@@ -159,14 +157,14 @@ impl Tokens {
         self.0.get(at).is_some_and(|found| found == token)
     }
 
-    /// Whether a token stands in the braces of a tree of imports, whose root was read before.
+    /// Whether a token is within the braces of an import tree, which is read with its root.
     fn is_nested(&self, at: usize) -> bool {
         let mut depth = 0_usize;
         for before in (0..at).rev() {
             match self.0[before].as_str() {
                 "}" => depth += 1,
                 "{" if depth > 0 => depth -= 1,
-                // An open brace: of a tree if `::` stands before it.
+                // An open brace belongs to an import tree if `::` precedes it.
                 "{" => return before > 0 && self.is(before - 1, "::"),
                 ";" if depth == 0 => return false,
                 _ => {}
@@ -175,7 +173,7 @@ impl Tokens {
         false
     }
 
-    /// Reads on behind `root`: a path, or a tree of them. Gives the place behind it.
+    /// Reads the rest of a path or of an import tree after `root`. Returns the position after it.
     fn walk(&self, mut at: usize, root: &[String], found: &mut Vec<Vec<String>>) -> usize {
         let mut path = root.to_vec();
         while self.is(at, "::") {
@@ -191,13 +189,13 @@ impl Tokens {
         at
     }
 
-    /// The branches of a tree, up to its closing brace.
+    /// Reads the branches of an import tree, up to its closing brace.
     fn branches(&self, mut at: usize, root: &[String], found: &mut Vec<Vec<String>>) -> usize {
         while let Some(token) = self.0.get(at) {
             match token.as_str() {
                 "}" => return at + 1,
                 "," => at += 1,
-                // `x as y`: the new name is no path.
+                // In `x as y` the new name is not a path.
                 "as" => at += 2,
                 _ => {
                     let mut path = root.to_vec();
@@ -210,7 +208,7 @@ impl Tokens {
     }
 }
 
-/// Goes one step along a path.
+/// Follows one segment of a path.
 fn push(path: &mut Vec<String>, step: &str) {
     match step {
         "super" => {

@@ -1,4 +1,4 @@
-//! The form of a request to sign in: what is a fault, and that every fault is told, without what was sent.
+//! Validation of request bodies: every violation is reported, and no message repeats a value.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::support::{
     signing_in::{CREDENTIALS, changed, errors, faulty, redirect_uri, refused},
 };
 
-/// Sent in places where it must not come back from.
+/// A value that no response may repeat.
 const MARKER: &str = "hunter2-marker";
 
 /// A URI of this many characters.
@@ -15,7 +15,7 @@ fn uri_of(length: usize) -> String {
     format!("{:a<length$}", "https://app.example.com/")
 }
 
-/// An address of this many characters, with the longest local part there is.
+/// An address of this many characters, with the longest valid local part.
 fn address_of(length: usize) -> String {
     let local = "a".repeat(64);
     let domain: String = "b23456789.".chars().cycle().take(length - 66).collect();
@@ -33,7 +33,7 @@ async fn send(school: &School, media_type: Option<&str>, body: impl Into<Vec<u8>
 }
 
 both! {
-    async fn every_missing_property_is_told_in_the_documents_order(kind: Kind) {
+    async fn missing_properties_are_reported_in_documented_order(kind: Kind) {
         let school = School::found(kind).await;
         let answer = school.post("/api/v1/codes").json(&json!({})).send().await;
         let messages =
@@ -42,7 +42,7 @@ both! {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
 
-    async fn every_fault_is_told_once_and_nothing_of_what_was_sent(kind: Kind) {
+    async fn violation_is_reported_once_for_each_property_without_its_value(kind: Kind) {
         let school = School::found(kind).await;
         let answer = school
             .ask_code(json!({
@@ -64,7 +64,7 @@ both! {
         assert!(!answer.text.contains(MARKER), "{}", answer.text);
     }
 
-    async fn no_answer_repeats_a_password(kind: Kind) {
+    async fn response_never_repeats_a_password(kind: Kind) {
         let school = School::found(kind).await;
         let body = changed(sign_in_body(TEACHER), json!({ "password": MARKER }));
         let text = body.to_string();
@@ -85,7 +85,7 @@ both! {
         }
     }
 
-    async fn what_cannot_be_read_is_refused_in_this_familys_words(kind: Kind) {
+    async fn unreadable_body_is_refused_with_its_reason(kind: Kind) {
         let school = School::found(kind).await;
         let body = sign_in_body(TEACHER).to_string();
         let json = Some("application/json");
@@ -109,7 +109,7 @@ both! {
         assert_eq!(charset.status, 201, "{}", charset.text);
     }
 
-    async fn a_text_is_a_text_and_a_flag_a_flag(kind: Kind) {
+    async fn value_of_another_type_is_a_violation(kind: Kind) {
         let school = School::found(kind).await;
         let texts =
             ["appUuid", "email", "password", "state", "redirectUri", "codeChallenge", "codeChallengeMethod"];
@@ -126,11 +126,11 @@ both! {
         }
     }
 
-    async fn a_text_of_the_most_characters_is_read_and_one_more_is_not(kind: Kind) {
+    async fn text_at_its_maximum_length_is_accepted_and_beyond_it_refused(kind: Kind) {
         let school = School::found_without_limits(kind).await;
         let longest = uri_of(2048);
         school.register(|registration| registration.redirect_uris.push(redirect_uri(&longest))).await;
-        // What the form lets pass is a matter of credentials, where those are wrong.
+        // A valid body with wrong credentials is refused for its credentials.
         for (name, value) in [
             ("email", json!("a@b")),
             ("email", json!(address_of(254))),
@@ -139,7 +139,7 @@ both! {
             ("password", json!(" ")),
             ("password", json!("\0".repeat(256))),
             ("password", json!("\u{1F511}".repeat(256))),
-            // What normalization composes counts as one.
+            // Characters that normalization composes count as one.
             ("password", json!("e\u{301}".repeat(256))),
             ("password", json!("\u{3B1}\u{313}\u{300}\u{345}".repeat(256))),
         ] {
@@ -166,7 +166,7 @@ both! {
             ("password", json!("")),
             ("password", json!("a".repeat(257))),
             ("password", json!("\u{1F511}".repeat(257))),
-            // What normalization takes apart counts as many.
+            // Characters that normalization decomposes count as many.
             ("password", json!("\u{FB03}".repeat(86))),
             ("password", json!("e\u{301}".repeat(257))),
             ("password", json!("e\u{301}".repeat(513))),
@@ -185,7 +185,7 @@ both! {
         }
     }
 
-    async fn null_for_a_required_property_is_a_fault(kind: Kind) {
+    async fn null_for_a_required_property_is_a_violation(kind: Kind) {
         let school = School::found(kind).await;
         for name in ["email", "password", "state", "redirectUri"] {
             assert_eq!(faulty(&school.ask_code(json!({ name: null })).await), [name], "{name}");
@@ -207,13 +207,13 @@ both! {
         assert_eq!(halved.whole(), refused("codeChallengeMethod is required with codeChallenge"));
     }
 
-    async fn a_property_that_nobody_knows_is_ignored(kind: Kind) {
+    async fn unknown_property_is_ignored(kind: Kind) {
         let school = School::found(kind).await;
         let answer = school.ask_code(json!({ "remember": true, "Email": 7, "": null, "a/b~c": {} })).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
 
-    async fn the_privacy_policy_is_not_accepted_unless_said(kind: Kind) {
+    async fn absent_accept_privacy_policy_means_false(kind: Kind) {
         let school = School::found(kind).await;
         let mut body = sign_in_body(TEACHER);
         body.as_object_mut().unwrap().remove("acceptPrivacyPolicy");

@@ -1,11 +1,11 @@
-//! What whoever looks after the server sees of it: requests by their ids, and metrics.
+//! Telemetry for operators: request ids and metrics; and the security headers of every response.
 
 use homeroom::api::openapi::Document;
 use poem::{Endpoint, endpoint::make_sync};
 use uuid::Uuid;
 
 use crate::{
-    boundary::{lose_the_database, sabotage},
+    middleware::{damage_database, disconnect_database},
     support::{
         Answer, Call, Kind, OWN_CLASS, School, TEACHER, both, exchange_body,
         process::{Server, Site, heard},
@@ -16,7 +16,7 @@ use crate::{
 const PAGE: &str = "https://app.example.com";
 const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Requests that are answered in every way there is.
+/// Requests for every kind of response.
 fn requests<'a>(school: &'a School, token: &str) -> Vec<Call<'a>> {
     let class = format!("/classes/{OWN_CLASS}");
     vec![
@@ -49,18 +49,18 @@ fn requests<'a>(school: &'a School, token: &str) -> Vec<Call<'a>> {
     ]
 }
 
-fn drawn(answer: &Answer) -> Uuid {
+fn generated_id(answer: &Answer) -> Uuid {
     answer.header("x-request-id").unwrap().parse().unwrap()
 }
 
 both! {
-    async fn every_answer_says_which_request_it_answers(kind: Kind) {
+    async fn response_repeats_the_request_id(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         for round in ["as it is", "sabotaged", "without a database"] {
             match round {
-                "sabotaged" => sabotage(&school).await,
-                "without a database" => lose_the_database(&school).await,
+                "sabotaged" => damage_database(&school).await,
+                "without a database" => disconnect_database(&school).await,
                 _ => {}
             }
             for (number, call) in requests(&school, &token).into_iter().enumerate() {
@@ -70,7 +70,7 @@ both! {
         }
     }
 
-    async fn a_request_without_an_id_that_can_be_written_down_is_given_one(kind: Kind) {
+    async fn request_without_a_valid_id_gets_a_new_one(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         let mut ids = std::collections::BTreeSet::new();
@@ -82,12 +82,12 @@ both! {
         ];
         for way in ways {
             for call in requests(&school, &token) {
-                assert!(ids.insert(drawn(&way(call).send().await)), "an id came twice");
+                assert!(ids.insert(generated_id(&way(call).send().await)), "an id came twice");
             }
         }
     }
 
-    async fn a_page_may_do_what_it_needs_and_no_other_answer_is_one(kind: Kind) {
+    async fn page_has_its_own_content_security_policy_and_other_responses_the_strict_one(kind: Kind) {
         let school = School::found(kind).await;
         let policy = |answer: &Answer| answer.header("content-security-policy").unwrap().to_owned();
         let page = school.get("/docs").send().await;
@@ -95,7 +95,7 @@ both! {
         assert!(of_page.starts_with("default-src 'none'; script-src 'sha256-"), "{of_page}");
         assert!(of_page.contains("; style-src 'sha256-") && !of_page.contains("unsafe"), "{of_page}");
         assert!(of_page.ends_with("; frame-ancestors 'none'"), "{of_page}");
-        // A browser lays the headers of a 304 over those that it kept.
+        // A browser replaces stored headers by those of a 304.
         let held = school.get("/docs").header("If-None-Match", page.header("etag").unwrap()).send().await;
         assert_eq!((held.status, policy(&held)), (304, of_page.clone()));
         assert_eq!(policy(&school.call("HEAD", "/docs").send().await), of_page);
@@ -109,7 +109,7 @@ both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn browsers_are_held_to_https_if_they_are_to_be() {
+async fn hsts_flag_adds_strict_transport_security() {
     let school = School::found(Kind::Sqlite).await;
     let inner = || make_sync(|_| -> poem::Response { "".into() });
     for (hsts, header) in
@@ -130,7 +130,7 @@ async fn browsers_are_held_to_https_if_they_are_to_be() {
     }
 }
 
-/// The metrics, each line that is not a comment as its name with its labels, and its value.
+/// The metrics: the value of each name with its labels.
 async fn measured(server: &Server, url: &str) -> std::collections::HashMap<String, f64> {
     let text = server.client.get(url).send().await.unwrap().text().await.unwrap();
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -143,7 +143,7 @@ async fn measured(server: &Server, url: &str) -> std::collections::HashMap<Strin
 }
 
 both! {
-    async fn what_a_server_does_is_counted(kind: Kind) {
+    async fn requests_and_events_are_counted(kind: Kind) {
         let site = Site::new(kind).await.with("HOMEROOM_METRICS_LISTEN", "127.0.0.1:0");
         let server = site.listen("demo").await;
         let out = server.program.out();
@@ -205,7 +205,7 @@ both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_door_of_metrics_answers_nothing_else() {
+async fn metrics_endpoint_answers_nothing_else() {
     let site = Site::new(Kind::Sqlite).await.with("HOMEROOM_METRICS_LISTEN", "127.0.0.1:0");
     let server = site.listen("serve").await;
     let out = server.program.out();
@@ -214,7 +214,7 @@ async fn the_door_of_metrics_answers_nothing_else() {
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     let text = answer.text().await.unwrap();
-    // What is measured is told with its meaning.
+    // Every metric has a help text and a type.
     let (mut named, mut helped) = (Vec::new(), Vec::new());
     for line in text.lines() {
         named.extend(line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next()));
@@ -231,7 +231,7 @@ async fn the_door_of_metrics_answers_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_measured_where_nobody_asked() {
+async fn server_without_the_flag_has_no_metrics_endpoint() {
     let site = Site::new(Kind::Sqlite).await;
     let server = site.listen("serve").await;
     assert_eq!(server.program.out().lines().count(), 1);
@@ -239,7 +239,7 @@ async fn nothing_is_measured_where_nobody_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_with_a_certificate_is_known_by_https() {
+async fn server_with_a_certificate_has_an_https_url() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let site = Site::new(Kind::Sqlite).await;
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| site.data().join(name));
@@ -252,7 +252,7 @@ async fn a_server_with_a_certificate_is_known_by_https() {
     assert!(server.url.starts_with("https://127.0.0.1:"), "{}", server.url);
     drop(server);
 
-    // What cannot be shown is said before anything is served.
+    // A certificate that cannot be used stops the start.
     std::fs::write(&key, "").unwrap();
     let ended = site.run(&["serve", "--listen", "127.0.0.1:0"]).await;
     assert_eq!((ended.status.code(), ended.out.as_str()), (Some(1), ""), "{ended:?}");

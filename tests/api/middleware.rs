@@ -1,4 +1,4 @@
-//! What holds for every request and every answer: generated requests, faults of ours, and what a server says of itself.
+//! Every request and every response: generated requests, errors of the server, and the service operations.
 
 use homeroom::api::openapi::Document;
 use poem::{Endpoint, endpoint::make_sync};
@@ -20,7 +20,7 @@ use crate::support::{
     sign_in_body,
 };
 
-/// The paths that belong to neither family.
+/// The paths that belong to no family.
 const SERVICE: [&str; 7] = [
     "/",
     "/health/live",
@@ -31,12 +31,12 @@ const SERVICE: [&str; 7] = [
     "/docs",
 ];
 
-/// A request of any kind, most of them nearly right.
+/// A generated request. Most of them are almost valid.
 #[derive(Debug, Clone)]
 struct Generated {
     method: &'static str,
     path: String,
-    /// Whether it shows the teacher's token.
+    /// Whether it has the teacher's token.
     bearer: bool,
     headers: Vec<(&'static str, Vec<u8>)>,
     body: Vec<u8>,
@@ -75,7 +75,7 @@ fn path() -> impl Strategy<Value = String> {
     let query = prop_oneof![3 => Just(String::new()), 1 => "\\?[a-z=&%]{0,10}"];
     let path = prop_oneof![3 => known, 1 => random];
     let written = (path, query).prop_map(|(path, query)| format!("{path}{query}"));
-    // What is no URI never gets past the reader of the request's head.
+    // hyper refuses a request whose target is not a URI.
     written.prop_filter("no URI", |path| path.parse::<poem::http::Uri>().is_ok())
 }
 
@@ -112,7 +112,7 @@ fn scalar() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// A documented body with some of its members changed, or anything at all.
+/// A documented body with some members changed, or any bytes.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let documented = select(vec![sign_in_body(TEACHER), exchange_body("code")]);
     let names = select(vec![
@@ -148,16 +148,16 @@ fn request() -> impl Strategy<Value = Generated> {
     )
 }
 
-/// Drops the tables that both operations need.
-pub async fn sabotage(school: &School) {
+/// Drops the tables that both families need.
+pub async fn damage_database(school: &School) {
     for table in ["users", "classes"] {
         let rename = format!("ALTER TABLE {table} RENAME TO gone_{table}");
         school.db.writer().execute_unprepared(&rename).await.unwrap();
     }
 }
 
-/// The connections are gone, as after the server's.
-pub async fn lose_the_database(school: &School) {
+/// Closes the connections to the database.
+pub async fn disconnect_database(school: &School) {
     school.db.close().await.unwrap();
 }
 
@@ -177,7 +177,7 @@ fn internal_server_error(family: &str) -> Value {
 }
 
 both! {
-    async fn no_request_is_answered_with_anything_but_an_envelope(kind: Kind) {
+    async fn generated_request_gets_an_envelope_and_never_a_5xx(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         let runtime = tokio::runtime::Handle::current();
@@ -201,10 +201,10 @@ both! {
         tokio::task::block_in_place(run).unwrap();
     }
 
-    async fn a_fault_of_ours_is_a_500_that_tells_nothing(kind: Kind) {
+    async fn damaged_database_is_a_500_without_its_cause(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
-        sabotage(&school).await;
+        damage_database(&school).await;
         let sign_in = school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await;
         assert_eq!(sign_in.whole(), (500, internal_server_error("sign-in")));
         assert_failure("/api/v1/codes", &sign_in);
@@ -216,7 +216,7 @@ both! {
         }
     }
 
-    async fn a_server_that_is_about_to_stop_is_not_ready_and_goes_on_answering(kind: Kind) {
+    async fn draining_server_is_not_ready_and_answers(kind: Kind) {
         let school = School::found(kind).await;
         school.server.drain();
         assert_eq!(school.get("/health/ready").send().await.whole(), (503, json!({ "status": "down" })));
@@ -224,18 +224,18 @@ both! {
         school.token(TEACHER).await;
     }
 
-    async fn a_database_that_is_away_is_a_503_that_says_when_to_come_back(kind: Kind) {
+    async fn unavailable_database_is_a_503_with_retry_after(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
-        lose_the_database(&school).await;
+        disconnect_database(&school).await;
         let message = "The service is busy; try again later";
-        // Not even an Origin, which the database would know, makes anything else of it.
+        // The same for a request with an `Origin`, which is looked up in the database.
         let sign_in = school.post("/api/v1/codes").json(&sign_in_body(TEACHER));
         let sign_in = sign_in.header("Origin", "https://app.example.com").send().await;
         let errors = json!({ "errors": [{ "validation": "error", "code": "[E5030]", "message": message }] });
         assert_eq!(sign_in.whole(), (503, errors));
         let path = format!("/classes/{OWN_CLASS}/join-code");
-        let draw = school.post(&path).bearer(&token).send().await;
+        let generate = school.post(&path).bearer(&token).send().await;
         let body = json!({
             "success": false,
             "code": 503,
@@ -243,19 +243,19 @@ both! {
             "message": message,
             "timestamp": "2026-05-04T09:42:00Z",
         });
-        assert_eq!(draw.whole(), (503, body));
-        for (path, answer) in [("/api/v1/codes", &sign_in), (path.as_str(), &draw)] {
+        assert_eq!(generate.whole(), (503, body));
+        for (path, answer) in [("/api/v1/codes", &sign_in), (path.as_str(), &generate)] {
             assert_failure(path, answer);
             assert_eq!(answer.header("retry-after"), Some("2"));
         }
-        // What needs no database works on.
+        // Responses that need no database stay the same.
         assert_eq!(school.post(&path).send().await.status, 401);
         assert_eq!(school.get("/health/live").send().await.whole(), (200, json!({ "status": "up" })));
         assert_eq!(school.get("/health/ready").send().await.whole(), (503, json!({ "status": "down" })));
         assert_eq!(school.get("/.well-known/jwks.json").send().await.status, 200);
     }
 
-    async fn a_panic_is_a_500_like_any_other(kind: Kind) {
+    async fn panic_is_a_500_without_its_message(kind: Kind) {
         let school = School::found(kind).await;
         let panicking = make_sync(|_| -> poem::Response { panic!("the password is VeryStrongPass123!") });
         let door = homeroom::api::middleware(
@@ -271,21 +271,21 @@ both! {
             assert_eq!(answer.whole(), (500, internal_server_error(family)));
             assert_failure(path, &answer);
         }
-        // Nor does it take the server down.
+        // The server still answers.
         assert_eq!(school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await.status, 201);
     }
 
-    async fn every_class_is_found_below_api_as_well(kind: Kind) {
+    async fn path_of_the_classroom_family_below_api_is_an_alias(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         let class = format!("/classes/{OWN_CLASS}");
-        let drawn = school.post(&format!("/api{class}/join-code")).bearer(&token).send().await;
-        assert_eq!(drawn.status, 200, "{drawn:?}");
+        let generated = school.post(&format!("/api{class}/join-code")).bearer(&token).send().await;
+        assert_eq!(generated.status, 200, "{generated:?}");
         let [here, there] = [class.clone(), format!("/api{class}")];
         let read = |path: &str| school.get(path).bearer(&token).header("X-Request-Id", "a");
         let here = read(&here).send().await;
         assert_eq!(read(&there).send().await, here);
-        assert_eq!(here.json()["data"]["joinCode"], drawn.json()["data"]["joinCode"]);
+        assert_eq!(here.json()["data"]["joinCode"], generated.json()["data"]["joinCode"]);
         for (method, path) in [
             ("POST", "/classes/1/join-code"),
             ("POST", "/classes/join/1"),
@@ -301,7 +301,7 @@ both! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_says_how_it_does_and_which_keys_it_signs_with() {
+async fn health_and_key_set_are_answered() {
     let school = School::found(crate::support::Kind::Sqlite).await;
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(school.get(path).send().await.whole(), (200, json!({ "status": "up" })), "{path}");
@@ -312,13 +312,13 @@ async fn a_server_says_how_it_does_and_which_keys_it_signs_with() {
     let keys = set.json()["keys"].as_array().unwrap().clone();
     assert_eq!(keys.len(), 1);
     let names: Vec<&String> = keys[0].as_object().unwrap().keys().collect();
-    // A public key, and nothing of the private one.
+    // A public key without private members.
     assert_eq!(names, ["kty", "use", "alg", "kid", "n", "e"]);
     assert_eq!((&keys[0]["kty"], &keys[0]["alg"]), (&json!("RSA"), &json!("RS256")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_pages_of_the_document_ask_nobody_but_this_server() {
+async fn page_loads_nothing_from_other_servers() {
     let school = School::found(crate::support::Kind::Sqlite).await;
     let page = school.get("/docs").send().await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
@@ -336,7 +336,7 @@ async fn the_pages_of_the_document_ask_nobody_but_this_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn head_is_get_without_the_body() {
+async fn head_has_the_headers_of_get_and_no_body() {
     let school = School::found(crate::support::Kind::Sqlite).await;
     for path in SERVICE {
         let (get, head) = (school.get(path).send().await, school.call("HEAD", path).send().await);
@@ -348,7 +348,7 @@ async fn head_is_get_without_the_body() {
     let head = school.call("HEAD", &class).bearer(&token).send().await;
     assert_eq!((head.status, head.text.as_str()), (200, ""));
     assert_eq!(school.call("HEAD", &class).send().await.status, 401);
-    // What the service's own paths do not know is refused like everything else.
+    // Other methods and paths get an error envelope.
     for path in SERVICE {
         let refused = school.post(path).send().await;
         assert_envelope(path, &refused);
@@ -356,8 +356,8 @@ async fn head_is_get_without_the_body() {
     }
 }
 
-/// What a server says to these bytes, until it hangs up.
-async fn heard_on_the_wire(server: &Server, sent: &str) -> String {
+/// The response of a server to these bytes, until the connection ends.
+async fn raw_response(server: &Server, sent: &str) -> String {
     let address = server.url.strip_prefix("http://").unwrap().trim_end_matches('/');
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(sent.as_bytes()).await.unwrap();
@@ -367,7 +367,7 @@ async fn heard_on_the_wire(server: &Server, sent: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_request_names_its_host_once() {
+async fn request_without_exactly_one_valid_host_is_a_400() {
     let server = Site::new(Kind::Sqlite).await.listen("demo").await;
     for (version, hosts, status) in [
         ("1.1", "Host: a\r\n", "200 OK"),
@@ -381,17 +381,17 @@ async fn a_request_names_its_host_once() {
         ("1.0", "Host: a\r\nHost: b\r\n", "400 Bad Request"),
     ] {
         let request = format!("GET /health/live HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");
-        let answer = heard_on_the_wire(&server, &request).await;
+        let answer = raw_response(&server, &request).await;
         assert!(answer.starts_with(&format!("HTTP/{version} {status}\r\n")), "{request}{answer}");
         assert!(answer.contains("x-request-id: "), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn message_that_has_no_certain_length_is_refused_and_its_connection_closed() {
+async fn message_of_ambiguous_length_is_refused_and_its_connection_closed() {
     let server = Site::new(Kind::Sqlite).await.listen("demo").await;
     let envelope = r#"{"errors":[{"validation":"error","code":"[E5010]","#;
-    // A coding that ends with `chunked` has an end (RFC 9112 section 6.3), so that the request can be answered.
+    // A coding that ends with `chunked` has a known end (RFC 9112 section 6.3), so the request gets a response.
     for (codings, status, body) in [
         ("Transfer-Encoding: gzip, chunked\r\n", "501 Not Implemented", envelope),
         ("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", "501 Not Implemented", envelope),
@@ -409,7 +409,7 @@ async fn message_that_has_no_certain_length_is_refused_and_its_connection_closed
             "POST /api/v1/codes HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n\
              {codings}\r\n5\r\n{{\"a\":\r\n2\r\n1}}\r\n0\r\n\r\n"
         );
-        let answer = heard_on_the_wire(&server, &request).await;
+        let answer = raw_response(&server, &request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{codings}{answer}");
         let (head, found) = answer.split_once("\r\n\r\n").unwrap();
         assert!(found.starts_with(body) && found.is_empty() == body.is_empty(), "{codings}{answer}");
@@ -418,7 +418,7 @@ async fn message_that_has_no_certain_length_is_refused_and_its_connection_closed
 }
 
 #[tokio::test]
-async fn who_waits_to_be_told_to_go_on_is_told_at_once_if_the_body_is_not_wanted() {
+async fn expect_100_continue_with_an_unwanted_body_gets_the_final_response() {
     let server = Site::new(Kind::Sqlite).await.listen("demo").await;
     let expecting =
         "Host: a\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Type: application/json\r\n";
@@ -428,12 +428,12 @@ async fn who_waits_to_be_told_to_go_on_is_told_at_once_if_the_body_is_not_wanted
         ("/nowhere", 10, "404 Not Found"),
     ] {
         let request = format!("POST {path} HTTP/1.1\r\n{expecting}Content-Length: {length}\r\n\r\n");
-        let answer = heard_on_the_wire(&server, &request).await;
+        let answer = raw_response(&server, &request).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{request}{answer}");
     }
     let body = r#"{"email": 1}"#;
     let request =
         format!("POST /api/v1/codes HTTP/1.1\r\n{expecting}Content-Length: {}\r\n\r\n{body}", body.len());
-    let answer = heard_on_the_wire(&server, &request).await;
+    let answer = raw_response(&server, &request).await;
     assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 Bad Request\r\n"), "{answer}");
 }
