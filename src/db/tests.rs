@@ -1,3 +1,5 @@
+//! Tests of the writer task.
+
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseExecutor, DbErr, Statement, Value};
