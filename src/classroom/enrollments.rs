@@ -11,6 +11,7 @@ use crate::{
         id::{EnrollmentId, UserId},
         join_code::JoinCode,
         network::Network,
+        retry_after::RetryAfter,
     },
     entity::{
         class,
@@ -40,10 +41,7 @@ pub enum JoinError {
     NoSuchCode,
     /// The student, or others in the same network, tried too many wrong codes.
     #[error("too many failures")]
-    RateLimited {
-        /// Seconds until the next attempt is allowed. At least 1.
-        retry_after_seconds: u64,
-    },
+    RateLimited(RetryAfter),
     /// The student owns the class.
     #[error("the owner of a class cannot join it")]
     OwnClass,
@@ -61,7 +59,7 @@ pub enum JoinError {
 impl From<LimitError> for JoinError {
     fn from(error: LimitError) -> Self {
         match error {
-            LimitError::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
+            LimitError::RateLimited(retry_after) => Self::RateLimited(retry_after),
             LimitError::Database(error) => error.into(),
         }
     }

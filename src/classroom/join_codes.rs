@@ -10,6 +10,7 @@ use crate::{
     domain::{
         id::{ClassId, UserId},
         join_code::JoinCode,
+        retry_after::RetryAfter,
     },
     entity::{class, join_code},
     random::RandomSource,
@@ -52,10 +53,7 @@ pub enum GenerateError {
     NotOwner,
     /// Too many codes were generated for the class.
     #[error("too many join codes were generated for the class")]
-    RateLimited {
-        /// Seconds until the next code may be generated. At least 1.
-        retry_after_seconds: u64,
-    },
+    RateLimited(RetryAfter),
     /// Every generated code belongs to another class.
     #[error("no join code was free in {TRIES} tries")]
     Exhausted,
@@ -67,7 +65,7 @@ pub enum GenerateError {
 impl From<LimitError> for GenerateError {
     fn from(error: LimitError) -> Self {
         match error {
-            LimitError::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
+            LimitError::RateLimited(retry_after) => Self::RateLimited(retry_after),
             LimitError::Database(error) => error.into(),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     db::{self, Db},
     domain::{
         authorization_code::AuthorizationCode, email::Email, id::AppId, network::Network, password::Password,
-        pkce::CodeChallenge, redirect_uri::RedirectUri, state::State,
+        pkce::CodeChallenge, redirect_uri::RedirectUri, retry_after::RetryAfter, state::State,
     },
     entity::{app, authorization_code, policy_acceptance, user},
     random::RandomSource,
@@ -79,10 +79,7 @@ pub enum SignInError {
     Credentials(CredentialsFault),
     /// Too many failures before, of this account or from this network.
     #[error("too many failures")]
-    RateLimited {
-        /// Seconds until the next attempt, at least 1.
-        retry_after_seconds: u64,
-    },
+    RateLimited(RetryAfter),
     /// The app demands its privacy policy, which the user has not accepted.
     #[error("the privacy policy was not accepted")]
     ConsentMissing,
@@ -129,7 +126,7 @@ impl SignInError {
 impl From<LimitError> for SignInError {
     fn from(error: LimitError) -> Self {
         match error {
-            LimitError::RateLimited { retry_after_seconds } => Self::RateLimited { retry_after_seconds },
+            LimitError::RateLimited(retry_after) => Self::RateLimited(retry_after),
             LimitError::Database(error) => error.into(),
         }
     }

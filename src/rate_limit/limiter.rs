@@ -4,7 +4,7 @@
 //! is compared. A wrong secret [commits](Reservation::commit) the reservation, which counts a failure. A right secret
 //! is a [success](Reservation::success). Anything else [releases](Reservation::release) the reservation, and so does dropping it.
 
-use std::{collections::HashMap, panic::resume_unwind};
+use std::{collections::HashMap, panic::resume_unwind, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnAcquireErr, ConnectionTrait, DbErr};
@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::policies::{Count, Exempt, Scope, Wait};
 use crate::{
     db::{self, Db},
-    domain::{email::Email, rate_limit_key::RateLimitKey},
+    domain::{email::Email, rate_limit_key::RateLimitKey, retry_after::RetryAfter},
     entity::rate_limit::{self, Failure},
 };
 
@@ -32,12 +32,9 @@ static RESERVING: Semaphore = Semaphore::const_new(256);
 /// Why an attempt is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LimitError {
-    /// Too many failures before this attempt.
+    /// Too many failures before this attempt. After the given time the same attempt is allowed, if there is no further failure.
     #[error("too many failures")]
-    RateLimited {
-        /// Seconds after which the same attempt is allowed, if there is no further failure. At least 1.
-        retry_after_seconds: u64,
-    },
+    RateLimited(RetryAfter),
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
@@ -275,8 +272,8 @@ impl Count {
 
 fn rate_limited(action: Action, milliseconds: i64) -> LimitError {
     metrics::counter!(crate::metrics::THROTTLED, "kind" => action.label()).increment(1);
-    let milliseconds = u64::try_from(milliseconds).unwrap_or_default();
-    LimitError::RateLimited { retry_after_seconds: milliseconds.div_ceil(1000).max(1) }
+    let wait = Duration::from_millis(milliseconds.try_into().unwrap_or_default());
+    LimitError::RateLimited(RetryAfter::from_duration(wait))
 }
 
 /// An attempt in progress.

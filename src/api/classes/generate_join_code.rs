@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::{Services, caller::Caller, openapi::Tag},
     classroom::join_codes::{GenerateError, Generated},
-    domain::{join_code::JoinCode, retry_after::RetryAfter},
+    domain::join_code::JoinCode,
     http::{
         api_error::ApiError,
         operation::{ErrorSpec, Link, Operation, OperationResult},
@@ -117,9 +117,7 @@ impl From<GenerateError> for ApiError<ErrorCode> {
         match error {
             GenerateError::NoSuchClass => Self::documented(error::CLASS_NOT_FOUND),
             GenerateError::NotOwner => Self::documented(NOT_OWNER),
-            GenerateError::RateLimited { retry_after_seconds } => {
-                Self::too_many_requests(RetryAfter::from_secs(retry_after_seconds))
-            }
+            GenerateError::RateLimited(retry_after) => Self::too_many_requests(retry_after),
             GenerateError::Exhausted => Self::internal(error),
             GenerateError::Database(error) => error.into(),
         }

@@ -16,7 +16,6 @@ use crate::{
     domain::{
         id::{ClassId, EnrollmentId, UserId},
         join_code::JoinCode,
-        retry_after::RetryAfter,
     },
     entity::enrollment,
     http::{
@@ -171,9 +170,7 @@ impl From<JoinError> for ApiError<ErrorCode> {
     fn from(error: JoinError) -> Self {
         match error {
             JoinError::NoSuchCode => Self::documented(INVALID_JOIN_CODE),
-            JoinError::RateLimited { retry_after_seconds } => {
-                Self::too_many_requests(RetryAfter::from_secs(retry_after_seconds))
-            }
+            JoinError::RateLimited(retry_after) => Self::too_many_requests(retry_after),
             JoinError::OwnClass => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::OwnClass, "The owner of a class cannot join it")
             }

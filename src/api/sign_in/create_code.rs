@@ -15,7 +15,7 @@ use crate::{
     api::{Services, openapi::Tag},
     domain::{
         email::Email, id::AppId, password::Password, pkce::CodeChallenge, redirect_uri::RedirectUri,
-        retry_after::RetryAfter, state::State,
+        state::State,
     },
     http::{
         api_error::ApiError,
@@ -252,12 +252,8 @@ impl From<SignInError> for ApiError<ErrorCode> {
             SignInError::ConsentMissing => {
                 "acceptPrivacyPolicy must be true: the app demands its current privacy policy"
             }
-            SignInError::RateLimited { retry_after_seconds } => {
-                return Self::too_many_requests(RetryAfter::from_secs(retry_after_seconds));
-            }
-            SignInError::Hash(HashError::Busy { retry_after_seconds }) => {
-                return Self::unavailable(RetryAfter::from_secs(retry_after_seconds), None);
-            }
+            SignInError::RateLimited(retry_after) => return Self::too_many_requests(retry_after),
+            SignInError::Hash(HashError::Busy(retry_after)) => return Self::unavailable(retry_after, None),
             SignInError::Hash(error) => return Self::internal(error),
             SignInError::App(ResolveError::Database(error)) | SignInError::Database(error) => {
                 return error.into();

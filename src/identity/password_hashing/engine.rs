@@ -1,4 +1,4 @@
-//! The two implementations that fill Argon2's memory, each with memory that it fills again and again.
+//! The two implementations of Argon2id. Each reuses its memory from one hash to the next.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use argon2_rust::{
@@ -7,38 +7,38 @@ use argon2_rust::{
 };
 use zeroize::Zeroizing;
 
-/// Which implementation of Argon2id fills the memory.
+/// An implementation of Argon2id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum HashEngine {
-    /// The one with vector instructions, chosen for the processor at hand
+    /// The implementation with vector instructions, chosen for the processor
     #[default]
     Simd,
-    /// The reference, at about half the pace
+    /// The reference implementation, about half as fast
     Argon2,
 }
 
 /// The output of Argon2 (RFC 9106 section 3.1).
 pub(super) type Tag = Zeroizing<Vec<u8>>;
 
-/// An engine refused its input, or there was no memory for it.
+/// An engine rejected its input, or had no memory.
 #[derive(Debug, thiserror::Error)]
 pub enum FillError {
-    /// Says the engine with vector instructions.
+    /// From the engine with vector instructions.
     #[error("argon2-rust: {0}")]
     Simd(#[from] argon2_rust::Error),
-    /// Says the reference.
+    /// From the reference.
     #[error("argon2: {0}")]
     Argon2(#[from] argon2::Error),
 }
 
-/// Computes Argon2id, version 0x13. Keeps its memory from one hash to the next, and gives it back when dropped.
+/// Computes Argon2id, version 0x13. Keeps its memory from one hash to the next, and frees it when dropped.
 pub(super) trait Fill {
     /// The tag of `password`.
     fn fill(&mut self, params: &Params, password: &[u8], salt: &[u8]) -> Result<Tag, FillError>;
 }
 
 impl HashEngine {
-    /// An engine that has no memory yet.
+    /// A new engine without memory.
     pub(super) fn filler(self) -> Box<dyn Fill> {
         match self {
             Self::Simd => Box::new(Simd::default()),
@@ -47,7 +47,7 @@ impl HashEngine {
     }
 }
 
-/// `argon2-rust`, of which nothing but the raw hash is used. It wipes its memory after each.
+/// `argon2-rust`. Only its raw hash is used. It zeroizes its memory after each hash.
 struct Simd(Hasher);
 
 impl Default for Simd {
@@ -75,7 +75,7 @@ impl Fill for Simd {
     }
 }
 
-/// `argon2`, which owns parameters and PHC strings too.
+/// `argon2`, which also provides parameters and PHC strings.
 #[derive(Default)]
 struct Reference(Vec<Block>);
 
@@ -87,7 +87,7 @@ impl Fill for Reference {
         }
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
         let filled = argon2.hash_password_into_with_memory(password, salt, &mut tag, &mut self.0);
-        // The blocks say as much of the password as the tag does. The other engine wipes its own.
+        // The blocks reveal as much about the password as the tag. The other engine zeroizes its own blocks.
         self.0.fill(Block::new());
         Ok(filled.map(|()| tag)?)
     }
@@ -109,7 +109,7 @@ mod tests {
 
     use super::{super::phc::Phc, *};
 
-    /// Made by the `argon2` command line tool of the Password Hashing Competition, for `password`.
+    /// Hashes of `password` by the `argon2` command line tool of the Password Hashing Competition.
     const ANSWERS: [&str; 3] = [
         "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
         "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
@@ -117,7 +117,7 @@ mod tests {
     ];
 
     #[test]
-    fn both_password_engines_know_the_answers_of_the_competition() {
+    fn engines_compute_the_known_answers() {
         for engine in [HashEngine::Simd, HashEngine::Argon2] {
             let mut filler = engine.filler();
             for answer in ANSWERS {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_engines_are_equal_whatever_they_hashed_before() {
+    fn engines_compute_equal_tags_for_any_input() {
         let fillers = RefCell::new([HashEngine::Simd.filler(), HashEngine::Argon2.filler()]);
         let params = (1u32..=4, 1u32..=4, 16usize..=64).prop_flat_map(|(lanes, passes, tag)| {
             (8 * lanes..=1024).prop_map(move |memory| Params::new(memory, passes, lanes, Some(tag)).unwrap())
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_engines_keep_their_memory() {
+    fn engines_reuse_their_memory() {
         let params = Params::new(64, 1, 1, Some(32)).unwrap();
         let (mut simd, mut reference) = (Simd::default(), Reference::default());
         assert_eq!(simd.0.reserved_blocks(), 0);

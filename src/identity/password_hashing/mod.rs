@@ -1,8 +1,8 @@
-//! Passwords are hashed and verified here, with Argon2id (RFC 9106), and nowhere else.
+//! Hashes and verifies passwords with Argon2id (RFC 9106).
 //!
-//! A hash takes tens of milliseconds of a core and 19 MiB, by intent. Threads of its own keep it away from the
-//! threads that answer requests; as many as there are cores, each filling the same memory again and again, is as fast
-//! as it gets, and a bounded queue before them keeps memory and waiting bounded when everyone signs in at once.
+//! A hash takes tens of milliseconds and 19 MiB by design. Dedicated threads keep it off the threads that serve requests. One thread per
+//! core, each with one memory block that it reuses, gives the highest throughput. A bounded queue limits memory and waiting time when
+//! many users sign in at once.
 
 mod engine;
 mod phc;
@@ -38,36 +38,36 @@ use crate::{
     domain::{
         network::Network,
         password::{Password, PasswordHash},
+        retry_after::RetryAfter,
     },
     random::{self, RandomSource},
 };
 
-/// How the threads are set up.
+/// The settings of the hash threads.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// Which implementation fills the memory.
+    /// The implementation of Argon2id.
     pub engine: HashEngine,
-    /// How many threads.
+    /// The number of threads.
     pub workers: NonZeroUsize,
-    /// How many passwords may wait for a thread; unless it is said, as many as are done in half a second, and 32 for
-    /// each thread.
+    /// The capacity of the queue. By default, the number of passwords hashed in half a second, and at least 32 per thread.
     pub queue: Option<NonZeroUsize>,
-    /// After how long without work a thread gives its memory back.
+    /// The time without work after which a thread frees its memory.
     pub idle: Duration,
 }
 
 impl Default for Settings {
-    /// A thread per core, a queue that drains in about half a second, and memory that is kept for a minute.
+    /// One thread per core, the default queue, and one minute until memory is freed.
     fn default() -> Self {
         let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self { engine: HashEngine::default(), workers, queue: None, idle: Duration::from_mins(1) }
     }
 }
 
-/// Passwords cannot be hashed on this machine.
+/// Why [`PasswordHashing::start`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Not even the reference implementation computes what it must.
+    /// Not even the reference implementation passes the self-test.
     #[error("the self-test of password hashing failed")]
     SelfTest(#[from] SelfTestError),
     /// A thread could not be started.
@@ -75,27 +75,24 @@ pub enum StartError {
     Thread(#[source] std::io::Error),
 }
 
-/// A password was neither hashed nor verified.
+/// Why a password was neither hashed nor verified.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// Too many passwords are waiting.
+    /// The queue is full. At the recent pace it is empty after the given time.
     #[error("too many passwords are waiting to be hashed")]
-    Busy {
-        /// In how many seconds those that wait now will be done, at the pace of late. At least 1.
-        retry_after_seconds: u64,
-    },
-    /// What is stored is no PHC string of ours: our data is broken.
+    Busy(RetryAfter),
+    /// The stored hash is not a supported PHC string.
     #[error("the stored password hash is not usable")]
     Unreadable(#[from] PhcError),
-    /// The engine refused, for want of memory most likely.
+    /// The engine failed, probably for lack of memory.
     #[error("the password could not be hashed")]
     Failed(#[from] FillError),
-    /// The thread stopped before it had an answer.
-    #[error("password hashing stopped before it had an answer")]
+    /// The thread stopped before the hash was done.
+    #[error("password hashing stopped before the hash was done")]
     Stopped,
 }
 
-/// Hashes and verifies passwords. Dropping it waits for the threads, each of which finishes at most one hash.
+/// Hashes and verifies passwords. Dropping it waits for the threads, which finish their current hash.
 #[derive(Debug)]
 pub struct PasswordHashing {
     engine: HashEngine,
@@ -104,7 +101,7 @@ pub struct PasswordHashing {
 }
 
 impl PasswordHashing {
-    /// Tests the engine, makes the decoy and starts the threads. Takes the time of a hash or two.
+    /// Tests the engine, generates the decoy and starts the threads. Takes as long as one or two hashes.
     pub fn start(settings: Settings, random: &dyn RandomSource) -> Result<Self, StartError> {
         let (engine, hash_time) = self_test::choose(settings.engine, HashEngine::filler)?;
         let decoy = Phc {
@@ -118,22 +115,21 @@ impl PasswordHashing {
         Ok(Self { engine, decoy, workers })
     }
 
-    /// The engine in use, which is the reference if the faster one failed its test.
+    /// The engine in use. It is the reference if the faster engine failed its self-test.
     #[must_use]
     pub fn engine(&self) -> HashEngine {
         self.engine
     }
 
-    /// Whether a password from this network would find room before the threads, or when to come again. A request asks
-    /// before it costs anything.
+    /// Checks that the queue would accept a password from this network. A request checks this before any other work.
     pub fn check_capacity(&self, from: Network) -> Result<(), HashError> {
         self.workers.queue().check(from)
     }
 
-    /// Whether `password` is the one that `stored` was made of.
+    /// Whether `password` matches `stored`.
     ///
-    /// Without a `stored` the answer is no, but takes as long: how long an answer takes does not tell which accounts
-    /// there are.
+    /// Without `stored` the password is hashed against a decoy and the result is `false`. So the time does not show which accounts
+    /// exist.
     pub async fn verify(
         &self,
         from: Network,
@@ -147,7 +143,7 @@ impl PasswordHashing {
         Ok(equal & stored.is_some())
     }
 
-    /// What to db of `password`, with a salt that nothing else was hashed with.
+    /// Hashes a password with a new salt.
     pub async fn hash(&self, password: Password, salt: [u8; 16]) -> Result<PasswordHash, HashError> {
         let tag = self.fill(Network::of(None), phc::PARAMS, salt.into(), password).await?;
         Ok(Phc { params: phc::PARAMS, salt: salt.into(), tag: tag.to_vec() }.format()?)

@@ -1,4 +1,4 @@
-//! PHC strings, as far as Homeroom writes and reads them.
+//! The PHC strings that Homeroom writes and reads.
 
 use argon2::{
     Algorithm, Params, Version,
@@ -10,41 +10,42 @@ use argon2::{
 
 use crate::domain::password::PasswordHash;
 
-/// Bytes of the tags that are made. Those that are read may have another length.
+/// The number of bytes in new tags. Stored tags may have another length.
 pub(super) const TAG_LENGTH: usize = 32;
 
-/// 19 MiB, two passes, one lane: what OWASP's password storage guide asks for at least.
+/// 19 MiB, two passes, one lane: the minimum of OWASP's Password Storage Cheat Sheet.
 pub(super) const PARAMS: Params = match Params::new(19_456, 2, 1, Some(TAG_LENGTH)) {
     Ok(params) => params,
     Err(_) => panic!("RFC 9106 allows these parameters"),
 };
 
-/// Most memory in KiB, passes and lanes that a stored string may ask for, and the fewest bytes of its tag. Strings from
-/// elsewhere may be stronger than ours; beyond this they are a mistake that would only keep everyone waiting.
-const MOST: (u32, u32, u32) = (64 * 1024, 10, 4);
-const SHORTEST_TAG: usize = 16;
+/// The maximum memory in KiB, passes and lanes of a stored string. Imported strings may be stronger than new ones, within limits that
+/// protect the other requests.
+const MAX: (u32, u32, u32) = (64 * 1024, 10, 4);
+/// The minimum number of bytes in a stored tag.
+const MIN_TAG: usize = 16;
 
-/// A stored string cannot be verified against. None of these tells what it held.
+/// Why a stored string cannot be used. The messages do not contain it.
 #[derive(Debug, thiserror::Error)]
 pub enum PhcError {
-    /// It is not written as a PHC string.
+    /// The text is not a PHC string.
     #[error("not a PHC string: {0}")]
     Syntax(#[from] phc::Error),
-    /// Its parameters are none of Argon2.
+    /// The parameters are not those of Argon2.
     #[error("not the parameters of Argon2: {0}")]
     Parameters(#[from] password_hash::Error),
-    /// It is of another algorithm, or of Argon2 before version 0x13.
+    /// The algorithm is not Argon2id, version 0x13.
     #[error("not a hash of Argon2id, version 19")]
     Algorithm,
-    /// It has no salt or no tag, or it has a key or data, of which there are none.
+    /// The salt or the tag is missing, or there is a key or associated data.
     #[error("a part is missing, or there is one too many")]
     Parts,
-    /// It asks for more work than a password is worth, or its tag is short enough to be guessed.
+    /// The parameters exceed the limits, or the tag is too short.
     #[error("the parameters are out of bounds")]
     OutOfBounds,
 }
 
-/// A PHC string's parts: Argon2id, version 0x13, within bounds.
+/// A parsed PHC string: Argon2id, version 0x13, within the limits.
 #[derive(Clone)]
 pub(super) struct Phc {
     pub(super) params: Params,
@@ -53,7 +54,7 @@ pub(super) struct Phc {
 }
 
 impl Phc {
-    /// Reads a stored string.
+    /// Parses a stored string.
     pub(super) fn parse(text: &str) -> Result<Self, PhcError> {
         let text = Text::new(text)?;
         if text.algorithm != Algorithm::Argon2id.ident() || text.version != Some(Version::V0x13.into()) {
@@ -64,16 +65,16 @@ impl Phc {
         if !params.data().is_empty() || !params.keyid().is_empty() {
             return Err(PhcError::Parts);
         }
-        let (memory, passes, lanes) = MOST;
+        let (memory, passes, lanes) = MAX;
         let affordable = params.m_cost() <= memory && params.t_cost() <= passes && params.p_cost() <= lanes;
-        // What is longer than 64 bytes is not even read.
-        if !affordable || tag.len() < SHORTEST_TAG {
+        // The parser rejects tags of more than 64 bytes.
+        if !affordable || tag.len() < MIN_TAG {
             return Err(PhcError::OutOfBounds);
         }
         Ok(Self { params, salt: salt.to_vec(), tag: tag.as_bytes().to_vec() })
     }
 
-    /// Writes the string to be stored.
+    /// Formats the string for storage.
     pub(super) fn format(&self) -> Result<PasswordHash, PhcError> {
         let text = Text {
             algorithm: Algorithm::Argon2id.ident(),
@@ -100,7 +101,7 @@ mod tests {
     const TAG: &str = "nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn format_of_parsed_string_is_equal() {
         let text = format!("$argon2id$v=19$m=19456,t=2,p=1${SALT}${TAG}");
         let phc = Phc::parse(&text).unwrap();
         assert_eq!((&phc.params, phc.salt.as_slice()), (&PARAMS, b"somesalt".as_slice()));
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_at_the_bounds_are_read_and_beyond_them_are_not() {
+    fn parse_string_beyond_the_limits_is_refused() {
         Phc::parse(&format!("$argon2id$v=19$m=65536,t=10,p=4${SALT}${TAG}")).unwrap();
         for head in [
             "$argon2id$v=19$m=65537,t=2,p=1",

@@ -1,11 +1,11 @@
 //! Passwords that wait for a hash thread: a bounded queue that is fair to client networks.
 //!
-//! Each network has a queue of its own, and the threads take from each in turn. So one network delays others by one hash for
-//! each of theirs, however many passwords it sends. When all places are taken, a network with fewer waiting passwords than
-//! another still gets one; once the queue is at its end for good, the longest queue gives its last one up for it.
+//! Each network has its own queue, and the threads serve the networks round-robin. So a network delays each password of another network
+//! by at most one hash, however many passwords it sends. If the capacity is exhausted, a network with fewer passwords than another is
+//! still accepted. If the hard limit is exhausted too, the longest queue loses its last password.
 //!
-//! A request asks for [room](Queue::check) before it costs anything. Its password comes later, after queries to the
-//! database. If the database stalls in between, passwords come all at once; so more of them are taken than requests are let in.
+//! A request [checks the capacity](Queue::check) first. Its password arrives later, after queries to the database. If the database stalls
+//! in between, many passwords arrive at once, so the hard limit is higher than the capacity.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,14 +18,13 @@ use argon2::Params;
 use tokio::sync::oneshot;
 
 use super::{HashError, engine::Tag};
-use crate::domain::{network::Network, password::Password};
+use crate::domain::{network::Network, password::Password, retry_after::RetryAfter};
 
-/// The time in which a full queue is done, unless its length is set. A client that is refused comes back sooner than it would
-/// be answered later.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
-/// The shortest queue for each thread, however slow it is.
-const SHORTEST: usize = 32;
-/// So many times the capacity is taken when passwords come all at once.
+/// The time in which a full queue is processed, unless the capacity is set.
+const MAX_WAIT: Duration = Duration::from_millis(500);
+/// The minimum capacity per thread.
+const MIN_PER_THREAD: usize = 32;
+/// The hard limit as a multiple of the capacity.
 const BURST: usize = 4;
 
 /// A password to hash.
@@ -35,17 +34,17 @@ pub(super) struct Job {
     pub(super) salt: Vec<u8>,
     /// The client's network.
     pub(super) from: Network,
-    /// Since when it waits.
+    /// The time at which it was queued.
     pub(super) since: Instant,
-    /// Where its sender waits for the hash. It is closed once the client has hung up.
+    /// Receives the hash. It is closed once the client has disconnected.
     pub(super) answer: oneshot::Sender<Result<Tag, HashError>>,
 }
 
-/// What a thread is to do next.
+/// The next step of a thread.
 pub(super) enum Next {
-    /// Hash.
+    /// Hash a password.
     Job(Job),
-    /// Nothing came for as long as the thread waits.
+    /// No job arrived within the idle time.
     Idle,
     /// Stop.
     Closed,
@@ -54,7 +53,7 @@ pub(super) enum Next {
 /// Waiting jobs of all networks.
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// As many as are done in [`LONGEST_WAIT`], unless it is set.
+    /// `None` means the number of passwords hashed within [`MAX_WAIT`].
     capacity: Option<usize>,
     workers: NonZeroUsize,
     state: Mutex<State>,
@@ -62,23 +61,23 @@ pub(super) struct Queue {
 }
 
 struct State {
-    /// The jobs of each network that has any.
+    /// The jobs of each network with jobs.
     waiting: HashMap<Network, VecDeque<Job>>,
-    /// The networks of `waiting`, in the order in which they are served.
+    /// The networks of `waiting` in round-robin order.
     order: VecDeque<Network>,
-    /// How long a hash took lately.
+    /// The recent average time of a hash.
     hash_time: Duration,
     closed: bool,
 }
 
 impl Queue {
-    /// An empty queue for so many `workers`, with a first guess of how long a hash takes.
+    /// An empty queue, with a first estimate of the time of a hash.
     pub(super) fn new(capacity: Option<usize>, workers: NonZeroUsize, hash_time: Duration) -> Self {
         let state = State { waiting: HashMap::new(), order: VecDeque::new(), hash_time, closed: false };
         Self { capacity, workers, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Whether a password from this network would find room, or when to come again. Takes no place.
+    /// Checks that a password from this network would be accepted. Reserves nothing.
     pub(super) fn check(&self, from: Network) -> Result<(), HashError> {
         let mut state = self.lock();
         let capacity = self.capacity(&state);
@@ -92,8 +91,8 @@ impl Queue {
         }
     }
 
-    /// Puts a job at the end of its network's queue. The last job of the longest queue is refused in its place if all places
-    /// are taken and its own queue is shorter.
+    /// Appends a job to the queue of its network. If the hard limit is exhausted and its own queue is shorter, the last job of the longest
+    /// queue fails instead.
     pub(super) fn push(&self, job: Job) -> Result<(), HashError> {
         let mut state = self.lock();
         let site = job.from.site();
@@ -106,7 +105,7 @@ impl Queue {
                 return Err(self.busy(&state));
             }
             if let Some(last) = state.pop_longest() {
-                // The client may have hung up.
+                // The client may have disconnected.
                 _ = last.answer.send(Err(self.busy(&state)));
             }
         }
@@ -117,7 +116,7 @@ impl Queue {
         Ok(())
     }
 
-    /// The next job whose client waits. Without one it waits, for no longer than `idle` if that is set.
+    /// The next job whose client is still connected. Waits for one, for at most `idle` if that is set.
     pub(super) fn pop(&self, idle: Option<Duration>) -> Next {
         let nothing_to_do = |state: &mut State| state.order.is_empty() && !state.closed;
         loop {
@@ -145,13 +144,13 @@ impl Queue {
         }
     }
 
-    /// Learns how long a hash took.
+    /// Records the time of a hash.
     pub(super) fn took(&self, time: Duration) {
         let mut state = self.lock();
         state.hash_time = (state.hash_time * 7 + time) / 8;
     }
 
-    /// Refuses all that wait. The owner of the queue closes it, so that no job is pushed afterwards.
+    /// Fails all waiting jobs. The owner of the queue closes it, so no job is pushed afterwards.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
@@ -162,16 +161,16 @@ impl Queue {
     }
 
     fn capacity(&self, state: &State) -> usize {
-        self.capacity.unwrap_or_else(|| state.done_in(LONGEST_WAIT) * self.workers.get())
+        self.capacity.unwrap_or_else(|| state.done_in(MAX_WAIT) * self.workers.get())
     }
 
     fn busy(&self, state: &State) -> HashError {
         metrics::counter!(crate::metrics::HASH_REFUSED).increment(1);
-        HashError::Busy { retry_after_seconds: state.seconds_to_drain(self.workers) }
+        HashError::Busy(RetryAfter::from_duration(state.time_to_drain(self.workers)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change is a single step, so that a panic elsewhere cannot have left half of one.
+        // Each change is a single step, so that a panic cannot leave an inconsistent state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -181,7 +180,7 @@ impl State {
         self.waiting.values().map(VecDeque::len).sum()
     }
 
-    /// Whether a network would still have fewer jobs than another one, if it had one more.
+    /// Whether a network would have fewer jobs than another one, with one more job.
     fn is_below_others(&self, site: Network) -> bool {
         let own = self.waiting.get(&site).map_or(0, VecDeque::len);
         self.waiting.values().any(|others| own + 1 < others.len())
@@ -195,7 +194,7 @@ impl State {
         jobs.push_back(job);
     }
 
-    /// The first job of the network whose turn it is, which then is the last of the networks.
+    /// The first job of the next network, which moves to the end of the order.
     fn pop(&mut self) -> Option<Job> {
         let site = self.order.pop_front()?;
         let jobs = self.waiting.get_mut(&site)?;
@@ -208,7 +207,7 @@ impl State {
         job
     }
 
-    /// The last job of the longest queue, which has others: it is longer than that of a network that comes.
+    /// The last job of the longest queue.
     fn pop_longest(&mut self) -> Option<Job> {
         let (site, jobs) = self.waiting.iter_mut().max_by_key(|(_, jobs)| jobs.len())?;
         let (site, job) = (*site, jobs.pop_back());
@@ -216,7 +215,7 @@ impl State {
         job
     }
 
-    /// Drops the jobs whose clients have hung up.
+    /// Drops the jobs whose clients have disconnected.
     fn drop_abandoned(&mut self) {
         for jobs in self.waiting.values_mut() {
             jobs.retain(|job| !job.answer.is_closed());
@@ -232,21 +231,20 @@ impl State {
         }
     }
 
-    /// How many hashes a thread does in this time.
+    /// The number of hashes of one thread in this time.
     fn done_in(&self, time: Duration) -> usize {
         let done = time.as_nanos() / self.hash_time.as_nanos().max(1);
-        usize::try_from(done).unwrap_or(usize::MAX).max(SHORTEST)
+        usize::try_from(done).unwrap_or(usize::MAX).max(MIN_PER_THREAD)
     }
 
     fn record_depth(&self) {
         metrics::gauge!(crate::metrics::HASH_QUEUE).set(u32::try_from(self.len()).unwrap_or(u32::MAX));
     }
 
-    fn seconds_to_drain(&self, workers: NonZeroUsize) -> u64 {
+    fn time_to_drain(&self, workers: NonZeroUsize) -> Duration {
         let jobs = u32::try_from(self.len()).unwrap_or(u32::MAX);
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
-        let wait = self.hash_time.saturating_mul(jobs) / workers;
-        (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+        self.hash_time.saturating_mul(jobs) / workers
     }
 }
 
@@ -296,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn full_queue_tells_when_it_is_done_at_the_recent_pace() {
+    fn check_full_queue_returns_the_time_to_drain() {
         let queue = Queue::new(Some(10), NonZeroUsize::new(2).unwrap(), Duration::from_millis(10));
         let _answers: Vec<_> = (0..10).map(|_| push(&queue, network(1), "a").unwrap()).collect();
         let refused = || match queue.check(network(1)) {
-            Err(HashError::Busy { retry_after_seconds }) => retry_after_seconds,
+            Err(HashError::Busy(retry_after)) => retry_after.as_secs(),
             other => panic!("{other:?}"),
         };
-        // 10 hashes of 10 ms on 2 threads; then of 500 ms, and a little more for the last part of a second.
+        // 10 hashes of 10 ms on 2 threads. Then of 500 ms, rounded up.
         assert_eq!(refused(), 1);
         (0..100).for_each(|_| queue.took(Duration::from_millis(500)));
         assert!((2..=3).contains(&refused()));
@@ -312,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn queue_without_a_set_length_holds_half_a_second_of_passwords() {
+    fn queue_without_set_capacity_accepts_half_a_second_of_passwords() {
         let workers = NonZeroUsize::new(2).unwrap();
         for (milliseconds, most) in [(5, 200), (10, 100), (100, 64)] {
             let queue = Queue::new(None, workers, Duration::from_millis(milliseconds));
@@ -325,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_served_in_turn_however_many_passwords_each_sends() {
+    fn pop_serves_networks_round_robin() {
         let queue = queue(100);
         let mut answers = Vec::new();
         for number in 0..5 {
@@ -341,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn full_queue_lets_in_a_network_with_fewer_passwords_than_another() {
+    fn check_full_queue_accepts_a_network_with_fewer_passwords_than_another() {
         let queue = queue(4);
         let mut answers: Vec<_> = (0..4).map(|_| push(&queue, network(1), "flood").unwrap()).collect();
         assert!(queue.check(network(1)).is_err());
@@ -349,25 +347,25 @@ mod tests {
             queue.check(network(2)).unwrap();
             answers.push(push(&queue, network(2), "other").unwrap());
         }
-        // It would have as many as the other one.
+        // It would have as many passwords as the other network.
         assert!(queue.check(network(2)).is_err());
         queue.check(network(3)).unwrap();
     }
 
     #[test]
-    fn passwords_that_come_all_at_once_fill_four_times_the_capacity_and_then_replace_the_longest_queue() {
+    fn push_beyond_four_times_the_capacity_replaces_the_last_of_the_longest_queue() {
         let queue = queue(2);
         let mut answers: Vec<_> = (0..8).map(|_| push(&queue, network(1), "flood").unwrap()).collect();
         assert!(push(&queue, network(1), "flood").is_none());
         let _other = push(&queue, network(2), "other").unwrap();
         let mut last = answers.pop().unwrap();
-        assert!(matches!(last.try_recv(), Ok(Err(HashError::Busy { .. }))));
+        assert!(matches!(last.try_recv(), Ok(Err(HashError::Busy(_)))));
         assert!(answers.iter_mut().all(|answer| answer.try_recv().is_err()));
         assert_eq!([popped(&queue).as_deref(), popped(&queue).as_deref()], [Some("flood"), Some("other")]);
     }
 
     #[test]
-    fn client_that_hung_up_leaves_its_place() {
+    fn job_of_a_disconnected_client_is_dropped() {
         let queue = queue(2);
         let waits = push(&queue, network(1), "first").unwrap();
         drop(push(&queue, network(1), "second").unwrap());

@@ -1,4 +1,4 @@
-//! Which engine is trusted: the one that knows the answers on this machine.
+//! The self-test that selects the engine: it has to compute known answers on this machine.
 
 use std::time::{Duration, Instant};
 
@@ -7,31 +7,31 @@ use super::{
     phc::{Phc, PhcError},
 };
 
-/// The password that the answers are of.
+/// The password of the known answers.
 const PASSWORD: &[u8] = b"password";
 
-/// What `argon2` makes of [`PASSWORD`]: at the parameters in use, which is also how long a hash takes, and with lanes.
+/// Hashes of [`PASSWORD`] by `argon2`: with the parameters in use, whose time is measured, and with two lanes.
 const ANSWERS: [&str; 2] = [
     "$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$0qsHs573+LgGInzYb7sRqlOTBmqY4X6srNEm6ybpJ20",
     "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
 ];
 
-/// An engine does not compute Argon2id.
+/// Why an engine failed the self-test.
 #[derive(Debug, thiserror::Error)]
 pub enum SelfTestError {
-    /// The known answer could not be read.
+    /// A known answer could not be parsed.
     #[error("a known answer was not read")]
     Unreadable(#[from] PhcError),
-    /// The engine refused.
+    /// The engine failed.
     #[error("the engine refused a known answer")]
     Failed(#[from] FillError),
-    /// The engine made another tag.
+    /// The engine computed another tag.
     #[error("the engine computed something else than the known answer")]
     Wrong,
 }
 
-/// The engine to use when `asked` is wanted, and how long a hash takes it: one that was tested. When the faster one
-/// misses the answers, the reference does its work, and is held to the same.
+/// The engine to use if `asked` is requested, and the time of a hash. If the faster engine fails the test, the reference replaces it,
+/// after the same test.
 pub(super) fn choose(
     asked: HashEngine,
     filler: impl Fn(HashEngine) -> Box<dyn Fill>,
@@ -44,7 +44,7 @@ pub(super) fn choose(
         let error: &dyn std::error::Error = &error;
         tracing::warn!(
             error,
-            "the fast engine for passwords is wrong on this machine: the slower one is used"
+            "the fast password hash engine fails its self-test on this machine: the slower engine is used"
         );
         tested(HashEngine::Argon2)
     })
@@ -70,7 +70,7 @@ mod tests {
 
     use super::{super::engine::Tag, *};
 
-    /// Right but for one bit.
+    /// Correct except for one bit.
     struct Liar(Box<dyn Fill>);
 
     impl Fill for Liar {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_engine_is_used_as_asked_when_it_knows_the_answers() {
+    fn choose_engine_that_passes_is_used() {
         for asked in [HashEngine::Simd, HashEngine::Argon2] {
             let (chosen, took) = choose(asked, HashEngine::filler).unwrap();
             assert_eq!(chosen, asked);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_password_engine_gives_way_to_the_reference_and_a_wrong_reference_to_nothing() {
+    fn choose_engine_that_fails_is_replaced_by_the_reference_or_an_error() {
         let lying = |liars: &'static [HashEngine]| {
             move |engine: HashEngine| -> Box<dyn Fill> {
                 if liars.contains(&engine) { Box::new(Liar(engine.filler())) } else { engine.filler() }

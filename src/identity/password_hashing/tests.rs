@@ -1,4 +1,4 @@
-//! Passwords through the whole of it, at the parameters in use.
+//! Tests of the complete password hashing, with the parameters in use.
 
 use std::sync::Arc;
 
@@ -24,14 +24,14 @@ fn password(text: &str) -> Password {
 }
 
 #[tokio::test]
-async fn the_right_password_is_right_and_a_wrong_one_is_wrong_whichever_engine_made_the_hash() {
+async fn verify_hash_of_either_engine_accepts_the_right_password_only() {
     let engines = [hashing(HashEngine::Simd), hashing(HashEngine::Argon2)];
     assert_eq!(engines.each_ref().map(PasswordHashing::engine), [HashEngine::Simd, HashEngine::Argon2]);
     for maker in &engines {
         let stored = maker.hash(password("\u{FB01}sh"), *b"0123456789abcdef").await.unwrap();
         assert!(stored.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"));
         for verifier in &engines {
-            // The ligature is the same password as its letters.
+            // NFKC makes the ligature equal to its letters.
             assert!(verify(verifier, Some(stored.clone()), password("fish")).await.unwrap());
             assert!(!verify(verifier, Some(stored.clone()), password("Fish")).await.unwrap());
         }
@@ -39,7 +39,7 @@ async fn the_right_password_is_right_and_a_wrong_one_is_wrong_whichever_engine_m
 }
 
 #[tokio::test]
-async fn a_password_is_verified_with_the_parameters_it_was_hashed_with() {
+async fn verify_uses_the_parameters_of_the_stored_hash() {
     let stored =
         "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc".to_owned();
     let hashing = hashing(HashEngine::Simd);
@@ -50,7 +50,7 @@ async fn a_password_is_verified_with_the_parameters_it_was_hashed_with() {
 }
 
 #[tokio::test]
-async fn without_an_account_a_password_is_wrong_at_the_same_cost_and_even_if_it_were_the_decoys() {
+async fn verify_without_stored_hash_is_false_even_for_the_decoys_password() {
     let mut hashing = hashing(HashEngine::Simd);
     assert_eq!(hashing.decoy.params, phc::PARAMS);
     assert_eq!((hashing.decoy.salt.len(), hashing.decoy.tag.len()), (16, phc::TAG_LENGTH));
@@ -62,7 +62,7 @@ async fn without_an_account_a_password_is_wrong_at_the_same_cost_and_even_if_it_
 }
 
 #[tokio::test]
-async fn more_passwords_than_threads_and_places_are_refused_and_the_rest_answered() {
+async fn verify_beyond_the_capacity_is_busy_and_the_rest_complete() {
     let settings =
         Settings { workers: NonZeroUsize::MIN, queue: NonZeroUsize::new(2), ..Settings::default() };
     let hashing = Arc::new(PasswordHashing::start(settings, &OsRandom).unwrap());
@@ -76,7 +76,7 @@ async fn more_passwords_than_threads_and_places_are_refused_and_the_rest_answere
     for asked in asked {
         match asked.await.unwrap() {
             Ok(false) => answered += 1,
-            Err(HashError::Busy { retry_after_seconds: 1 }) => refused += 1,
+            Err(HashError::Busy(RetryAfter::MIN)) => refused += 1,
             other => panic!("{other:?}"),
         }
     }

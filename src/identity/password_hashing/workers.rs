@@ -1,4 +1,4 @@
-//! The threads that hash.
+//! The threads that hash passwords.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ use super::{
     queue::{Job, Next, Queue},
 };
 
-/// Threads on one queue. Dropping them waits until each has finished what it does.
+/// Threads that share one queue. Dropping them waits until each has finished its current hash.
 #[derive(Debug)]
 pub(super) struct Workers {
     queue: Arc<Queue>,
@@ -23,8 +23,8 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Starts as many threads. Each makes an engine with `filler` when it has work, and drops it with its memory when
-    /// it had none for `idle`.
+    /// Starts `count` threads. Each creates an engine with `filler` for its first job, and drops the engine and its memory after the
+    /// time `idle` without work.
     pub(super) fn start(
         count: NonZeroUsize,
         idle: Duration,
@@ -40,7 +40,7 @@ impl Workers {
         Ok(workers)
     }
 
-    /// The jobs that the threads have not begun.
+    /// The waiting jobs.
     pub(super) fn queue(&self) -> &Queue {
         &self.queue
     }
@@ -50,7 +50,7 @@ impl Drop for Workers {
     fn drop(&mut self) {
         self.queue.close();
         for thread in self.threads.drain(..) {
-            // It catches its panics, and has nothing to tell.
+            // The thread catches its panics.
             let _ = thread.join();
         }
     }
@@ -59,7 +59,7 @@ impl Drop for Workers {
 fn work(queue: &Queue, idle: Duration, filler: impl Fn() -> Box<dyn Fill>) {
     let mut engine = None;
     loop {
-        // Without memory there is nothing to give back, and the wait has no end.
+        // Without an engine there is no memory to free, so the wait has no limit.
         match queue.pop(engine.as_ref().map(|_| idle)) {
             Next::Closed => return,
             Next::Idle => engine = None,
@@ -70,15 +70,15 @@ fn work(queue: &Queue, idle: Duration, filler: impl Fn() -> Box<dyn Fill>) {
                 }));
                 if let Ok(tag) = tag {
                     let time = begun.elapsed();
-                    // What failed says nothing of how long the next one takes.
+                    // A failed hash does not predict the time of the next one.
                     if tag.is_ok() {
                         queue.took(time);
                         metrics::histogram!(crate::metrics::HASH_SECONDS).record(time);
                     }
-                    // Who hung up in the meantime needs no answer.
+                    // The client may have disconnected.
                     let _ = answer.send(tag.map_err(HashError::from));
                 } else {
-                    // Whatever state the engine is in, it is not used again. The asker learns that no answer will come.
+                    // The engine may be inconsistent and is replaced. The caller receives `HashError::Stopped`.
                     tracing::error!("hashing a password panicked");
                     engine = None;
                 }
@@ -103,11 +103,11 @@ mod tests {
         super::engine::{FillError, Tag},
         *,
     };
-    use crate::domain::{network::Network, password::Password};
+    use crate::domain::{network::Network, password::Password, retry_after::RetryAfter};
 
     const HOUR: Duration = Duration::from_hours(1);
 
-    /// How many engines were ever made, and how many there are.
+    /// The number of engines ever created, and of engines that exist.
     #[derive(Default)]
     struct Count {
         made: AtomicUsize,
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// Answers with the password, and panics at the password `panic`.
+    /// Returns the password as the tag, and panics at the password `panic`.
     struct Echo(Arc<Count>);
 
     impl Echo {
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Tells that it began, and waits until it may go on.
+    /// Reports its start, and waits for permission to go on.
     struct Gate(mpsc::Sender<Vec<u8>>, Arc<Mutex<mpsc::Receiver<()>>>);
 
     impl Fill for Gate {
@@ -190,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pool_of_password_threads_is_busy_and_recovers_and_skips_who_hung_up() {
+    fn full_queue_is_busy_then_recovers_and_skips_disconnected_clients() {
         let ((began, beginnings), (open, gate)) = (mpsc::channel(), mpsc::channel());
         let gate = Arc::new(Mutex::new(gate));
         let workers = start(HOUR, 2, move || Box::new(Gate(began.clone(), Arc::clone(&gate))));
         let first = submit(&workers, "first").unwrap();
         assert_eq!(beginnings.recv().unwrap(), b"first");
         let (second, third) = (submit(&workers, "second").unwrap(), submit(&workers, "third").unwrap());
-        assert!(matches!(submit(&workers, "fourth"), Err(HashError::Busy { retry_after_seconds: 1 })));
+        assert!(matches!(submit(&workers, "fourth"), Err(HashError::Busy(RetryAfter::MIN))));
         drop(second);
         let fifth = submit(&workers, "fifth").unwrap();
         (0..3).for_each(|_| open.send(()).unwrap());
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_thread_keeps_its_memory_while_there_is_work_and_drops_it_when_joined() {
+    fn thread_keeps_its_engine_until_it_is_joined() {
         let count = Arc::default();
         let workers = start(HOUR, 2, Echo::filler(&count));
         assert_eq!(count.now(), (0, 0));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_password_thread_gives_its_memory_back() {
+    fn idle_thread_drops_its_engine() {
         let count = Arc::default();
         let workers = start(Duration::from_millis(1), 2, Echo::filler(&count));
         for made in 1..=3 {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_thread_survives_a_panic_with_new_memory() {
+    fn thread_after_a_panic_uses_a_new_engine() {
         let count = Arc::default();
         let workers = start(HOUR, 2, Echo::filler(&count));
         assert_eq!(ask(&workers, "a").unwrap(), b"a");

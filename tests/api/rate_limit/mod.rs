@@ -53,7 +53,7 @@ impl School {
             Err(refusal) => Err(refusal),
         };
         reserved.map_err(|refusal| match refusal {
-            LimitError::RateLimited { retry_after_seconds } => retry_after_seconds,
+            LimitError::RateLimited(retry_after) => retry_after.as_secs(),
             LimitError::Database(error) => panic!("{error}"),
         })
     }
