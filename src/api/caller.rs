@@ -12,7 +12,7 @@ use super::Services;
 use crate::{domain::id::UserId, http::received_at::ReceivedAt};
 
 /// An access token of `POST /api/v1/tokens`, in the `Authorization` header (RFC 6750 section 2.1). It is a JWT of type
-/// `at+jwt` (RFC 9068), signed with RS256 and checked as RFC 8725 requires.
+/// `at+jwt` (RFC 9068), signed with RS256 and checked as RFC8725 requires.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "accessToken", bearer_format = "JWT")]
 struct AccessToken(Bearer);

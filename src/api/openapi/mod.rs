@@ -122,7 +122,7 @@ fn generator() -> OpenApiService<Generator<Operations>, ()> {
         .description(include_str!("description.md").trim_end())
         .contact(ContactObject::new().name("The operator of this server"))
         .license(LicenseObject::new("MIT OR Apache-2.0").url("https://spdx.org/licenses/MIT.html"))
-        .server(ServerObject::new("/").description("This server"))
+        .server(ServerObject::new("/").description("This server: local, staging or production"))
 }
 
 /// Generates the document from the types of the operations alone. Operations of one path become one entry: poem-openapi would
