@@ -1,4 +1,4 @@
-//! Homeroom's command line.
+//! The program `homeroom`.
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use crate::{
 
 /// Opens the certificate that the configuration names, if it names one.
 pub fn open(config: &Config) -> anyhow::Result<Option<Tls>> {
-    let Some((certificate, key)) = config.doors.tls() else { return Ok(None) };
+    let Some((certificate, key)) = config.http.tls() else { return Ok(None) };
     let tls = Tls::open(certificate, key).context("opening the certificate")?;
     warn_unless_valid(&tls);
     Ok(Some(tls))

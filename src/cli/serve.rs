@@ -101,11 +101,11 @@ pub async fn listen(
         classroom: config.classroom(),
         public_url,
         trusted_proxies: config.rate_limits.trusted_proxies.clone(),
-        hsts: config.doors.hsts,
+        hsts: config.http.hsts,
     });
     let stop = stop_signal().context("listening for signals")?;
     let mut jobs = server.start_jobs();
-    let metrics = match config.doors.metrics_listen {
+    let metrics = match config.http.metrics_listen {
         Some(address) => {
             format!("\nmetrics on http://{}/metrics", serve_metrics(&server, address, &mut jobs)?)
         }
@@ -151,7 +151,7 @@ fn serve_metrics(server: &Server, address: SocketAddr, jobs: &mut Runner) -> any
 /// The URL that reaches the server from this machine. With TLS it is the public URL, whose name is in the certificate. Without TLS
 /// it is the address, because the public URL may be that of a proxy that is not running yet.
 fn local_url(config: &Config, address: SocketAddr, public_url: &str) -> String {
-    if config.doors.tls().is_some() {
+    if config.http.tls().is_some() {
         return public_url.to_owned();
     }
     format!("http://{}", reachable(address))
@@ -183,9 +183,9 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 fn limits(config: &Config) -> Limits {
     Limits {
-        max_connections: config.doors.max_connections.get(),
-        max_connections_per_address: config.doors.max_connections_per_address(),
-        keep_alive: config.doors.keep_alive(),
+        max_connections: config.http.max_connections.get(),
+        max_connections_per_address: config.http.max_connections_per_address(),
+        keep_alive: config.http.keep_alive(),
         drain: shutdown::DRAIN,
         finish: shutdown::FINISH,
         ..Limits::default()

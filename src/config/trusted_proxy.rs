@@ -1,10 +1,10 @@
-//! Trusted proxies, as operators write them: addresses and networks.
+//! Trusted proxies in flags: addresses and networks.
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// A network, whose addresses are compared in canonical form: IPv4 written as IPv6 is IPv4.
+/// Parses a network in canonical form: an IPv4-mapped IPv6 network becomes an IPv4 network.
 pub(super) fn parse(text: &str) -> Result<IpNet, &'static str> {
     const RULE: &str = "must be an address or a network, such as 10.0.0.0/8";
     const MIXED: &str = "must not mix IPv6 and IPv4: write the IPv4 networks of ::ffff:0:0/96 as IPv4";
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn network_with_blanks_or_in_either_spelling_of_ipv4_is_read() {
+    fn parse_network_with_blanks_or_ipv4_mapped_is_canonical() {
         for (text, read) in [
             ("10.0.0.0/8", "10.0.0.0/8"),
             (" 10.0.0.1 ", "10.0.0.1/32"),

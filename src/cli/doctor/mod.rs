@@ -34,7 +34,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     database::check(config, &mut report).await;
     machine::password_hash(&config.hashing, &mut report).await;
     machine::memory(&config.hashing, &mut report);
-    machine::open_files(config.doors.max_connections.get(), &mut report);
+    machine::open_files(config.http.max_connections.get(), &mut report);
     report.end()
 }
 
@@ -54,7 +54,7 @@ fn public_url(config: &Config, report: &mut Report) {
 
 fn tls(config: &Config, now: DateTime<Utc>, report: &mut Report) {
     const SUBJECT: &str = "TLS";
-    let Some((certificate, key)) = config.doors.tls() else { return };
+    let Some((certificate, key)) = config.http.tls() else { return };
     let tls = match Tls::open(certificate, key) {
         Ok(tls) => tls,
         Err(error) => {
@@ -116,7 +116,7 @@ fn listen(subject: &str, address: SocketAddr, flag: &str, report: &mut Report) {
 
 async fn metrics(config: &Config, report: &mut Report) {
     const SUBJECT: &str = "metrics";
-    let Some(address) = config.doors.metrics_listen else { return };
+    let Some(address) = config.http.metrics_listen else { return };
     let own = config.listen;
     let is_every = |address: SocketAddr| address.ip().is_unspecified();
     let overlaps = address.ip() == own.ip() || is_every(address) || is_every(own);
