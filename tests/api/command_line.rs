@@ -1,4 +1,4 @@
-//! The command line: what an operator does, and what is refused.
+//! The command line.
 
 use std::io::BufRead;
 
@@ -9,7 +9,7 @@ use crate::support::{
     process::{Server, Site, heard},
 };
 
-const NOBODY: &str = "44444444-4444-4444-4444-444444444444";
+const UNKNOWN: &str = "44444444-4444-4444-4444-444444444444";
 
 /// The flags of `serve`: name, environment variable, and how the default is written.
 const FLAGS: [(&str, &str, &str); 30] = [
@@ -45,13 +45,13 @@ const FLAGS: [(&str, &str, &str); 30] = [
     ("trusted-proxies", "HOMEROOM_TRUSTED_PROXIES", "none]"),
 ];
 
-/// The columns of a listing's lines.
+/// The columns of each line.
 fn columns(listing: &str) -> Vec<Vec<&str>> {
     listing.lines().map(|line| line.split('\t').collect()).collect()
 }
 
 #[tokio::test]
-async fn a_value_that_makes_no_sense_is_one_line_and_exit_2_and_leaves_nothing_behind() {
+async fn invalid_value_is_one_line_and_exit_2_and_creates_nothing() {
     let site = Site::bare();
     for (arguments, named) in [
         ("serve --listen nowhere", "--listen"),
@@ -110,7 +110,7 @@ async fn a_value_that_makes_no_sense_is_one_line_and_exit_2_and_leaves_nothing_b
 }
 
 #[tokio::test]
-async fn a_command_without_its_subcommand_shows_which_there_are() {
+async fn command_without_subcommand_lists_the_subcommands() {
     let site = Site::bare();
     for (arguments, subcommand) in [(&[][..], "serve"), (&["keys"], "rotate")] {
         let ended = site.run(arguments).await;
@@ -120,7 +120,7 @@ async fn a_command_without_its_subcommand_shows_which_there_are() {
 }
 
 #[tokio::test]
-async fn a_database_url_that_is_refused_or_helped_with_shows_no_password() {
+async fn database_url_in_errors_and_help_shows_no_password() {
     for url in ["mysql://homeroom:marked-secret@db/homeroom", "postgres//homeroom:marked-secret@db/homeroom"]
     {
         let site = Site::bare().with("HOMEROOM_DATABASE_URL", url);
@@ -156,7 +156,7 @@ async fn help_names_every_flag_with_its_environment_variable_and_its_default() {
 }
 
 both! {
-    async fn an_app_is_registered_listed_and_changed(kind: Kind) {
+    async fn app_is_registered_listed_and_changed(kind: Kind) {
         let site = Site::new(kind).await;
         let add = "app add --name Roll --redirect-uri https://roll.example/a --redirect-uri http://localhost/b \
                    --login-domain login.roll.example --policy-version 1 --demand-policy --require-pkce \
@@ -172,7 +172,7 @@ both! {
         assert_eq!(site.run(&["app", "list"]).await.success(), first.concat());
 
         site.run(&["app", "set", id, "--name", "Call", "--enabled", "false"]).await.success();
-        // Who says a thing twice means it once.
+        // Duplicate values count once.
         let uri = ["--redirect-uri", "https://call.example/"];
         let set = ["app", "set", id, "--require-pkce", "false"];
         site.run(&[&set[..], &uri, &uri].concat()).await.success();
@@ -186,15 +186,15 @@ both! {
         ];
         assert_eq!(site.run(&["app", "list"]).await.success(), then.concat());
 
-        // What cannot be is refused, and changes nothing.
+        // Invalid changes are refused.
         site.run(&["app", "add", "--id", id, "--name", "Again"]).await.refusal();
-        site.run(&["app", "set", NOBODY, "--name", "Nobody"]).await.refusal();
+        site.run(&["app", "set", UNKNOWN, "--name", "Nobody"]).await.refusal();
         site.run(&["app", "set", id, "--demand-policy"]).await.refusal();
         site.run(&["app", "add", "--name", "B", "--login-domain", "login.call.example"]).await.refusal();
         assert_eq!(site.run(&["app", "list"]).await.success(), then.concat());
     }
 
-    async fn an_account_signs_in_with_the_first_line_that_was_read_for_it(kind: Kind) {
+    async fn user_add_reads_the_password_from_the_first_line(kind: Kind) {
         let site = Site::new(kind).await;
         let server = site.listen("demo").await;
         for (number, input) in ["pass word é\n", "pass word é", "pass word é\r\nnot this\n"].iter().enumerate() {
@@ -216,7 +216,7 @@ both! {
         assert_eq!(site.run(&["user", "list"]).await.success().lines().count(), 3 + 3);
     }
 
-    async fn an_account_that_was_guessed_at_too_often_is_unlocked_while_the_server_runs(kind: Kind) {
+    async fn user_unlock_on_a_running_server_resets_the_counts(kind: Kind) {
         let site = Site::new(kind).await.with("HOMEROOM_PASSWORD_ACCOUNT_FAILURES", "3");
         let mut server = site.listen("demo").await;
         for _ in 0..3 {
@@ -232,7 +232,7 @@ both! {
         assert_eq!(unknown, "error: --email nobody@example.com has no account\n");
     }
 
-    async fn an_account_has_another_password_and_is_shut_out_and_let_in_again_while_the_server_runs(kind: Kind) {
+    async fn user_set_on_a_running_server_changes_password_and_state(kind: Kind) {
         let site = Site::new(kind).await;
         let server = site.listen("demo").await;
         let set = ["user", "set", "--email", STUDENT];
@@ -251,7 +251,7 @@ both! {
         assert_eq!(status("another one").await, 201);
     }
 
-    async fn a_class_is_made_for_a_teacher_with_an_account(kind: Kind) {
+    async fn class_add_requires_an_owner_with_an_account(kind: Kind) {
         let site = Site::new(kind).await;
         let add = ["class", "add", "--owner", "teacher@example.com", "--name", "Größe 10"];
         site.run(&add).await.refusal();
@@ -261,7 +261,7 @@ both! {
         assert_eq!(columns(&classes), [[id.trim(), owner.trim(), "Größe 10"]]);
     }
 
-    async fn the_schema_can_be_brought_up_to_date_any_number_of_times(kind: Kind) {
+    async fn migrate_twice_succeeds(kind: Kind) {
         let site = Site::new(kind).await;
         for _ in 0..2 {
             let said = site.run(&["migrate"]).await.success();
@@ -271,7 +271,7 @@ both! {
 }
 
 #[tokio::test]
-async fn a_new_key_waits_is_served_at_once_and_only_one_that_does_not_sign_can_be_retired() {
+async fn keys_rotate_publishes_the_key_and_retire_refuses_the_signing_key() {
     let site = Site::bare();
     let waiting = site.run(&["keys", "rotate"]).await.success();
     let keys = site.run(&["keys", "list"]).await.success();
@@ -287,7 +287,7 @@ async fn a_new_key_waits_is_served_at_once_and_only_one_that_does_not_sign_can_b
     let kids: Vec<_> = set["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
     assert_eq!(json!(kids), json!([signing, waiting]));
 
-    for kid in [signing, NOBODY] {
+    for kid in [signing, UNKNOWN] {
         assert!(site.run(&["keys", "retire", kid]).await.refusal().contains(kid));
     }
     site.run(&["keys", "retire", waiting]).await.success();
@@ -296,7 +296,7 @@ async fn a_new_key_waits_is_served_at_once_and_only_one_that_does_not_sign_can_b
 }
 
 #[tokio::test]
-async fn the_document_is_printed_as_it_is_served() {
+async fn openapi_prints_the_served_document() {
     let site = Site::bare();
     let server = site.listen("serve").await;
     for (arguments, path) in [
@@ -310,7 +310,7 @@ async fn the_document_is_printed_as_it_is_served() {
 }
 
 #[tokio::test]
-async fn whoever_asks_in_the_wrong_directory_is_told_so_and_makes_nothing() {
+async fn command_in_a_wrong_directory_fails_and_creates_nothing() {
     let site = Site::bare();
     for command in ["user list", "user unlock --email a@example.com", "app list", "class list"] {
         let arguments: Vec<_> = command.split(' ').collect();
@@ -321,22 +321,22 @@ async fn whoever_asks_in_the_wrong_directory_is_told_so_and_makes_nothing() {
 }
 
 #[tokio::test]
-async fn environment_variable_set_to_nothing_counts_as_unset() {
+async fn empty_environment_variable_counts_as_unset() {
     let all = |site: Site| FLAGS.iter().fold(site, |site, (_, variable, _)| site.with(variable, ""));
     let site = all(Site::bare()).with("NO_COLOR", "");
-    // It listens with every default but these two.
+    // All defaults but these two apply.
     let server = site.listen("serve").await;
     assert_eq!(heard(server.get("/health/ready")).await.0, 200);
     let data = site.data().to_str().unwrap();
     assert!(site.data().join("homeroom.db").exists(), "it is the default directory, {data}");
     site.run(&["user", "list"]).await.success();
-    // What is set to something is not forgotten for that.
+    // Other variables still apply.
     let site = all(Site::bare()).with("HOMEROOM_LISTEN", "nowhere");
     assert!(site.run(&["serve"]).await.refusal().contains("--listen"));
 }
 
 #[tokio::test]
-async fn output_that_cannot_be_written_fails_with_a_message_and_on_a_closed_pipe_without() {
+async fn unwritable_output_fails_with_a_message_and_a_closed_pipe_without() {
     let site = Site::new(crate::support::Kind::Sqlite).await;
     site.run(&["app", "add", "--name", "A"]).await.success();
     site.add_user(TEACHER, PASSWORD).await.success();
@@ -385,13 +385,13 @@ async fn output_that_cannot_be_written_fails_with_a_message_and_on_a_closed_pipe
 }
 
 #[tokio::test]
-async fn server_whose_output_is_not_read_serves_and_one_whose_output_cannot_be_written_does_not() {
+async fn server_with_closed_output_serves_and_with_unwritable_output_fails() {
     let site = Site::new(crate::support::Kind::Sqlite).await;
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let ended = site.run_into(full, &["serve", "--listen", "127.0.0.1:0"]).await;
     assert!(ended.status.code() == Some(1) && ended.err.contains("No space left"), "{ended:?}");
 
-    // Neither a log that cannot be written nor a reader that has gone ends it, or fails a request.
+    // An unwritable log and a closed standard output neither stop the server nor fail a request.
     let (reader, writer) = std::io::pipe().unwrap();
     let program = site.start_without_log(writer, &["demo", "--listen", "127.0.0.1:0"]);
     let mut line = String::new();
@@ -404,7 +404,7 @@ async fn server_whose_output_is_not_read_serves_and_one_whose_output_cannot_be_w
 }
 
 both! {
-    async fn database_url_in_a_file_is_used_without_its_line_break(kind: Kind) {
+    async fn database_url_file_line_break_is_ignored(kind: Kind) {
         let site = Site::new(kind).await;
         let file = site.data().with_file_name("secret");
         let url = match &site.location {
@@ -425,7 +425,7 @@ both! {
 }
 
 #[tokio::test]
-async fn database_url_in_a_file_that_cannot_be_used_is_refused_by_the_name_of_the_file() {
+async fn database_url_file_invalid_error_names_the_file() {
     let site = Site::bare();
     let file = site.data().with_file_name("secret");
     let path = file.to_str().unwrap();

@@ -1,4 +1,4 @@
-//! The privacy policy: what accepting it records, and what an app that demands it does.
+//! Consent: acceptances of the privacy policy, and apps that demand them.
 
 use chrono::TimeDelta;
 use homeroom::{
@@ -15,7 +15,7 @@ use crate::support::{
 
 const DEMANDED: &str = "acceptPrivacyPolicy must be true: the app demands its current privacy policy";
 
-/// A school whose app has a first version of its policy.
+/// A school whose app has the first version of a policy.
 async fn with_policy(kind: Kind, demanded: bool) -> School {
     let school = School::found(kind).await;
     publish(&school, "2026-01", demanded).await;
@@ -40,7 +40,7 @@ async fn acceptances(school: &School) -> Vec<Acceptance> {
 }
 
 both! {
-    async fn an_acceptance_is_recorded_once_with_its_version_its_instant_and_its_address(kind: Kind) {
+    async fn acceptance_is_recorded_once_with_version_time_and_address(kind: Kind) {
         let school = with_policy(kind, false).await;
         let recorded = [Acceptance {
             user_id: school.account(TEACHER).await.id,
@@ -56,7 +56,7 @@ both! {
         assert_eq!(acceptances(&school).await, recorded);
     }
 
-    async fn an_acceptance_is_recorded_with_the_address_that_a_trusted_proxy_names(kind: Kind) {
+    async fn acceptance_behind_trusted_proxy_is_recorded_with_the_client_address(kind: Kind) {
         let mut school = with_policy(kind, false).await;
         school.restart(|parts| parts.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()]);
         let mut body = sign_in_body(TEACHER);
@@ -67,7 +67,7 @@ both! {
         assert_eq!(acceptances(&school).await[0].address, "2001:db8::1");
     }
 
-    async fn nothing_is_recorded_of_who_does_not_accept_or_is_not_let_in(kind: Kind) {
+    async fn sign_in_without_acceptance_or_with_failure_records_nothing(kind: Kind) {
         let school = with_policy(kind, false).await;
         assert_eq!(sign_in(&school, false).await.status, 201);
         let wrong = school.ask_code(json!({ "acceptPrivacyPolicy": true, "password": "wrong" })).await;
@@ -75,24 +75,24 @@ both! {
         assert_eq!(acceptances(&school).await, []);
     }
 
-    async fn an_app_without_a_policy_records_nothing(kind: Kind) {
+    async fn sign_in_to_app_without_policy_records_nothing(kind: Kind) {
         let school = School::found(kind).await;
         assert_eq!(sign_in(&school, true).await.status, 201);
         assert_eq!(acceptances(&school).await, []);
     }
 
-    async fn a_demanded_policy_is_only_spoken_of_to_who_knows_the_password(kind: Kind) {
+    async fn demanded_policy_is_reported_only_with_the_right_password(kind: Kind) {
         let school = with_policy(kind, true).await;
         assert_eq!(sign_in(&school, false).await.whole(), refused(DEMANDED));
         let wrong = school.ask_code(json!({ "password": "wrong" })).await;
         assert_eq!(wrong.whole(), refused(CREDENTIALS));
-        // Nor to an account that may not sign in, although the password is right.
+        // Nor for an account that may not sign in, although the password is right.
         school.change_account(TEACHER, |account| account.enabled = false).await;
         assert_eq!(sign_in(&school, false).await, wrong);
         assert_eq!(acceptances(&school).await, []);
     }
 
-    async fn a_demanded_policy_is_accepted_once_for_each_version(kind: Kind) {
+    async fn demanded_policy_is_accepted_once_per_version(kind: Kind) {
         let school = with_policy(kind, true).await;
         assert_eq!(sign_in(&school, true).await.status, 201);
         assert_eq!(sign_in(&school, false).await.status, 201);

@@ -1,4 +1,4 @@
-//! The sample school, and the documented requests as they stand.
+//! `homeroom demo` with the documented requests.
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use serde_json::Value;
@@ -8,17 +8,17 @@ use crate::support::{
     process::{Server, Site, heard},
 };
 
-/// The body of the documented request to sign in, to the letter.
+/// The exact body of the documented sign-in request.
 const SIGN_IN: &str = r#"{"appUuid":"11111111-1111-1111-1111-111111111111","email":"user@example.com","password":"VeryStrongPass123!","state":"state-from-client","redirectUri":"https://app.example.com/callback","acceptPrivacyPolicy":false}"#;
 
-/// The documented answer's URL, before and after the code.
+/// The URL in the documented response, before and after the code.
 const CALLBACK: [&str; 2] = [
     "https://app.example.com/callback?code=",
     "&state=state-from-client&client_id=app_11111111-1111-1111-1111-111111111111\
      &redirect_uri=https://app.example.com/callback&service=email&grant_type=authorization_code",
 ];
 
-/// Sends the documented request to sign in, holds the answer to the documented one, and swaps its code.
+/// Sends the documented sign-in request, compares the response, and exchanges the code.
 async fn sign_in(server: &Server) -> String {
     let request = server.post("/api/v1/codes").header(CONTENT_TYPE, "application/json").body(SIGN_IN);
     let (status, body) = heard(request).await;
@@ -35,7 +35,7 @@ async fn sign_in(server: &Server) -> String {
     server.token(code).await
 }
 
-/// Sends the documented request for a join code, at the documented base, and answers the code.
+/// Sends the documented request for a join code to the documented base path, and returns the code.
 async fn draw(server: &Server, token: &str) -> String {
     let path = "/api/classes/22222222-2222-2222-2222-222222222222/join-code";
     let (status, body) = heard(server.post(path).header(AUTHORIZATION, format!("Bearer {token}"))).await;
@@ -47,7 +47,7 @@ async fn draw(server: &Server, token: &str) -> String {
 }
 
 both! {
-    async fn the_documented_requests_run_as_they_stand_on_the_demo_and_once_more_on_the_same_data(kind: Kind) {
+    async fn demo_twice_documented_requests_succeed(kind: Kind) {
         let site = Site::new(kind).await;
         let mut listings = Vec::new();
         for _ in 0..2 {
@@ -66,7 +66,7 @@ both! {
 }
 
 #[tokio::test]
-async fn the_demo_needs_nothing_beforehand_and_shows_requests_to_where_it_listens() {
+async fn demo_prints_requests_for_its_address() {
     let site = Site::bare();
     let server = site.listen("demo").await;
     sign_in(&server).await;
@@ -80,13 +80,13 @@ async fn the_demo_needs_nothing_beforehand_and_shows_requests_to_where_it_listen
         assert!(story.contains(&format!("{}{path}", server.url)), "{path} is not in {story}");
     }
     assert!(story.contains(PUBLIC_URL), "{story}");
-    // The documented body, but for the address that it signs in.
+    // The documented body with another address.
     let (before, after) = SIGN_IN.split_once("user@example.com").unwrap();
     assert!(story.contains(before) && story.contains(after), "{story}");
 }
 
 #[tokio::test]
-async fn walk_through_of_a_demo_below_a_path_runs_as_printed() {
+async fn demo_below_a_path_printed_requests_succeed() {
     let site = Site::bare();
     let server = site.listen_as("demo", "https://school.example/homeroom").await;
     let printed = server.program.out();

@@ -1,4 +1,4 @@
-//! `homeroom doctor`: what it finds well, and each thing that it finds wrong.
+//! `homeroom doctor`.
 
 use std::{
     collections::BTreeMap,
@@ -21,14 +21,14 @@ use crate::support::{
     process::{Ended, Site},
 };
 
-/// Flags under which there is nothing to say against the address.
+/// Flags with a valid address.
 const DOCTOR: [&str; 5] = ["doctor", "--listen", "127.0.0.1:0", "--public-url", PUBLIC_URL];
 
 async fn doctor(site: &Site) -> Ended {
     site.run(&DOCTOR).await
 }
 
-/// The verdict and the remedy of the first line that says `what`.
+/// The verdict and the remedy of the first line that contains `what`.
 fn verdict<'a>(ended: &'a Ended, what: &str) -> (&'a str, &'a str) {
     let mut lines = ended.out.lines();
     let line = lines.find(|line| line.contains(what)).unwrap_or_else(|| panic!("no {what}: {ended:?}"));
@@ -36,7 +36,7 @@ fn verdict<'a>(ended: &'a Ended, what: &str) -> (&'a str, &'a str) {
     (line.split(' ').next().unwrap(), remedy.unwrap_or_default())
 }
 
-/// What it says is wrong, with what to do, and fails for.
+/// The remedy of a problem that makes the command fail.
 fn wrong<'a>(ended: &'a Ended, what: &str) -> &'a str {
     assert_eq!((ended.status.code(), ended.err.lines().count()), (Some(1), 1), "{ended:?}");
     let (verdict, remedy) = verdict(ended, what);
@@ -44,7 +44,7 @@ fn wrong<'a>(ended: &'a Ended, what: &str) -> &'a str {
     remedy
 }
 
-/// What it warns of, with what to do.
+/// The remedy of a warning.
 fn warning<'a>(ended: &'a Ended, what: &str) -> &'a str {
     let (verdict, remedy) = verdict(ended, what);
     assert!(verdict == "warning" && !remedy.is_empty(), "{ended:?}");
@@ -55,7 +55,7 @@ fn well(ended: &Ended, what: &str) {
     assert_eq!(verdict(ended, what).0, "ok", "{ended:?}");
 }
 
-/// Everything in a directory: mode, size and the time of the last change, and of files what is in them.
+/// All entries of a directory: mode, time of modification, and content.
 fn everything_in(directory: &Path) -> BTreeMap<PathBuf, (u32, i64, i64, Vec<u8>)> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -72,7 +72,7 @@ fn everything_in(directory: &Path) -> BTreeMap<PathBuf, (u32, i64, i64, Vec<u8>)
     found
 }
 
-/// A statement beside the server, in the database itself.
+/// Executes a statement on the database of the server.
 async fn execute(site: &Site, sql: &str) {
     let url = match &site.location {
         DatabaseUrl::Sqlite(path) => format!("sqlite://{}", path.display()),
@@ -95,7 +95,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// A site on which everything is as it should be.
+/// A site without problems.
 async fn sound(kind: crate::support::Kind) -> Site {
     let site = Site::new(kind).await;
     set_mode(site.data(), 0o700);
@@ -106,7 +106,7 @@ async fn sound(kind: crate::support::Kind) -> Site {
 }
 
 both! {
-    async fn a_sound_server_is_well_whether_it_runs_or_not(kind: Kind) {
+    async fn doctor_of_a_sound_server_finds_nothing_wrong(kind: Kind) {
         let site = sound(kind).await;
         let at_rest = doctor(&site).await;
         let server = site.listen("demo").await;
@@ -119,7 +119,7 @@ both! {
             assert!(!ended.out.contains("\nWRONG") && !ended.out.contains("\nskipped"), "{ended:?}");
             for what in ["public URL", "listen", "clock", "data directory", "disk", " signs, and is", "database",
                 "up to date", "known answers", "memory", "open files"] {
-                // The key of the tests is old, and the machine of the tests may be small.
+                // The test key is old, and the test machine may be small.
                 assert!(["ok", "warning"].contains(&verdict(&ended, what).0), "{what}: {ended:?}");
             }
             for what in ["public URL", "data directory", "up to date", "known answers"] {
@@ -128,9 +128,9 @@ both! {
         }
     }
 
-    async fn it_changes_nothing(kind: Kind) {
+    async fn doctor_changes_nothing(kind: Kind) {
         let site = sound(kind).await;
-        // SQLite makes an empty log (`-wal`) and an index of it (`-shm`), in which it notes who reads: neither is data.
+        // A reader creates an empty write-ahead log (`-wal`) and its index (`-shm`), which contain no data.
         let files = || {
             let mut files = everything_in(site.data());
             files.remove(&site.data().join("homeroom.db-shm"));
@@ -145,13 +145,13 @@ both! {
         server.try_sign_in(TEACHER, PASSWORD, false).await;
         drop(server);
         let before = files();
-        // What a killed server leaves is its log.
+        // A killed server leaves its write-ahead log.
         assert_eq!(before.contains_key(&site.data().join("homeroom.db-wal")), kind == crate::support::Kind::Sqlite);
         doctor(&site).await.success();
         assert!(files() == before, "after a crash");
     }
 
-    async fn a_schema_that_is_behind_or_ahead_is_told(kind: Kind) {
+    async fn doctor_schema_behind_or_ahead_is_a_warning(kind: Kind) {
         let site = sound(kind).await;
         execute(&site, "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m2099_later', 0)").await;
         let ended = doctor(&site).await;
@@ -167,7 +167,7 @@ both! {
 }
 
 #[tokio::test]
-async fn where_there_is_nothing_yet_nothing_is_wrong_and_nothing_is_made() {
+async fn doctor_of_a_new_server_creates_nothing() {
     let site = Site::bare();
     let ended = doctor(&site).await;
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
@@ -179,10 +179,10 @@ async fn where_there_is_nothing_yet_nothing_is_wrong_and_nothing_is_made() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_clients_refuse_is_wrong_and_so_is_a_key_that_others_can_read() {
+async fn doctor_invalid_certificate_or_readable_key_is_wrong() {
     let site = Site::bare();
     let (certificate, key) = (site.data().with_file_name("tls.pem"), site.data().with_file_name("tls.key"));
-    // Midnight, so many days from today.
+    // Midnight, `days` from today.
     let on = |days| {
         let day = SystemClock.now().date_naive() + TimeDelta::days(days);
         date_time_ymd(day.year(), day.month().try_into().unwrap(), day.day().try_into().unwrap())
@@ -212,11 +212,11 @@ async fn a_certificate_that_clients_refuse_is_wrong_and_so_is_a_key_that_others_
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_used_is_wrong_and_one_that_should_not_be_is_warned_of() {
+async fn doctor_unusable_address_is_wrong_and_public_one_is_a_warning() {
     let site = Site::bare();
     let ended = site.run(&["doctor", "--listen", "0.0.0.0:0"]).await;
     assert!(wrong(&ended, "public URL").contains("--public-url"));
-    // From the block for documentation (RFC 5737): no machine has it.
+    // An address for documentation (RFC 5737), which no machine has.
     let ended = site.run(&["doctor", "--listen", "192.0.2.1:0"]).await;
     wrong(&ended, "192.0.2.1:0: ");
     warning(&ended, "http://192.0.2.1:0/ is not https");
@@ -243,7 +243,7 @@ async fn an_address_that_cannot_be_used_is_wrong_and_one_that_should_not_be_is_w
 }
 
 #[tokio::test]
-async fn what_others_may_read_or_change_is_told_with_the_command_that_ends_it() {
+async fn doctor_open_permissions_are_reported_with_the_remedy() {
     let site = sound(crate::support::Kind::Sqlite).await;
     let (data, keys) = (site.data().to_owned(), site.data().join("keys"));
     for (path, mode, right, is_wrong) in [
@@ -265,7 +265,7 @@ async fn what_others_may_read_or_change_is_told_with_the_command_that_ends_it() 
         let remedy = if is_wrong { wrong(&ended, &what) } else { warning(&ended, &what) };
         assert_eq!(remedy, format!("chmod {right:o} {}", path.display()));
         set_mode(&path, right);
-        // Where nobody has the database open, SQLite makes a log for who looks at it, of the mode that the file has then.
+        // If no server runs, SQLite creates the log with the mode that the database file has then.
         for beside in ["homeroom.db-wal", "homeroom.db-shm"].map(|name| site.data().join(name)) {
             if beside.exists() {
                 set_mode(&beside, 0o600);
@@ -276,7 +276,7 @@ async fn what_others_may_read_or_change_is_told_with_the_command_that_ends_it() 
 }
 
 #[tokio::test]
-async fn a_data_directory_that_is_none_or_cannot_be_made_is_wrong() {
+async fn doctor_unusable_data_directory_is_wrong() {
     let site = Site::bare();
     let file = site.data().parent().unwrap().join("file");
     fs::write(&file, "").unwrap();
@@ -286,7 +286,7 @@ async fn a_data_directory_that_is_none_or_cannot_be_made_is_wrong() {
     }
 }
 
-/// The page of a SQLite file that a table begins at, of 4096 bytes.
+/// The root page of a table in a SQLite file with pages of 4096 bytes.
 async fn root_page(file: &Path, table: &str) -> i64 {
     let database = Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
     let asked = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'");
@@ -297,14 +297,14 @@ async fn root_page(file: &Path, table: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_damaged_database_is_wrong() {
+async fn doctor_damaged_database_is_wrong() {
     let site = sound(crate::support::Kind::Sqlite).await;
     let file = database_file(&site);
-    // The last connection to be closed takes the log into the file.
+    // The last connection that closes copies the log into the file.
     execute(&site, "PRAGMA user_version").await;
     let sound = fs::read(&file).unwrap();
     let mut damaged = sound.clone();
-    // The pages of the schema stay as they are: what is damaged is a table.
+    // Only the page of a table is damaged.
     let page = usize::try_from(root_page(&file, "users").await).unwrap() * 4096;
     damaged[page - 4096..page].fill(0x5a);
     fs::write(&file, &damaged).unwrap();
@@ -322,7 +322,7 @@ async fn a_damaged_database_is_wrong() {
 }
 
 #[tokio::test]
-async fn pipe_among_the_keys_is_wrong_and_keeps_no_reader_waiting() {
+async fn doctor_pipe_among_the_keys_is_wrong_and_does_not_block() {
     let site = sound(crate::support::Kind::Sqlite).await;
     let pipe = site.data().join("keys/pipe.pem");
     rustix::fs::mknodat(
@@ -338,9 +338,9 @@ async fn pipe_among_the_keys_is_wrong_and_keeps_no_reader_waiting() {
 }
 
 #[tokio::test]
-async fn keys_that_are_none_or_old_or_from_the_future_are_told_and_not_shown() {
+async fn doctor_missing_old_or_future_keys_are_reported_without_content() {
     let site = sound(crate::support::Kind::Sqlite).await;
-    // The key of the tests was made in 1970.
+    // The test key was created in 1970.
     assert!(warning(&doctor(&site).await, " signs, and is ").contains("keys rotate"));
 
     let keys = site.data().join("keys");
@@ -374,7 +374,7 @@ fn key_file_named(keys: &Path, prefix: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_reached_is_wrong_and_its_password_is_not_shown() {
+async fn doctor_unreachable_database_is_wrong_without_its_password() {
     let url = |port| format!("postgres://homeroom:marked-secret@127.0.0.1:{port}/homeroom");
     let reachable = crate::support::Kind::Postgres.location(Path::new("")).await;
     let DatabaseUrl::Postgres(reachable) = reachable else { unreachable!() };
@@ -392,7 +392,7 @@ async fn a_database_that_cannot_be_reached_is_wrong_and_its_password_is_not_show
 }
 
 #[tokio::test]
-async fn a_postgresql_that_does_not_write_or_keep_is_told() {
+async fn doctor_read_only_or_unsafe_postgresql_is_reported() {
     let site = sound(crate::support::Kind::Postgres).await;
     let DatabaseUrl::Postgres(url) = &site.location else { unreachable!() };
     let name = url.rsplit('/').next().unwrap();

@@ -1,4 +1,4 @@
-//! The tokens themselves: what they say, who can check them, and which ones open `/classes`.
+//! The tokens: their claims, their verification by others, and the tokens that the server refuses.
 
 use std::fs;
 
@@ -12,10 +12,10 @@ use uuid::Uuid;
 
 use crate::support::{APP, Answer, OWN_CLASS, PUBLIC_URL, School, TEACHER, both, signing_in::changed};
 
-/// 2026-05-04T09:42:00Z, when the school is founded.
+/// 2026-05-04T09:42:00Z, the time at which the test school starts.
 const FOUNDED: i64 = 1_777_887_720;
 
-/// A token's header and claims, unchecked.
+/// The unverified header and claims of a token.
 fn read(token: &str) -> (Value, Value) {
     let parts: Vec<&str> = token.split('.').collect();
     assert_eq!(parts.len(), 3);
@@ -23,13 +23,13 @@ fn read(token: &str) -> (Value, Value) {
     (part(parts[0]), part(parts[1]))
 }
 
-/// A text of two or three parts, each of them in base64url but for the last.
+/// Joins parts in base64url, except for the last part, which is appended as it is.
 fn unsigned(header: &Value, claims: &Value) -> String {
     let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     format!("{}.{}", part(header), part(claims))
 }
 
-/// Signs in, swaps the code `later`, and answers the access token and the id token.
+/// Signs in, exchanges the code `later`, and returns the access token and the id token.
 async fn tokens(school: &School, later: TimeDelta, changes: Value) -> (String, String) {
     let code = school.code(TEACHER).await;
     school.clock.advance(later);
@@ -44,14 +44,14 @@ async fn key_set(school: &School) -> Value {
     answer.json()
 }
 
-/// Claims with which a token signed here opens `/classes`.
+/// The claims of a valid access token.
 async fn accepted_claims(school: &School) -> Value {
     let claims = read(&school.token(TEACHER).await).1;
     assert_eq!(draw(school, &signed(school, "at+jwt", &claims)).await.status, 200);
     claims
 }
 
-/// A token with a true signature.
+/// A token that the server's key signed.
 fn signed(school: &School, typ: &str, claims: &Value) -> String {
     school.server.identity.keys.signing(school.clock.now()).sign(typ, claims).unwrap()
 }
@@ -68,9 +68,9 @@ async fn assert_refused(school: &School, token: &str, why: &str) {
 }
 
 both! {
-    async fn an_access_token_says_who_signed_in_to_what_and_when(kind: Kind) {
+    async fn access_token_has_the_documented_claims(kind: Kind) {
         let school = School::found(kind).await;
-        // The password was checked half a minute before the code was swapped.
+        // The sign-in was half a minute before the exchange.
         let (token, _) =
             tokens(&school, TimeDelta::seconds(30), json!({ "auth_time": "1", "nonce": "n" })).await;
         let (header, mut claims) = read(&token);
@@ -95,7 +95,7 @@ both! {
         );
     }
 
-    async fn an_id_token_says_who_signed_in_and_more_only_if_asked(kind: Kind) {
+    async fn id_token_has_email_claims_with_scope_email_only(kind: Kind) {
         let school = School::found(kind).await;
         let (_, token) = tokens(&school, TimeDelta::seconds(30), json!({ "auth_time": "1" })).await;
         let (header, bare) = read(&token);
@@ -152,13 +152,13 @@ both! {
         }
     }
 
-    async fn every_access_token_has_an_id_of_its_own(kind: Kind) {
+    async fn access_tokens_have_distinct_ids(kind: Kind) {
         let school = School::found(kind).await;
         let (one, other) = (school.token(TEACHER).await, school.token(TEACHER).await);
         assert_ne!(read(&one).1["jti"], read(&other).1["jti"]);
     }
 
-    async fn tokens_live_as_long_as_their_app_says(kind: Kind) {
+    async fn tokens_have_the_lifetime_of_their_app(kind: Kind) {
         let school = School::found(kind).await;
         school.register(|registration| registration.app.access_token_minutes = 5).await;
         let code = school.code(TEACHER).await;
@@ -169,12 +169,12 @@ both! {
         }
     }
 
-    async fn whoever_has_the_key_set_can_check_both_tokens(kind: Kind) {
+    async fn tokens_verify_with_the_published_key_set(kind: Kind) {
         let school = School::found(kind).await;
         let (access, id) = tokens(&school, TimeDelta::zero(), json!({})).await;
         let keys = key_set(&school).await;
         let members: Vec<&String> = keys["keys"][0].as_object().unwrap().keys().collect();
-        // The public members and no other: `d` would be the private key.
+        // Only the public members: `d` would be the private key.
         assert_eq!(members, ["kty", "use", "alg", "kid", "n", "e"]);
         let keys: JwkSet = serde_json::from_value(keys).unwrap();
         for (token, audience) in [(access, PUBLIC_URL.to_owned()), (id, APP.to_string())] {
@@ -183,33 +183,33 @@ both! {
             let mut validation = Validation::new(Algorithm::RS256);
             validation.set_issuer(&[PUBLIC_URL]);
             validation.set_audience(&[audience]);
-            // The library would ask the machine's clock, and the school has its own.
+            // The library would use the system clock. The test has its own clock.
             validation.validate_exp = false;
             jsonwebtoken::decode::<Value>(&token, &key, &validation).unwrap();
         }
     }
 
-    async fn an_access_token_is_worth_nothing_from_the_very_second_of_its_expiry(kind: Kind) {
+    async fn access_token_at_its_expiry_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
-        // It was issued a quarter of a second past the full one, from which `exp` counts.
+        // The token was issued a quarter of a second after the full second, from which `exp` counts.
         school.clock.advance(TimeDelta::milliseconds(60 * 60 * 1000 - 251));
         assert_eq!(draw(&school, &token).await.status, 200);
         school.clock.advance(TimeDelta::milliseconds(1));
         assert_refused(&school, &token, "expired").await;
     }
 
-    async fn an_id_token_opens_nothing(kind: Kind) {
+    async fn id_token_as_bearer_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let (_, id) = tokens(&school, TimeDelta::zero(), json!({})).await;
         assert_refused(&school, &id, "an id token").await;
         assert_eq!(school.join(&id, "7KQ2M9XD").await.status, 401);
-        // Not even with all the claims of an access token: its type is another.
+        // Even with all claims of an access token the type differs.
         let claims = accepted_claims(&school).await;
         assert_refused(&school, &signed(&school, "JWT", &claims), "typ").await;
     }
 
-    async fn a_true_signature_under_other_claims_opens_nothing(kind: Kind) {
+    async fn access_token_with_wrong_claims_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let claims = accepted_claims(&school).await;
         for changes in [
@@ -229,7 +229,7 @@ both! {
         }
     }
 
-    async fn a_token_that_this_server_did_not_sign_opens_nothing(kind: Kind) {
+    async fn access_token_with_foreign_signature_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let (access, id) = tokens(&school, TimeDelta::zero(), json!({})).await;
         let (header, claims) = read(&access);
@@ -264,7 +264,7 @@ both! {
         assert_eq!(draw(&school, &access).await.status, 200);
     }
 
-    async fn the_public_key_is_no_shared_secret(kind: Kind) {
+    async fn access_token_signed_with_the_public_key_as_hmac_secret_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let claims = accepted_claims(&school).await;
         let key = key_set(&school).await["keys"][0].take();
@@ -280,7 +280,7 @@ both! {
         }
     }
 
-    async fn a_token_that_was_seen_before_is_judged_by_the_clock_each_time(kind: Kind) {
+    async fn cached_access_token_after_its_expiry_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         for _ in 0..2 {
@@ -289,12 +289,12 @@ both! {
         school.clock.advance(TimeDelta::minutes(60));
         assert_refused(&school, &token, "expired").await;
         assert_refused(&school, &token, "expired, and seen so before").await;
-        // A clock that is set back makes it what it was.
+        // After the clock is set back, the token is valid again.
         school.clock.advance(TimeDelta::minutes(-1));
         assert_eq!(draw(&school, &token).await.status, 200);
     }
 
-    async fn a_token_that_was_seen_before_is_worth_nothing_once_its_key_is_retired(kind: Kind) {
+    async fn cached_access_token_of_a_retired_key_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
         assert_eq!(draw(&school, &token).await.status, 200);
@@ -302,17 +302,17 @@ both! {
         signing_keys::rotate(&school.keys(), school.clock.now(), &OsRandom).unwrap();
         school.clock.advance(TimeDelta::minutes(10));
         signing_keys::retire(&school.keys(), old, school.clock.now()).unwrap();
-        // As the server does each minute.
+        // The server reloads the keys every minute.
         school.server.identity.keys.reload().await;
         assert_refused(&school, &token, "its key is gone").await;
         assert_eq!(draw(&school, &school.token(TEACHER).await).await.status, 200);
     }
 
-    async fn a_token_has_one_spelling_before_and_after_it_was_seen(kind: Kind) {
+    async fn access_token_in_non_canonical_base64_is_refused(kind: Kind) {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let school = School::found(kind).await;
         let token = school.token(TEACHER).await;
-        // Of the last character's six bits the signature takes two.
+        // The signature uses two of the six bits of the last character.
         let last = ALPHABET.iter().position(|byte| token.ends_with(char::from(*byte))).unwrap();
         let other = format!("{}{}", &token[..token.len() - 1], char::from(ALPHABET[last + 1]));
         for _ in 0..2 {
@@ -323,7 +323,7 @@ both! {
         }
     }
 
-    async fn a_true_signature_under_another_header_opens_nothing(kind: Kind) {
+    async fn access_token_with_wrong_header_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let claims = accepted_claims(&school).await;
         let kid = school.server.identity.keys.signing(school.clock.now()).kid();
@@ -338,7 +338,7 @@ both! {
             format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
         };
         for header in [
-            // RFC 7515 section 4.1.11: what is critical must be known.
+            // RFC 7515 section 4.1.11: unknown critical extensions must be rejected.
             format!(r#"{{{accepted},"crit":["exp"],"exp":1}}"#),
             format!(r#"{{{accepted},"crit":["b64"],"b64":true}}"#),
             format!(r#"{{{accepted},"crit":[]}}"#),
@@ -353,7 +353,7 @@ both! {
         ] {
             assert_refused(&school, &sign(&header), &header).await;
         }
-        // What else a header says is ignored (RFC 7515 section 4).
+        // Other members of the header are ignored (RFC 7515 section 4).
         for header in [format!("{{{accepted}}}"), format!(r#"{{"x":[1],{accepted},"cty":"x"}}"#)] {
             assert_eq!(draw(&school, &sign(&header)).await.status, 200, "{header}");
         }

@@ -1,4 +1,4 @@
-//! PKCE (RFC 7636): a code that only its asker can redeem.
+//! PKCE (RFC 7636).
 
 use serde_json::{Value, json};
 
@@ -22,13 +22,13 @@ async fn code(school: &School, changes: Value) -> String {
 }
 
 both! {
-    async fn a_code_with_a_challenge_is_redeemed_with_its_verifier_alone(kind: Kind) {
+    async fn redeem_code_with_challenge_requires_its_verifier(kind: Kind) {
         let school = School::found(kind).await;
         let code = code(&school, challenge()).await;
         for wrong in [
             json!({}),
             json!({ "code_verifier": "A".repeat(43) }),
-            // The method `plain`, which is not offered: the challenge is public.
+            // The method `plain` is not supported: the challenge is public.
             json!({ "code_verifier": CHALLENGE }),
         ] {
             assert_eq!(
@@ -41,7 +41,7 @@ both! {
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
 
-    async fn a_verifier_without_a_challenge_is_refused_and_uses_nothing_up(kind: Kind) {
+    async fn redeem_code_without_challenge_with_verifier_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let code = code(&school, json!({})).await;
         let unneeded = school.ask_tokens(&code, json!({ "code_verifier": VERIFIER })).await;
@@ -49,7 +49,7 @@ both! {
         assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
     }
 
-    async fn a_challenge_needs_its_method_and_a_method_alone_is_ignored(kind: Kind) {
+    async fn challenge_without_method_is_refused_and_method_alone_is_ignored(kind: Kind) {
         let school = School::found(kind).await;
         let alone = school.ask_code(json!({ "codeChallenge": CHALLENGE })).await;
         assert_eq!(alone.whole(), refused("codeChallengeMethod is required with codeChallenge"));
@@ -67,7 +67,7 @@ both! {
         }
     }
 
-    async fn a_challenge_is_a_digest_in_base64url_and_a_verifier_has_43_to_128_characters(kind: Kind) {
+    async fn challenge_and_verifier_out_of_bounds_are_refused(kind: Kind) {
         let school = School::found(kind).await;
         let last_character_with_stray_bits = format!("{}N", &CHALLENGE[..42]);
         for text in [
@@ -90,7 +90,7 @@ both! {
         }
     }
 
-    async fn an_app_may_require_a_challenge(kind: Kind) {
+    async fn sign_in_to_app_with_pkce_requires_a_challenge(kind: Kind) {
         let school = School::found(kind).await;
         school.register(|registration| registration.app.pkce_required = true).await;
         let answer = school.ask_code(json!({})).await;

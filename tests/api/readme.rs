@@ -1,4 +1,4 @@
-//! README and docs agree with the files and the server that they describe.
+//! README and docs agree with the files and with the server.
 
 use std::{
     collections::BTreeSet,
@@ -30,7 +30,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(top().join(path)).unwrap()
 }
 
-/// The targets of a page's links that are no URL, as paths from the top of the repository.
+/// The link targets of a page that are not URLs, as paths from the root of the repository.
 fn linked_files(page: &str) -> Vec<PathBuf> {
     let directory = Path::new(page).parent().unwrap();
     let text = read(page);
@@ -42,7 +42,7 @@ fn linked_files(page: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn links_of_readme_and_docs_name_files_that_exist() {
+fn links_in_readme_and_docs_point_to_existing_files() {
     for page in PAGES {
         for file in linked_files(page) {
             assert!(top().join(&file).exists(), "{page} links to {}", file.display());
@@ -51,7 +51,7 @@ fn links_of_readme_and_docs_name_files_that_exist() {
 }
 
 #[test]
-fn programs_of_scripts_clients_are_linked_from_readme_and_docs() {
+fn client_programs_are_linked_from_readme_or_docs() {
     for program in [
         "tests/contract/clients/typescript/example.ts",
         "tests/contract/clients/python/example.py",
@@ -67,7 +67,7 @@ fn programs_of_scripts_clients_are_linked_from_readme_and_docs() {
 }
 
 #[test]
-fn versions_in_docs_clients_are_the_pinned_ones() {
+fn versions_in_docs_clients_equal_the_pinned_ones() {
     let page = read("docs/clients.md");
     for (file, pins) in [
         (
@@ -102,7 +102,7 @@ fn version<'a>(line: &'a str, package: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn claims_table_in_docs_clients_names_every_claim_of_both_tokens() {
+async fn claims_table_in_docs_clients_lists_every_claim() {
     let school = School::found(Kind::Sqlite).await;
     let code = school.code(TEACHER).await;
     let asked = json!({ "nonce": "n-0S6_WzA2Mj", "scope": "openid email" });
@@ -126,7 +126,7 @@ async fn claims_table_in_docs_clients_names_every_claim_of_both_tokens() {
 }
 
 #[test]
-fn every_flag_of_the_server_is_in_the_page_on_configuration() {
+fn every_flag_is_documented_in_docs_configuration() {
     let page = read("docs/configuration.md");
     let config = read("src/config.rs");
     let variables = config.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());

@@ -1,4 +1,4 @@
-//! The server among files, users and databases that change under it.
+//! The running server, with files, users and databases that change.
 
 use std::{
     fs::{self, Permissions},
@@ -18,7 +18,7 @@ use crate::support::{
     process::{Server, Site, heard},
 };
 
-/// The files beside the database that SQLite keeps while it is open.
+/// The files that SQLite keeps beside an open database.
 fn left_beside(site: &Site) -> Vec<PathBuf> {
     let files = ["homeroom.db-wal", "homeroom.db-shm"].map(|name| site.data().join(name));
     files.into_iter().filter(|file| file.exists()).collect()
@@ -32,7 +32,7 @@ async fn stopped(server: Server) -> String {
 }
 
 #[tokio::test]
-async fn sqlite_file_after_every_command_is_whole_without_a_log() {
+async fn sqlite_file_after_each_command_is_complete_without_wal() {
     let site = Site::new(Kind::Sqlite).await;
     let copy = site.data().with_file_name("copy.db");
     for command in [
@@ -58,7 +58,7 @@ async fn sqlite_file_after_every_command_is_whole_without_a_log() {
 }
 
 #[tokio::test]
-async fn sqlite_file_of_a_server_whose_terminal_was_closed_is_whole() {
+async fn sqlite_file_after_sighup_is_complete() {
     let site = Site::new(Kind::Sqlite).await;
     for signal in ["HUP", "INT"] {
         let server = site.listen("demo").await;
@@ -69,7 +69,7 @@ async fn sqlite_file_of_a_server_whose_terminal_was_closed_is_whole() {
 }
 
 #[tokio::test]
-async fn sqlite_file_of_a_server_that_ended_in_order_is_whole_when_it_is_copied_alone() {
+async fn sqlite_file_after_sigterm_is_complete_without_wal() {
     let site = Site::new(Kind::Sqlite).await;
     let server = site.listen("demo").await;
     let token = server.token(&server.code(STUDENT, PASSWORD, false).await).await;
@@ -77,7 +77,7 @@ async fn sqlite_file_of_a_server_that_ended_in_order_is_whole_when_it_is_copied_
     let code = server.generate_join_code(&teacher).await;
     assert_eq!(server.join(&token, &code).await, 201);
     assert_eq!(left_beside(&site).len(), 2, "it is open");
-    // A client that sends half of a request is cut off at the end.
+    // The connection of a client that sends half a request is closed.
     let address = server.url.strip_prefix("http://").unwrap();
     let mut slow = TcpStream::connect(address).await.unwrap();
     slow.write_all(b"POST /api/v1/codes HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{").await.unwrap();
@@ -96,7 +96,7 @@ async fn sqlite_file_of_a_server_that_ended_in_order_is_whole_when_it_is_copied_
 }
 
 both! {
-    async fn new_database_is_announced_once(kind: Kind) {
+    async fn new_database_is_logged_once(kind: Kind) {
         let site = Site::new(kind).await;
         let named = match &site.location {
             DatabaseUrl::Sqlite(path) => path.display().to_string(),
@@ -113,7 +113,7 @@ both! {
         assert!(!announced(&log), "{log}");
     }
 
-    async fn demo_refuses_a_database_with_other_accounts_and_leaves_it_as_it_was(kind: Kind) {
+    async fn demo_with_other_accounts_fails_and_changes_nothing(kind: Kind) {
         let site = Site::new(kind).await;
         stopped(site.listen("demo").await).await;
         stopped(site.listen("demo").await).await;
@@ -128,7 +128,7 @@ both! {
         assert_eq!(school.run(&["app", "list"]).await.success(), "");
     }
 
-    async fn account_of_the_demo_is_told_of_as_long_as_it_can_be_signed_in_to(kind: Kind) {
+    async fn serve_warns_of_enabled_demo_accounts(kind: Kind) {
         let site = Site::new(kind).await;
         stopped(site.listen("demo").await).await;
         let told = async || {
@@ -152,7 +152,7 @@ both! {
 }
 
 #[tokio::test]
-async fn demo_has_a_directory_of_its_own_and_warns_of_an_address_that_others_reach() {
+async fn demo_uses_its_own_directory_and_warns_of_a_public_address() {
     let site = Site::bare().with("HOMEROOM_DATA_DIR", "");
     let server = site.listen("demo").await;
     let own = site.data().with_file_name("data-demo");
@@ -169,7 +169,7 @@ async fn demo_has_a_directory_of_its_own_and_warns_of_an_address_that_others_rea
 }
 
 #[tokio::test]
-async fn ready_after_the_database_file_was_deleted_or_replaced_is_false() {
+async fn ready_after_the_database_file_is_deleted_or_replaced_is_503() {
     for replace in [true, false] {
         let site = Site::new(Kind::Sqlite).await;
         let server = site.listen("demo").await;
@@ -191,7 +191,7 @@ async fn ready_after_the_database_file_was_deleted_or_replaced_is_false() {
 }
 
 #[tokio::test]
-async fn health_tells_of_the_server_over_plain_http_and_over_tls() {
+async fn health_over_http_and_tls_reports_the_server() {
     let site = Site::new(Kind::Sqlite).await;
     let server = site.listen("serve").await;
     let address = server.url.strip_prefix("http://").unwrap().to_owned();
@@ -213,14 +213,14 @@ async fn health_tells_of_the_server_over_plain_http_and_over_tls() {
     let server = Site::listening(site.start(&serve, "")).await;
     let address = server.url.strip_prefix("https://").unwrap().to_owned();
     site.run(&["health", "--listen", &address, "--tls-cert", certificate]).await.success();
-    // Asked in plain HTTP, it does not answer as it should.
+    // Plain HTTP to a TLS port fails.
     assert_eq!(site.run(&["health", "--listen", &address]).await.status.code(), Some(1));
     let asking = site.with("HOMEROOM_LISTEN", &address).with("HOMEROOM_TLS_CERT", certificate);
     asking.run(&["health"]).await.success();
 }
 
 #[tokio::test]
-async fn health_of_something_that_is_no_homeroom_fails_in_time() {
+async fn health_of_another_program_fails_in_time() {
     let site = Site::bare();
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
@@ -231,7 +231,7 @@ async fn health_of_something_that_is_no_homeroom_fails_in_time() {
 }
 
 #[tokio::test]
-async fn files_that_others_own_or_may_write_to_keep_the_server_from_starting() {
+async fn serve_with_files_of_other_users_fails() {
     let site = Site::new(Kind::Sqlite).await;
     let keys = site.data().join("keys");
     fs::set_permissions(&keys, Permissions::from_mode(0o700)).unwrap();
@@ -254,7 +254,7 @@ async fn files_that_others_own_or_may_write_to_keep_the_server_from_starting() {
             fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
             refused(path, &format!("chmod {right:o} {}", path.display())).await;
         }
-        // What others may only read is for the doctor to tell.
+        // Files that others may only read do not prevent the start.
         fs::set_permissions(path, Permissions::from_mode(right | 0o044)).unwrap();
         stopped(site.listen("serve").await).await;
         fs::set_permissions(path, Permissions::from_mode(right)).unwrap();
@@ -264,7 +264,7 @@ async fn files_that_others_own_or_may_write_to_keep_the_server_from_starting() {
                 refused(path, "is owned by the user 12345").await;
                 chown(path, Some(std::os::unix::fs::MetadataExt::uid(&own)), None).unwrap();
             }
-            // Only root can give a file away.
+            // Only root can change the owner of a file.
             Err(error) => assert_eq!(error.kind(), ErrorKind::PermissionDenied),
         }
     }
@@ -272,7 +272,7 @@ async fn files_that_others_own_or_may_write_to_keep_the_server_from_starting() {
 }
 
 #[tokio::test]
-async fn postgresql_database_that_is_not_utf_8_is_refused() {
+async fn serve_with_non_utf_8_postgresql_fails() {
     let DatabaseUrl::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
     let db = Db::connect(&url.parse().unwrap()).await.unwrap();
     let mut named = url::Url::parse(&url).unwrap();
@@ -294,7 +294,7 @@ async fn postgresql_database_that_is_not_utf_8_is_refused() {
 }
 
 #[tokio::test]
-async fn postgresql_is_reached_by_every_form_of_its_address() {
+async fn postgresql_url_in_every_form_connects() {
     let DatabaseUrl::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
     let parsed = url::Url::parse(&url).unwrap();
     let (user, port, name) = (parsed.username(), parsed.port().unwrap(), parsed.path());
@@ -314,7 +314,7 @@ async fn postgresql_is_reached_by_every_form_of_its_address() {
 }
 
 #[tokio::test]
-async fn message_of_postgresql_comes_without_the_line_of_its_source() {
+async fn postgresql_error_is_reported_without_source_line() {
     let DatabaseUrl::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
     let db = Db::connect(&url.parse().unwrap()).await.unwrap();
     let error = db.writer().execute_unprepared("SELECT * FROM nowhere").await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The end of the server, whatever its clients do at that time.
+//! Graceful shutdown with clients of every kind.
 
 use std::{
     fs,
@@ -19,19 +19,19 @@ use crate::support::{
     proxy::Proxy,
 };
 
-/// `docker stop` kills a second later.
+/// One second less than `docker stop` waits.
 const MOST: Duration = Duration::from_secs(9);
 
-/// What a client does with its connection.
+/// The behavior of a client.
 #[derive(Debug, Clone, Copy)]
 enum Slow {
-    /// It sends nothing.
+    /// Sends nothing.
     Silent,
-    /// It sends this, and after that one byte at a time.
+    /// Sends this text, then one byte at a time.
     Sender(&'static str),
-    /// It sends this often, and reads nothing.
+    /// Sends this text repeatedly and reads nothing.
     NoReader(&'static str),
-    /// It sends this over and over, and reads the answers.
+    /// Sends this text repeatedly and reads the responses.
     Repeater(&'static str),
 }
 
@@ -43,7 +43,7 @@ const CHUNKS: &str = "POST /api/v1/codes HTTP/1.1\r\nHost: a\r\nContent-Type: ap
                       Transfer-Encoding: chunked\r\n\r\nfff\r\n";
 const PAGE: &str = "GET /docs HTTP/1.1\r\nHost: a\r\n\r\n";
 const SMALL: &str = "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n";
-/// The header of a TLS record, whose rest is trickled.
+/// The header of a TLS record. The rest is sent byte by byte.
 const HANDSHAKE: &str = "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{7c}\u{3}\u{3}";
 
 const KINDS: [Slow; 9] = [
@@ -59,7 +59,7 @@ const KINDS: [Slow; 9] = [
 ];
 
 impl Slow {
-    /// Goes on with a new connection when the server closes one.
+    /// Reconnects when the server closes the connection.
     async fn go_on(self, address: String) {
         loop {
             if let Ok(mut stream) = TcpStream::connect(&address).await {
@@ -94,7 +94,7 @@ impl Slow {
     }
 }
 
-/// Ends the server, and gives how long that took.
+/// Stops the server and returns the time that it took.
 async fn end(server: Server) -> (Option<i32>, Duration) {
     server.signal("TERM");
     let since = Instant::now();
@@ -109,7 +109,7 @@ fn metrics_address(program: &Program) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_ends_the_server_in_time_whatever_its_clients_trickle() {
+async fn sigterm_with_slow_clients_stops_the_server_in_time() {
     for with_tls in [false, true] {
         let mut site = Site::new(Kind::Sqlite).await.with("HOMEROOM_METRICS_LISTEN", "127.0.0.1:0");
         if with_tls {
@@ -137,7 +137,7 @@ async fn sigterm_ends_the_server_in_time_whatever_its_clients_trickle() {
             }
         }
         if !with_tls {
-            // Each costs a hash.
+            // Each request costs a hash.
             for _ in 0..30 {
                 let asked = server.post("/api/v1/codes").json(&crate::support::sign_in_body(STUDENT));
                 clients.spawn(async move { _ = asked.send().await });
@@ -151,7 +151,7 @@ async fn sigterm_ends_the_server_in_time_whatever_its_clients_trickle() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_ends_the_server_in_time_while_postgresql_hangs() {
+async fn sigterm_with_hanging_postgresql_stops_the_server_in_time() {
     let site = Site::new(Kind::Postgres).await;
     let proxy = Proxy::to(&site.location).await;
     let homeroom::db::DatabaseUrl::Postgres(url) = &proxy.location else { unreachable!() };

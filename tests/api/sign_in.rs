@@ -1,4 +1,4 @@
-//! Signing in with e-mail and password: the code, and who gets none.
+//! `createCode`: sign-in with e-mail and password.
 
 use std::num::NonZeroUsize;
 
@@ -14,7 +14,7 @@ use crate::support::{
 const ELSEWHERE: &str = "https://app.example.com/elsewhere";
 
 both! {
-    async fn the_documented_request_is_answered_with_the_documented_url(kind: Kind) {
+    async fn sign_in_documented_request_returns_the_documented_url(kind: Kind) {
         let school = School::found(kind).await;
         school.chance.deal(&[0xFB; 32]);
         let answer = school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await;
@@ -37,7 +37,7 @@ both! {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
 
-    async fn what_a_redirect_uri_and_a_state_hold_is_not_lost_in_the_url(kind: Kind) {
+    async fn redirect_url_keeps_query_and_state(kind: Kind) {
         let school = School::found(kind).await;
         let uri = "https://app.example.com/callback?tenant=a%20b";
         school.register(|registration| registration.redirect_uris.push(redirect_uri(uri))).await;
@@ -52,15 +52,15 @@ both! {
         );
     }
 
-    async fn a_code_is_never_given_twice(kind: Kind) {
+    async fn sign_in_twice_codes_differ(kind: Kind) {
         let school = School::found(kind).await;
         let (first, second) = (school.sign_in(TEACHER).await, school.sign_in(TEACHER).await);
         assert_ne!(code_in(&first), code_in(&second));
     }
 
-    async fn an_address_and_a_password_may_be_written_in_another_way(kind: Kind) {
+    async fn sign_in_with_equivalent_spellings_succeeds(kind: Kind) {
         let school = School::found(kind).await;
-        // Full-width letters are what some keyboards type; NFKC makes them the ASCII ones.
+        // NFKC maps the full-width letters of some keyboards to ASCII.
         let wide: String = PASSWORD.chars().map(|c| char::from_u32(u32::from(c) + 0xFEE0).unwrap()).collect();
         let answer = school.ask_code(json!({ "email": "UseR@Example.COM", "password": wide })).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
@@ -70,19 +70,19 @@ both! {
         school.sign_in("new.teacher@example.com").await;
     }
 
-    async fn nobody_is_told_why_credentials_are_refused(kind: Kind) {
+    async fn sign_in_refused_credentials_responses_are_identical(kind: Kind) {
         let school = School::found(kind).await;
         school.change_account(STUDENT, |account| account.enabled = false).await;
         school.change_account(COLLEAGUE, |account| account.email_verified_at = None).await;
         let wrong = school.ask_code(json!({ "password": "VeryStrongPass123?" })).await;
         assert_eq!(wrong.whole(), refused(CREDENTIALS));
-        // Status, headers and body: the same bytes.
+        // Status, headers and body are equal.
         for email in ["nobody@example.com", STUDENT, COLLEAGUE] {
             assert_eq!(school.ask_code(json!({ "email": email })).await, wrong, "{email}");
         }
     }
 
-    async fn an_account_that_is_enabled_and_confirmed_again_may_sign_in_again(kind: Kind) {
+    async fn sign_in_to_reenabled_account_succeeds(kind: Kind) {
         let school = School::found(kind).await;
         let before = school.account(STUDENT).await;
         school.change_account(STUDENT, |account| account.enabled = false).await;
@@ -92,7 +92,7 @@ both! {
         assert_eq!(school.ask_code(json!({ "email": STUDENT })).await.status, 201);
     }
 
-    async fn of_several_faults_only_the_first_in_the_contracts_order_is_told(kind: Kind) {
+    async fn sign_in_with_several_faults_reports_the_first_in_contract_order(kind: Kind) {
         let school = School::found(kind).await;
         school
             .register(|registration| {
@@ -100,7 +100,7 @@ both! {
                 registration.app.policy_demanded = true;
             })
             .await;
-        // Each request has all the faults of those after it.
+        // Each request also has the faults of all later requests.
         let mut body = sign_in_body(TEACHER);
         body["state"] = json!("");
         body["appUuid"] = json!("44444444-4444-4444-4444-444444444444");
@@ -131,7 +131,7 @@ both! {
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
 
-    async fn a_redirect_uri_must_be_a_registered_one_to_the_letter(kind: Kind) {
+    async fn sign_in_with_redirect_uri_not_exactly_registered_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         school.add_other_app().await;
         for uri in [
@@ -150,7 +150,7 @@ both! {
         }
     }
 
-    async fn a_native_app_listens_on_any_port_of_a_loopback_address(kind: Kind) {
+    async fn sign_in_with_loopback_redirect_uri_accepts_any_port(kind: Kind) {
         let school = School::found(kind).await;
         school
             .register(|registration| {
@@ -163,7 +163,7 @@ both! {
         for (uri, status) in [
             ("http://127.0.0.1:49152/cb", 201),
             ("http://[::1]/cb", 201),
-            // A name is not an address: who else answers to it, and on which port, is not known.
+            // A name is not a loopback address: it may resolve to another host.
             ("http://localhost:10/cb", 400),
             ("http://127.0.0.1:49152/other", 400),
             ("https://127.0.0.1:49152/cb", 400),
@@ -171,21 +171,21 @@ both! {
             let answer = school.ask_code(json!({ "redirectUri": uri })).await;
             assert_eq!(answer.status, status, "{uri}: {}", answer.text);
             if status == 201 {
-                // The code goes to the port that was asked for.
+                // The redirect URL has the requested port.
                 let url = answer.json()["items"][0]["nextAction"]["url"].as_str().unwrap().to_owned();
                 assert!(url.starts_with(&format!("{uri}?code=")), "{url}");
             }
         }
     }
 
-    async fn nobody_signs_in_to_a_disabled_app(kind: Kind) {
+    async fn sign_in_to_disabled_app_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         school.register(|registration| registration.app.enabled = false).await;
         let answer = school.ask_code(json!({})).await;
         assert_eq!(answer.whole(), refused("appUuid is not the id of an enabled app"));
     }
 
-    async fn when_too_many_passwords_wait_some_are_asked_to_come_again_and_nothing_else_happens(kind: Kind) {
+    async fn sign_in_with_full_hash_queue_is_503_without_side_effects(kind: Kind) {
         let hashing =
             password_hashing::Settings { workers: NonZeroUsize::MIN, queue: NonZeroUsize::new(1), ..Default::default() };
         let school = School::found_with(kind, hashing).await;

@@ -1,4 +1,4 @@
-//! Swapping a code for tokens: once, in time, and with all that it was issued for.
+//! `createToken`: the exchange of a code for tokens.
 
 use chrono::TimeDelta;
 use homeroom::{
@@ -15,12 +15,12 @@ use crate::support::{
 };
 
 both! {
-    async fn a_code_is_swapped_for_tokens_that_live_an_hour(kind: Kind) {
+    async fn exchange_code_returns_tokens_valid_for_an_hour(kind: Kind) {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
         let answer = school.post("/api/v1/tokens").json(&exchange_body(&code)).send().await;
         let (status, mut body) = answer.whole();
-        // What is inside of them is another test's subject.
+        // Other tests check the content of the tokens.
         for token in ["accessToken", "idToken"] {
             assert_eq!(body["items"][0][token].take().as_str().unwrap().split('.').count(), 3);
         }
@@ -40,7 +40,7 @@ both! {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
 
-    async fn what_does_not_match_is_refused_and_does_not_use_the_code_up(kind: Kind) {
+    async fn exchange_mismatch_is_refused_and_does_not_redeem_the_code(kind: Kind) {
         let school = School::found(kind).await;
         school.add_other_app().await;
         school
@@ -69,7 +69,7 @@ both! {
         assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
     }
 
-    async fn a_code_is_redeemed_once(kind: Kind) {
+    async fn redeem_code_twice_second_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
         assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
@@ -78,7 +78,7 @@ both! {
         }
     }
 
-    async fn of_many_that_show_a_code_at_once_one_alone_gets_tokens(kind: Kind) {
+    async fn redeem_code_concurrently_one_request_gets_tokens(kind: Kind) {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
         let swaps = (0..16).map(|_| school.ask_tokens(&code, json!({})));
@@ -91,7 +91,7 @@ both! {
         }
     }
 
-    async fn a_client_id_may_be_shown_as_it_stands_in_the_redirect_url(kind: Kind) {
+    async fn exchange_with_prefixed_client_id_is_accepted(kind: Kind) {
         let school = School::found(kind).await;
         for client_id in [format!("app_{APP}"), APP.to_string().to_uppercase()] {
             let code = school.code(TEACHER).await;
@@ -100,7 +100,7 @@ both! {
         }
     }
 
-    async fn on_a_loopback_address_the_port_that_was_asked_for_is_the_one_to_show(kind: Kind) {
+    async fn exchange_loopback_redirect_uri_requires_the_requested_port(kind: Kind) {
         let school = School::found(kind).await;
         school
             .register(|registration| registration.redirect_uris = vec![redirect_uri("http://127.0.0.1/cb")])
@@ -116,7 +116,7 @@ both! {
         assert_eq!(answer.json()["items"][0]["redirectUri"], "http://127.0.0.1:49152/cb");
     }
 
-    async fn a_code_is_worth_nothing_from_the_very_instant_of_its_expiry(kind: Kind) {
+    async fn redeem_code_at_its_expiry_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let (in_time, late) = (school.code(TEACHER).await, school.code(TEACHER).await);
         school.clock.advance(TimeDelta::milliseconds(59_999));
@@ -125,7 +125,7 @@ both! {
         assert_eq!(school.ask_tokens(&late, json!({})).await.whole(), refused(NOT_REDEEMABLE));
     }
 
-    async fn a_code_or_a_token_that_expires_while_the_body_arrives_is_refused(kind: Kind) {
+    async fn code_or_token_that_expires_during_the_request_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let late = |body: Vec<u8>, by: TimeDelta| {
             let clock = school.clock.clone();
@@ -149,11 +149,11 @@ both! {
         let draw = school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token);
         let answer = draw.chunks(late(vec![b' '; 2], TimeDelta::hours(1))).send().await;
         assert_eq!(answer.status, 401, "{}", answer.text);
-        // The answer tells the same instant.
+        // The response contains the same instant.
         assert_eq!(answer.json()["timestamp"], "2026-05-04T10:43:00Z");
     }
 
-    async fn code_swept_by_a_node_whose_clock_is_ahead_stays_for_five_minutes(kind: Kind) {
+    async fn sweep_unredeemed_code_is_kept_for_five_minutes(kind: Kind) {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
         delete_expired(&school.db, school.clock.now() + TimeDelta::minutes(5)).await.unwrap();
@@ -169,7 +169,7 @@ both! {
         assert_eq!(left(KEEP_CODES).await, 0);
     }
 
-    async fn sweep_by_a_clock_that_disagrees_with_the_database_removes_nothing(kind: Kind) {
+    async fn sweep_with_wrong_clock_deletes_nothing(kind: Kind) {
         let school = School::found(kind).await;
         school.clock.advance(TimeDelta::hours(-1));
         school.code(TEACHER).await;
@@ -183,7 +183,7 @@ both! {
         assert_eq!(left(TimeDelta::zero()).await, 0);
     }
 
-    async fn code_issued_beyond_the_bound_replaces_the_oldest_of_its_account(kind: Kind) {
+    async fn issue_code_beyond_the_bound_deletes_the_oldest_of_its_account(kind: Kind) {
         let school = School::found(kind).await;
         let others = school.code(STUDENT).await;
         let mut codes = Vec::new();
@@ -197,25 +197,25 @@ both! {
         for kept in [&codes[2], &codes[101], &others] {
             assert_eq!(school.ask_tokens(kept, json!({})).await.status, 201);
         }
-        // Redeemed codes do not count, and stay to be recognised when they are used again.
+        // Redeemed codes do not count. They stay, so that a second use is recognized.
         school.code(TEACHER).await;
         assert_eq!(school.ask_tokens(&codes[3], json!({})).await.status, 201);
         assert_eq!(authorization_code::Entity::find().count(school.db.read()).await.unwrap(), 102);
     }
 
-    async fn who_may_no_longer_sign_in_gets_no_tokens_either(kind: Kind) {
+    async fn exchange_for_disabled_or_unconfirmed_account_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let (teachers, students) = (school.code(TEACHER).await, school.code(STUDENT).await);
         school.change_account(TEACHER, |account| account.enabled = false).await;
         assert_eq!(school.ask_tokens(&teachers, json!({})).await.whole(), refused(NOT_REDEEMABLE));
         school.change_account(STUDENT, |account| account.email_verified_at = None).await;
         assert_eq!(school.ask_tokens(&students, json!({})).await.whole(), refused(NOT_REDEEMABLE));
-        // It is the account that stood in the way, not the code.
+        // The code itself was not redeemed.
         school.change_account(TEACHER, |account| account.enabled = true).await;
         assert_eq!(school.ask_tokens(&teachers, json!({})).await.status, 201);
     }
 
-    async fn a_disabled_app_gets_no_tokens(kind: Kind) {
+    async fn exchange_for_disabled_app_is_refused(kind: Kind) {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
         school.register(|registration| registration.app.enabled = false).await;
@@ -224,7 +224,7 @@ both! {
         assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
     }
 
-    async fn every_missing_property_is_told_in_the_documents_order(kind: Kind) {
+    async fn exchange_without_properties_lists_all_in_documented_order(kind: Kind) {
         let school = School::found(kind).await;
         let answer = school.post("/api/v1/tokens").json(&json!({})).send().await;
         let messages = ["client_id", "service", "grant_type", "redirect_uri", "code", "state"]
@@ -232,7 +232,7 @@ both! {
         assert_eq!(answer.whole(), errors(400, "[E4000]", &messages.each_ref().map(String::as_str)));
     }
 
-    async fn null_for_an_optional_property_means_absent(kind: Kind) {
+    async fn exchange_null_optional_property_counts_as_absent(kind: Kind) {
         let school = School::found(kind).await;
         let code = school.code(TEACHER).await;
         for name in ["client_id", "service", "grant_type", "redirect_uri", "code", "state"] {
@@ -243,7 +243,7 @@ both! {
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
 
-    async fn what_is_out_of_bounds_is_a_fault_of_the_form(kind: Kind) {
+    async fn exchange_value_out_of_bounds_is_a_violation(kind: Kind) {
         let school = School::found(kind).await;
         for (name, value) in [
             ("client_id", json!("app_")),
@@ -283,7 +283,7 @@ both! {
             let answer = school.ask_tokens("code", json!({ name: value })).await;
             assert_eq!(faulty(&answer), [name], "{name} = {value}");
         }
-        // An unknown code is told apart from a fault: the form was right.
+        // An unknown code is not a violation: the request is valid.
         for (name, value) in [
             ("nonce", json!("~".repeat(1024))),
             ("auth_time", json!("0")),

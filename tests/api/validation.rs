@@ -192,7 +192,7 @@ both! {
         }
     }
 
-    async fn null_for_an_optional_property_means_absent(kind: Kind) {
+    async fn null_optional_property_counts_as_absent(kind: Kind) {
         let school = School::found(kind).await;
         for name in ["acceptPrivacyPolicy", "codeChallenge", "codeChallengeMethod", "unknown"] {
             let answer = school.ask_code(json!({ name: null })).await;

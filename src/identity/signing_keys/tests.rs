@@ -60,7 +60,7 @@ async fn verify(keys: &SigningKeys, token: &str, now: DateTime<Utc>) -> Option<V
 }
 
 #[test]
-fn the_first_key_is_made_for_its_owner_only_and_signs_at_once() {
+fn open_without_keys_creates_a_private_key_that_signs() {
     let parent = TempDir::new().unwrap();
     let directory = parent.path().join("data").join("keys");
     let keys = SigningKeys::open(&directory, start(), &OsRandom).unwrap();
@@ -84,7 +84,7 @@ fn the_next_start_finds_the_same_key() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_published_at_once_and_signs_when_it_is_old_enough() {
+async fn new_key_is_published_immediately_and_signs_after_the_lead() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let first = keys.signing(start()).kid();

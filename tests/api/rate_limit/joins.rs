@@ -1,4 +1,4 @@
-//! Guessing join codes.
+//! Limits on guessing join codes.
 
 use std::net::IpAddr;
 
@@ -19,7 +19,7 @@ impl School {
         self.begin(Action::Join, counts).await
     }
 
-    /// Tries a code that admits nobody, as far as it is counted.
+    /// Counts a wrong join code.
     async fn fail_to_join(&self, user: u128, from: IpAddr) -> Result<(), u64> {
         self.attempt_to_join(JoinLimits::DEFAULT, user, from).await?.commit().await.unwrap();
         Ok(())
@@ -27,13 +27,13 @@ impl School {
 }
 
 both! {
-    async fn user_with_ten_wrong_join_codes_waits_and_others_join(kind: Kind) {
+    async fn user_after_ten_wrong_join_codes_is_refused_and_others_join(kind: Kind) {
         let school = School::found(kind).await;
         let teacher = school.token(TEACHER).await;
         let code = school.generate_join_code(&teacher).await;
         let (student, colleague) = (school.token(STUDENT).await, school.token(COLLEAGUE).await);
         for number in 0..10 {
-            // Text that can be no code is a try as well.
+            // Text that is not a code counts too.
             let typed = if number % 2 == 0 { "BBBBBBBB" } else { "!" };
             assert_eq!(school.join(&student, typed).await.status, 400);
         }
@@ -55,7 +55,7 @@ both! {
         assert_eq!(seconds(&school.join(&student, code.expose()).await), 1);
         school.clock.advance(TimeDelta::milliseconds(1));
         assert_eq!(school.join(&student, code.expose()).await.status, 201);
-        // A code that admits somebody is no guess.
+        // A valid code counts no failure.
         for _ in 0..12 {
             assert_eq!(school.join(&student, code.expose()).await.status, 409);
             assert_eq!(school.join(&teacher, code.expose()).await.status, 400);
@@ -63,7 +63,7 @@ both! {
         assert_eq!(school.join(&student, "BBBBBBBB").await.status, 400);
     }
 
-    async fn class_of_600_joins_behind_the_address_of_a_guesser(kind: Kind) {
+    async fn class_of_600_behind_the_address_of_an_attacker_joins(kind: Kind) {
         let school = School::found(kind).await;
         for guesser in 0..30 {
             for _ in 0..10 {
@@ -73,7 +73,7 @@ both! {
         let pupils = (1_000..1_600).map(|pupil| school.attempt_to_join(JoinLimits::DEFAULT, pupil, ADDRESS));
         futures_util::future::join_all(pupils).await.into_iter().for_each(|pupil| drop(pupil.unwrap()));
         school.until_nothing_is_under_way().await;
-        // Beyond the limit of the address, a user who fails there has no second try; elsewhere the user has.
+        // Beyond the limit of the address, a user with a failure is refused there, but not elsewhere.
         school.fail_to_join(1_000, ADDRESS).await.unwrap();
         assert_eq!(school.attempt_to_join(JoinLimits::DEFAULT, 1_000, ADDRESS).await.unwrap_err(), 1);
         school.fail_to_join(1_000, ip(ELSEWHERE)).await.unwrap();
@@ -81,7 +81,7 @@ both! {
         school.fail_to_join(1_000, ADDRESS).await.unwrap();
     }
 
-    async fn networks_of_one_subscriber_are_one_address_to_join_from(kind: Kind) {
+    async fn joins_from_networks_of_one_site_share_a_count(kind: Kind) {
         let school = School::found(kind).await;
         for number in 0..300 {
             school.fail_to_join(number.into(), nth_of_site(number)).await.unwrap();
@@ -92,7 +92,7 @@ both! {
         school.fail_to_join(0, ip("2001:db8:2::1")).await.unwrap();
     }
 
-    async fn user_without_failures_joins_behind_a_full_address_however_often(kind: Kind) {
+    async fn user_without_failures_behind_a_full_address_joins(kind: Kind) {
         let mut school = School::found(kind).await;
         school.restart(|parts| parts.classroom.rate_limit = JoinLimits { address: 1, ..JoinLimits::DEFAULT });
         let teacher = school.token(TEACHER).await;
@@ -105,7 +105,7 @@ both! {
         }
     }
 
-    async fn joins_at_the_same_time_do_not_outrun_the_limit_and_wait_a_second(kind: Kind) {
+    async fn concurrent_joins_do_not_exceed_the_limit(kind: Kind) {
         let school = School::found(kind).await;
         let teacher = school.token(TEACHER).await;
         let code = school.generate_join_code(&teacher).await;
@@ -117,11 +117,11 @@ both! {
         }
         assert_eq!(tries.iter().filter(|attempt| attempt.is_ok()).count(), 10);
         let answer = school.join(&student, code.expose()).await;
-        // Nothing has failed: the tries under way are soon over.
+        // No failure is counted: the attempts are in progress.
         assert_eq!((answer.status, seconds(&answer)), (429, 1));
         drop(tries);
         school.until_nothing_is_under_way().await;
-        // Whatever the order in which they are judged, at most ten are wrong.
+        // In any order, at most ten fail.
         let typed = (0..100).map(|number| if number < 99 { "BBBBBBBB" } else { code.expose() });
         let answers = futures_util::future::join_all(typed.map(|typed| school.join(&student, typed))).await;
         let wrong = answers.iter().filter(|answer| answer.status == 400).count();

@@ -1,4 +1,4 @@
-//! Guessing is limited, and nobody else is kept out.
+//! Limits on guessing, which must not refuse other users.
 
 mod joins;
 mod passwords;
@@ -41,11 +41,11 @@ fn email(text: &str) -> Email {
     Email::parse(text).unwrap()
 }
 
-/// An attempt is reserved, or refused for as many seconds.
+/// A reservation, or the seconds for which the attempt is refused.
 type Outcome = Result<Reservation, u64>;
 
 impl School {
-    /// Begins an attempt that is held against these counts.
+    /// Begins an attempt with these counts.
     async fn begin(&self, action: Action, counts: Vec<Count>) -> Outcome {
         let limiter = Limiter::new(self.db.clone());
         let reserved = match limiter.check(action, counts, self.clock.now()).await {
@@ -63,50 +63,50 @@ impl School {
         self.begin(Action::SignIn, limits.counts(&email(account), Network::of(Some(from)))).await
     }
 
-    /// Sends a wrong password, as far as it is counted.
+    /// Counts a wrong password.
     async fn fail(&self, limits: PasswordLimits, account: &str, from: IpAddr) -> Result<(), u64> {
         self.attempt(limits, account, from).await?.commit().await.unwrap();
         Ok(())
     }
 
-    /// Fails at an account as many times, from another IPv4 address each time.
+    /// Counts `times` failures of an account, each from another IPv4 address.
     async fn fail_from_everywhere(&self, limits: PasswordLimits, account: &str, times: u32) {
         for number in 0..times {
             self.fail(limits, account, nth(number)).await.unwrap();
         }
     }
 
-    /// Fails as many times from one address, at another account each time.
+    /// Counts `times` failures from one address, each of another account.
     async fn spray(&self, limits: PasswordLimits, from: IpAddr, times: u32) {
         for number in 0..times {
             self.fail(limits, &format!("{number}@spray.example"), from).await.unwrap();
         }
     }
 
-    /// Sends the right password, as far as it is counted.
+    /// Counts a success.
     async fn succeed(&self, limits: PasswordLimits, account: &str, from: IpAddr) {
         let reservation = self.attempt(limits, account, from).await.unwrap();
         reservation.success().record(self.db.writer()).await.unwrap();
         reservation.succeeded();
     }
 
-    /// Every count.
+    /// All counts.
     async fn counts(&self) -> Vec<rate_limit::Model> {
         rate_limit::Entity::find().all(self.db.read()).await.unwrap()
     }
 
-    /// How many counts remember a failure.
+    /// The number of counts with a failure.
     async fn counts_with_failures(&self) -> usize {
         let now = self.clock.now().timestamp_millis();
         self.counts().await.iter().filter(|count| count.drained_at > now).count()
     }
 
-    /// How many attempts are being judged, in all counts together.
+    /// The number of attempts in progress in all counts.
     async fn under_way(&self) -> i64 {
         self.counts().await.iter().map(|count| count.under_way).sum()
     }
 
-    /// Waits until no attempt is being judged: what a client gave up is released by a task of its own.
+    /// Waits until no attempt is in progress: a task releases the attempts of disconnected clients.
     async fn until_nothing_is_under_way(&self) {
         for _ in 0..1_000 {
             if self.under_way().await == 0 {
@@ -117,13 +117,13 @@ impl School {
         panic!("{} attempts are under way", self.under_way().await);
     }
 
-    /// Sends a password, from an address.
+    /// Sends a password from an address.
     async fn guess(&self, account: &str, password: &str, from: IpAddr) -> Answer {
         let body = changed(sign_in_body(account), json!({ "password": password }));
         self.post("/api/v1/codes").json(&body).from(from).send().await
     }
 
-    /// Makes an account with the teacher's password, without the time to hash it.
+    /// Creates an account with the hash of the teacher's password, which saves the time of a hash.
     pub async fn enrol(&self, account: &str) {
         let teacher = self.account(TEACHER).await;
         let copy = user::Model {

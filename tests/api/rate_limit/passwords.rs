@@ -1,4 +1,4 @@
-//! Guessing passwords.
+//! Limits on guessing passwords.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::support::{
     signing_in::{CREDENTIALS, changed, errors, refused},
 };
 
-/// How long one failure of an account is remembered.
+/// The time after which one failure of an account is forgotten.
 const DRAIN: TimeDelta = TimeDelta::minutes(15);
 
 impl School {
@@ -35,13 +35,13 @@ impl School {
 }
 
 both! {
-    async fn five_failures_are_free_then_each_doubles_the_wait_up_to_15_minutes(kind: Kind) {
+    async fn failures_after_the_fifth_double_the_wait_up_to_15_minutes(kind: Kind) {
         let school = School::found(kind).await;
         let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
         for _ in 0..4 {
             attempt().await.unwrap().commit().await.unwrap();
         }
-        // One failure is forgotten in 15 min, so that the tenth doubling comes twice.
+        // One failure is forgotten in 15 min, so that the tenth doubling occurs twice.
         for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 512, 900, 900, 900] {
             attempt().await.unwrap().commit().await.unwrap();
             assert_eq!(attempt().await.unwrap_err(), wait);
@@ -54,7 +54,7 @@ both! {
         attempt().await.unwrap().commit().await.unwrap();
     }
 
-    async fn flag_for_free_failures_lets_exactly_so_many_through(kind: Kind) {
+    async fn free_failures_flag_sets_the_number_of_failures_without_wait(kind: Kind) {
         let mut school = School::found(kind).await;
         for free in [1, 3, 7] {
             school.restart(|parts| parts.identity.rate_limit = PasswordLimits { free, ..PasswordLimits::DEFAULT });
@@ -67,7 +67,7 @@ both! {
         }
     }
 
-    async fn success_forgets_the_failures_of_its_account_and_address(kind: Kind) {
+    async fn success_resets_the_count_of_its_account_and_address(kind: Kind) {
         let school = School::found(kind).await;
         for _ in 0..3 {
             for _ in 0..4 {
@@ -77,7 +77,7 @@ both! {
         }
     }
 
-    async fn answer_of_a_refused_attempt_tells_nothing_but_the_wait(kind: Kind) {
+    async fn refused_attempt_response_contains_the_wait_only(kind: Kind) {
         let school = School::found(kind).await;
         school.change_account(STUDENT, |account| account.enabled = false).await;
         school.change_account(COLLEAGUE, |account| account.email_verified_at = None).await;
@@ -86,7 +86,7 @@ both! {
             for _ in 0..5 {
                 assert_eq!(school.guess(account, "wrong", ADDRESS).await.whole(), refused(CREDENTIALS));
             }
-            // With the right password, too.
+            // Also with the right password.
             let answer = school.ask_code(json!({ "email": account })).await;
             assert_eq!(assert_failure("/api/v1/codes", &answer), "[E4290]");
             assert_eq!(answer.whole(), errors(429, "[E4290]", &["Too many requests; try again later"]));
@@ -98,7 +98,7 @@ both! {
         school.sign_in(TEACHER).await;
     }
 
-    async fn account_that_failed_from_everywhere_lets_its_owner_in_and_strangers_wait(kind: Kind) {
+    async fn full_account_count_refuses_unknown_addresses_and_accepts_the_owner(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits::DEFAULT;
         school.sign_in(TEACHER).await;
@@ -107,12 +107,12 @@ both! {
             let answer = school.guess(TEACHER, "wrong", stranger).await;
             assert_eq!((answer.status, seconds(&answer)), (429, 900));
         }
-        // The owner may even mistype it.
+        // The owner may mistype it once.
         assert_eq!(school.guess(TEACHER, "wrong", ADDRESS).await.status, 400);
         school.sign_in(TEACHER).await;
     }
 
-    async fn success_of_an_owner_changes_nothing_for_strangers(kind: Kind) {
+    async fn owner_success_does_not_change_responses_to_others(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let owners = [TEACHER, STUDENT];
@@ -128,7 +128,7 @@ both! {
                 outcomes.push(outcome);
             }
             assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{number}: {outcomes:?}");
-            // From their own addresses owners sign in, the one for the first time while that is possible.
+            // Owners sign in from their own addresses.
             for (owner, from) in owners.into_iter().zip([ADDRESS, ip(ELSEWHERE)]) {
                 if number < 20 || owner == TEACHER {
                     school.succeed(limits, owner, from).await;
@@ -137,7 +137,7 @@ both! {
         }
     }
 
-    async fn full_account_lets_one_more_attempt_in_every_15_minutes(kind: Kind) {
+    async fn full_account_count_allows_one_attempt_every_15_minutes(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits::DEFAULT;
         school.fail_from_everywhere(limits, TEACHER, 100).await;
@@ -150,7 +150,7 @@ both! {
         school.fail_from_everywhere(limits, TEACHER, 100).await;
     }
 
-    async fn one_home_does_not_fill_the_count_of_an_account(kind: Kind) {
+    async fn failures_from_one_site_do_not_fill_the_account_count(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let mut failed = 0;
@@ -158,7 +158,7 @@ both! {
             failed += u32::from(school.fail(limits, TEACHER, nth_of_site(number)).await.is_ok());
         }
         assert_eq!(failed, 15);
-        // An IPv4 address has its own waits, and fills no more of it in an hour.
+        // An IPv4 address has its own waits, which limit its failures in an hour.
         for minute in 0..60 {
             for _ in 0..10 {
                 failed += u32::from(school.fail(limits, TEACHER, ip(ELSEWHERE)).await.is_ok());
@@ -169,7 +169,7 @@ both! {
         school.succeed(limits, TEACHER, ADDRESS).await;
     }
 
-    async fn new_account_and_new_password_forget_what_failed_before(kind: Kind) {
+    async fn new_account_or_new_password_resets_the_counts(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let newcomer = "newcomer@example.com";
@@ -183,7 +183,7 @@ both! {
         school.fail(limits, newcomer, ip(ELSEWHERE)).await.unwrap();
     }
 
-    async fn account_is_known_in_an_address_for_90_days(kind: Kind) {
+    async fn account_stays_known_at_an_address_for_90_days(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits::DEFAULT;
         school.succeed(limits, TEACHER, ADDRESS).await;
@@ -195,7 +195,7 @@ both! {
         assert_eq!(school.attempt(limits, TEACHER, ADDRESS).await.unwrap_err(), 900);
     }
 
-    async fn parallel_guesses_from_everywhere_do_not_outrun_the_count_of_their_account(kind: Kind) {
+    async fn concurrent_guesses_from_everywhere_do_not_exceed_the_account_limit(kind: Kind) {
         let school = Arc::new(School::found(kind).await);
         let guesses = (0..300).map(|number| {
             let school = school.clone();
@@ -206,7 +206,7 @@ both! {
         assert_eq!(school.under_way().await, 0);
     }
 
-    async fn parallel_guesses_from_one_address_do_not_outrun_their_count(kind: Kind) {
+    async fn concurrent_guesses_from_one_address_do_not_exceed_the_limit(kind: Kind) {
         let school = Arc::new(School::found(kind).await);
         let guesses = (0..50).map(|_| {
             let school = school.clone();
@@ -224,12 +224,12 @@ both! {
         let neighbour = ip("2001:db8:1:2:3:4:5:6");
         school.succeed(limits, TEACHER, here).await;
         school.spray(limits, here, 10).await;
-        // One of ten is forgotten in 30 s.
+        // One of ten failures is forgotten in 30 s.
         assert_eq!(school.fail(limits, "0@spray.example", neighbour).await, Err(30));
         for number in 0..10 {
             school.fail(limits, &format!("{number}@school.example"), neighbour).await.unwrap();
         }
-        // One of twenty is forgotten in 15 s.
+        // One of twenty failures is forgotten in 15 s.
         assert_eq!(school.fail(limits, "fresh@school.example", here).await, Err(15));
         school.succeed(limits, TEACHER, neighbour).await;
         school.clock.advance(TimeDelta::seconds(15));
@@ -240,7 +240,7 @@ both! {
         }
     }
 
-    async fn networks_of_one_subscriber_are_one_address_to_sign_in_from(kind: Kind) {
+    async fn sign_ins_from_networks_of_one_site_share_a_count(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits { address: 10, address_spray: 20, ..PasswordLimits::DEFAULT };
         for number in 0..20 {
@@ -250,7 +250,7 @@ both! {
         school.fail(limits, "fresh@spray.example", ip("2001:db8:2::1")).await.unwrap();
     }
 
-    async fn class_of_60_that_mistypes_once_signs_in_at_once(kind: Kind) {
+    async fn class_of_60_with_one_typo_each_signs_in(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let pupils: Vec<_> = (0..60).map(|pupil| format!("{pupil}@school.example")).collect();
@@ -264,7 +264,7 @@ both! {
         }
     }
 
-    async fn known_accounts_of_a_school_count_in_its_address_when_their_passwords_are_guessed(kind: Kind) {
+    async fn guesses_at_known_accounts_count_in_the_address(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let pupils: Vec<_> = (0..300).map(|pupil| format!("{pupil}@school.example")).collect();
@@ -278,12 +278,12 @@ both! {
             }
         }
         assert_eq!(failed, 600, "two for each account");
-        // The others of the school, known there or not, get in.
+        // Other accounts of the school sign in, known there or not.
         school.succeed(limits, "300@school.example", ADDRESS).await;
         school.succeed(limits, "300@school.example", ADDRESS).await;
     }
 
-    async fn spray_from_everywhere_is_slowed_and_a_known_account_gets_in(kind: Kind) {
+    async fn spray_from_everywhere_is_limited_and_known_accounts_sign_in(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits { server_spray: 16, ..PasswordLimits::DEFAULT };
         school.succeed(limits, TEACHER, ADDRESS).await;
@@ -294,7 +294,7 @@ both! {
                 Err(seconds) => break seconds,
             }
         };
-        // Each of 16 shards has room for one.
+        // Each of the 16 shards allows one failure.
         assert!((1..=16).contains(&failed));
         assert_eq!(refused, 300);
         school.succeed(limits, TEACHER, ADDRESS).await;
@@ -302,7 +302,7 @@ both! {
         school.fail(limits, &format!("{failed}@spray.example"), nth(failed)).await.unwrap();
     }
 
-    async fn school_of_600_signs_in_for_the_first_time_behind_the_address_of_a_guesser(kind: Kind) {
+    async fn school_of_600_behind_the_address_of_an_attacker_signs_in(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let (mut failed, mut refused) = (0, 0);
@@ -320,7 +320,7 @@ both! {
         assert_eq!(failed + refused, 3 * 600);
     }
 
-    async fn class_signs_in_at_once_behind_a_full_address(kind: Kind) {
+    async fn class_behind_a_full_address_signs_in(kind: Kind) {
         let school = School::found(kind).await;
         school.spray(PasswordLimits::DEFAULT, ADDRESS, 100).await;
         let pupils: Vec<_> = (0..30).map(|pupil| format!("{pupil}@school.example")).collect();
@@ -349,7 +349,7 @@ both! {
         assert_eq!(school.counts().await, before);
     }
 
-    async fn restart_and_another_node_forget_nothing(kind: Kind) {
+    async fn counts_survive_a_restart_and_are_shared_by_nodes(kind: Kind) {
         let mut school = School::found(kind).await;
         for _ in 0..5 {
             assert_eq!(school.guess(TEACHER, "wrong", ADDRESS).await.status, 400);
@@ -360,8 +360,8 @@ both! {
         assert_eq!(school.ask_code(json!({})).await.status, 201);
     }
 
-    async fn clock_that_is_set_back_makes_no_attempt_wait_longer_than_a_policy_may(kind: Kind) {
-        // Minutes by which the clock is moved, and seconds to wait then: up to 30 s the nodes' clocks may differ.
+    async fn clock_set_back_does_not_extend_the_wait(kind: Kind) {
+        // Minutes by which the clock is moved, and the resulting wait in seconds. Clocks of nodes may differ by 30 s.
         for (moved, wait) in [(-1_800, None), (-31, None), (-30, Some(31)), (-1, Some(2)), (0, Some(1)), (60, None)] {
             let school = School::found(kind).await;
             let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
@@ -370,7 +370,7 @@ both! {
             }
             school.clock.advance(TimeDelta::seconds(moved));
             match attempt().await {
-                // It counts anew, by the clock as it is.
+                // The count starts again by the new clock.
                 Ok(reservation) => {
                     reservation.commit().await.unwrap();
                     assert_eq!(wait, None, "{moved}");
@@ -380,7 +380,7 @@ both! {
         }
     }
 
-    async fn count_without_meaning_is_swept_away(kind: Kind) {
+    async fn sweep_deletes_counts_without_effect(kind: Kind) {
         let school = School::found(kind).await;
         school.spray(PasswordLimits::DEFAULT, ADDRESS, 600).await;
         school.succeed(PasswordLimits::DEFAULT, TEACHER, ip(ELSEWHERE)).await;
@@ -390,7 +390,7 @@ both! {
         };
         let begin = school.counts().await.len();
         assert_eq!(after(TimeDelta::zero()).await, begin - 1, "the teacher's account everywhere");
-        // The counts of the address and of everywhere.
+        // The counts of the address and of the server.
         let accounts = after(TimeDelta::minutes(5)).await;
         assert_eq!(accounts, 600 * 2 + 1);
         assert_eq!(after(DRAIN - TimeDelta::milliseconds(1)).await, accounts);
@@ -398,7 +398,7 @@ both! {
         assert_eq!(after(KNOWN).await, 0);
     }
 
-    async fn client_address_comes_from_a_trusted_proxy_alone(kind: Kind) {
+    async fn client_address_is_taken_from_trusted_proxies_only(kind: Kind) {
         let mut school = School::found(kind).await;
         let as_of = |school: &School, from: &str, client: &str| {
             let body = changed(sign_in_body(TEACHER), json!({ "password": "wrong" }));
@@ -417,7 +417,7 @@ both! {
         school.restart(|parts| parts.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()]);
         assert_eq!(statuses(&school, "10.0.0.1").await, [400; 6]);
         assert_eq!(statuses(&school, "192.0.2.1").await, [400, 400, 400, 400, 400, 429]);
-        // The address that the proxy named is the one that counts.
+        // The address from the proxy is the one that counts.
         for _ in 0..4 {
             assert_eq!(school.guess(TEACHER, "wrong", ip("198.51.100.0")).await.status, 400);
         }

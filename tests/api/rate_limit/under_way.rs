@@ -1,4 +1,4 @@
-//! Attempts that are being judged, and those that never are.
+//! Attempts in progress, and attempts that are abandoned.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -30,7 +30,7 @@ fn small_queue() -> password_hashing::Settings {
 }
 
 both! {
-    async fn client_that_hangs_up_before_its_password_is_judged_has_not_failed(kind: Kind) {
+    async fn disconnect_before_the_hash_counts_no_failure(kind: Kind) {
         let school = School::found(kind).await;
         let mut hung_up = 0;
         for _ in 0..10 {
@@ -44,7 +44,7 @@ both! {
             school.until_nothing_is_under_way().await;
         }
         assert!(hung_up > 0, "all were judged before");
-        // Nor has a client that hangs up while its attempt is reserved.
+        // A disconnect during the reservation counts no failure either.
         let school = Arc::new(school);
         for number in 0..20 {
             let attempt = tokio::spawn({
@@ -59,7 +59,7 @@ both! {
         assert_eq!(school.counts_with_failures().await, 0);
     }
 
-    async fn hang_ups_of_strangers_keep_no_first_sign_in_out(kind: Kind) {
+    async fn disconnects_of_other_clients_do_not_refuse_a_first_sign_in(kind: Kind) {
         let school = School::found(kind).await;
         let limits = PasswordLimits { address: 3, address_spray: 5, server_spray: 16, ..PasswordLimits::DEFAULT };
         for number in 0..200 {
@@ -70,7 +70,7 @@ both! {
         assert_eq!(school.counts_with_failures().await, 0);
     }
 
-    async fn attempts_under_way_make_others_of_their_account_wait_a_second(kind: Kind) {
+    async fn attempts_in_progress_refuse_further_ones_of_the_account_for_a_second(kind: Kind) {
         let school = School::found(kind).await;
         let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
         let mut under_way = Vec::new();
@@ -85,14 +85,14 @@ both! {
         }
         assert_eq!(attempt().await.unwrap_err(), 1);
         school.clock.advance(TimeDelta::seconds(1));
-        // From here on one at a time.
+        // From here on one attempt at a time.
         let one = attempt().await.unwrap();
         assert_eq!(attempt().await.unwrap_err(), 1);
         one.commit().await.unwrap();
         assert_eq!(attempt().await.unwrap_err(), 2);
     }
 
-    async fn reservations_of_a_killed_node_are_forgotten_after_30_seconds(kind: Kind) {
+    async fn reservations_of_a_killed_node_expire_after_30_seconds(kind: Kind) {
         let school = School::found(kind).await;
         let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
         for _ in 0..5 {
@@ -114,7 +114,7 @@ both! {
         school.until_nothing_is_under_way().await;
     }
 
-    async fn request_that_is_no_guess_is_not_counted(kind: Kind) {
+    async fn request_without_guess_counts_no_failure(kind: Kind) {
         let school = School::found_with(kind, small_queue()).await;
         for change in [
             json!({ "state": "" }),
@@ -124,7 +124,7 @@ both! {
             assert_eq!(school.ask_code(change).await.status, 400);
         }
         assert_eq!(school.counts().await, []);
-        // Passwords for which there is no room.
+        // Passwords that the full queue refuses.
         let accounts: Vec<_> = (0..32).map(|number| format!("{number}@spray.example")).collect();
         let answers = join_all(accounts.iter().map(|account| school.guess(account, "wrong", ADDRESS))).await;
         let judged = answers.iter().filter(|answer| answer.status == 400).count();
@@ -133,7 +133,7 @@ both! {
         let accounts = school.counts_with_failures().await;
         assert!((2 * judged..=2 * judged + 3 + 16).contains(&accounts), "{accounts} for {judged}");
 
-        // A right password without the consent that is demanded, and a fault of the server.
+        // A right password without the demanded consent, and an error of the server.
         school
             .register(|registration| {
                 registration.app.policy_version = Label::parse("1").ok();
@@ -153,7 +153,7 @@ both! {
         assert_eq!(school.under_way().await, 0);
     }
 
-    async fn requests_that_need_no_hash_are_refused_without_a_place_in_the_queue(kind: Kind) {
+    async fn request_refused_before_the_hash_takes_no_queue_entry(kind: Kind) {
         let school = School::found_with(kind, small_queue()).await;
         for _ in 0..5 {
             assert_eq!(school.guess("nobody@example.com", "wrong", ip(ELSEWHERE)).await.status, 400);
@@ -173,7 +173,7 @@ both! {
         assert_eq!(honest, [201; 5]);
     }
 
-    async fn flood_from_one_address_leaves_another_address_room_for_its_passwords(kind: Kind) {
+    async fn flood_from_one_address_does_not_refuse_another_address(kind: Kind) {
         let settings = password_hashing::Settings { queue: NonZeroUsize::new(8), ..small_queue() };
         let school = School::found_with(kind, settings).await;
         let flood = async {
@@ -195,7 +195,7 @@ both! {
 }
 
 #[tokio::test]
-async fn client_that_hangs_up_while_its_code_is_stored_has_not_failed() {
+async fn disconnect_while_the_code_is_stored_counts_no_failure() {
     let school = School::found(Kind::Postgres).await;
     for _ in 0..6 {
         let holder = school.db.writer().begin().await.unwrap();

@@ -1,4 +1,4 @@
-//! Chance that is the same in every run, unless the test says what comes next.
+//! A deterministic random source. A test can set the next bytes.
 
 use std::{collections::VecDeque, sync::Mutex};
 
@@ -15,7 +15,7 @@ struct Dealt {
 }
 
 impl Chance {
-    /// The next draw of exactly this many bytes gives these.
+    /// Sets the result of the next request for exactly this many bytes.
     pub fn deal(&self, bytes: &[u8]) {
         self.0.lock().unwrap().next.push_back(bytes.to_vec());
     }
@@ -29,7 +29,7 @@ impl RandomSource for Chance {
             bytes.copy_from_slice(&next);
             return;
         }
-        // SplitMix64: every state once, well mixed.
+        // SplitMix64.
         for chunk in bytes.chunks_mut(8) {
             dealt.state = dealt.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
             let mut mixed = dealt.state;

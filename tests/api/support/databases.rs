@@ -1,4 +1,4 @@
-//! Both kinds of database. Every subject is tested on both.
+//! The two kinds of database. Most tests run on both.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// A fresh database of this kind: a file in `directory`, or a database of the server at
+    /// A new database of this kind: a file in `directory`, or a database of the server at
     /// `HOMEROOM_TEST_POSTGRES_URL`, which `scripts/postgres` provides.
     pub async fn location(self, directory: &Path) -> DatabaseUrl {
         match self {
@@ -40,7 +40,7 @@ fn random() -> [u8; 16] {
     homeroom::random::bytes(&homeroom::random::OsRandom)
 }
 
-/// Makes of each `async fn name(kind: Kind)` two tests, `name::sqlite` and `name::postgres`.
+/// Turns each `async fn name(kind: Kind)` into two tests, `name::sqlite` and `name::postgres`.
 macro_rules! both {
     ($($(#[$attribute:meta])* async fn $name:ident($kind:ident: Kind) $body:block)*) => {$(
         mod $name {

@@ -1,4 +1,4 @@
-//! A sample school on a fresh database, with the clock and the chance of the test's choosing.
+//! A sample school on a new database, with a clock and a random source that the test controls.
 
 mod answer;
 mod chance;
@@ -66,7 +66,7 @@ pub const PASSWORD: &str = "VeryStrongPass123!";
 pub const STATE: &str = "state-from-client";
 pub const PUBLIC_URL: &str = "https://homeroom.example.com";
 
-/// A clock that stands still until it is moved.
+/// A clock that stops until the test moves it.
 #[derive(Debug)]
 pub struct StoppedClock(Mutex<DateTime<Utc>>);
 
@@ -92,12 +92,12 @@ pub struct School {
     pub db: Db,
     pub server: Server,
     door: Door,
-    // Dropped last: everything else may still have files open in it.
+    // Dropped last, because other fields may have files open in it.
     directory: TempDir,
 }
 
 impl School {
-    /// Founds a school on a fresh database. It is 2026-05-04T09:42:00.250Z there.
+    /// Starts a school on a new database. Its clock shows 2026-05-04T09:42:00.250Z.
     pub async fn found(kind: Kind) -> Self {
         Self::found_with(
             kind,
@@ -110,7 +110,7 @@ impl School {
         .await
     }
 
-    /// Founds a school where anybody may guess, and draw join codes, as often as they like.
+    /// Starts a school without rate limits.
     pub async fn found_without_limits(kind: Kind) -> Self {
         let mut school = Self::found(kind).await;
         school.restart(|parts| {
@@ -121,14 +121,14 @@ impl School {
         school
     }
 
-    /// Founds a school whose join codes are drawn so.
+    /// Starts a school with these classroom settings.
     pub async fn found_with_classroom(kind: Kind, classroom: classroom::Settings) -> Self {
         let mut school = Self::found(kind).await;
         school.restart(|parts| parts.classroom = classroom);
         school
     }
 
-    /// Founds a school whose passwords are hashed so.
+    /// Starts a school with these hash settings.
     pub async fn found_with(kind: Kind, hashing: password_hashing::Settings) -> Self {
         let directory = TempDir::new().unwrap();
         let db = Db::connect(&kind.location(directory.path()).await).await.unwrap();
@@ -149,7 +149,7 @@ impl School {
         self.directory.path().join("keys")
     }
 
-    /// Puts another server in the place of this one, over the same database and made of other parts.
+    /// Replaces the server by one with changed parts on the same database.
     pub fn restart(&mut self, change: impl FnOnce(&mut Parts)) {
         let hashing = password_hashing::Settings {
             workers: NonZeroUsize::MIN,
@@ -182,19 +182,19 @@ impl School {
         self.door.get_response(request).await
     }
 
-    /// Signs in and answers the redirect URL.
+    /// Signs in and returns the redirect URL.
     pub async fn sign_in(&self, email: &str) -> Url {
         let answer = self.post("/api/v1/codes").json(&sign_in_body(email)).send().await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         Url::parse(answer.json()["items"][0]["nextAction"]["url"].as_str().unwrap()).unwrap()
     }
 
-    /// Signs in and answers the code.
+    /// Signs in and returns the code.
     pub async fn code(&self, email: &str) -> String {
         code_in(&self.sign_in(email).await)
     }
 
-    /// Signs in and answers the access token.
+    /// Signs in and returns the access token.
     pub async fn token(&self, email: &str) -> String {
         let code = self.code(email).await;
         let answer = self.post("/api/v1/tokens").json(&exchange_body(&code)).send().await;
@@ -202,7 +202,7 @@ impl School {
         answer.json()["items"][0]["accessToken"].as_str().unwrap().to_owned()
     }
 
-    /// Draws a join code for the teacher's class.
+    /// Generates a join code for the teacher's class.
     pub async fn generate_join_code(&self, token: &str) -> JoinCode {
         let answer = self.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(token).send().await;
         assert_eq!(answer.status, 200, "{}", answer.text);
@@ -214,7 +214,7 @@ impl School {
         self.post(&format!("/classes/join/{code}")).bearer(token).send().await
     }
 
-    /// What is registered for the sample app.
+    /// The registration of the sample app.
     pub async fn registration(&self) -> Registration {
         Apps::new(self.db.clone()).find(APP).await.unwrap().unwrap()
     }
@@ -226,7 +226,7 @@ impl School {
         Apps::new(self.db.clone()).register(&registration).await.unwrap();
     }
 
-    /// Makes an account with the sample password.
+    /// Creates an account with the sample password.
     pub async fn add_account(&self, email: &str) -> UserId {
         let hashing = PasswordHashing::start(
             password_hashing::Settings {
@@ -253,7 +253,7 @@ pub fn sign_in_body(email: &str) -> Value {
     })
 }
 
-/// The request to swap a code.
+/// The request to exchange a code.
 pub fn exchange_body(code: &str) -> Value {
     json!({
         "client_id": APP,
@@ -306,7 +306,7 @@ async fn account(
     Accounts::new(db.clone()).add(hashing, chance, email, password, now).await.unwrap()
 }
 
-/// What the server of a school is made of. Its keys are in `directory`.
+/// The parts of the server of a school. Its keys are in `directory`.
 fn parts(
     db: &Db,
     clock: &Arc<StoppedClock>,
@@ -334,7 +334,7 @@ fn parts(
     }
 }
 
-/// A key directory in `directory`. Making a key takes long, so that all schools share one.
+/// A key directory in `directory`. All schools share one key, because generating a key takes long.
 fn keys_in(directory: &Path) -> std::path::PathBuf {
     static KEY: OnceLock<(std::ffi::OsString, Vec<u8>)> = OnceLock::new();
     let (name, pem) = KEY.get_or_init(|| {

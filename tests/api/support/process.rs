@@ -1,4 +1,4 @@
-//! The program itself: its command line, and its server over a socket.
+//! The program as a process: its command line, and its server over a socket.
 
 use std::{
     cell::Cell,
@@ -17,10 +17,10 @@ use url::Url;
 
 use super::{Kind, OWN_CLASS, PUBLIC_URL, code_in, exchange_body, sign_in_body};
 
-/// How long a program may take for what it does at once. It is a bound for one that hangs, not a measure.
+/// The time limit for a program that should finish immediately. It only detects a program that hangs.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A place to run the program in: a data directory and a database of its own.
+/// A data directory and a database to run the program with.
 pub struct Site {
     pub location: DatabaseUrl,
     data: PathBuf,
@@ -29,7 +29,7 @@ pub struct Site {
     directory: TempDir,
 }
 
-/// How a program ended, and what it said.
+/// The exit status and the output of a program.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
@@ -38,13 +38,13 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// What it printed. It must have succeeded.
+    /// The standard output of a program, which must have succeeded.
     pub fn success(self) -> String {
         assert_eq!(self.status.code(), Some(0), "{self:?}");
         self.out
     }
 
-    /// The one line with which it refused what it was given.
+    /// The line on standard error of a program that must have exited with status 2.
     pub fn refusal(self) -> String {
         assert_eq!(self.status.code(), Some(2), "{self:?}");
         assert_eq!((self.out.as_str(), self.err.lines().count()), ("", 1), "{self:?}");
@@ -53,7 +53,7 @@ impl Ended {
 }
 
 impl Site {
-    /// A fresh database and a data directory in which there is a signing key, as making one takes long.
+    /// A new database, and a data directory with a signing key, because generating a key takes long.
     pub async fn new(kind: Kind) -> Self {
         let mut site = Self::bare();
         fs::create_dir(&site.data).unwrap();
@@ -65,7 +65,7 @@ impl Site {
         site
     }
 
-    /// A data directory that is not there yet, and SQLite in it.
+    /// A data directory that does not exist yet, with SQLite.
     pub fn bare() -> Self {
         let directory = TempDir::new().unwrap();
         let data = directory.path().join("data");
@@ -85,12 +85,12 @@ impl Site {
         &self.data
     }
 
-    /// Starts the program, with `input` to read and with no environment but the site's.
+    /// Starts the program with `input` as its standard input, and with the environment of the site only.
     pub fn start(&self, arguments: &[&str], input: &str) -> Program {
         self.spawn(Command::new(env!("CARGO_BIN_EXE_homeroom")).args(arguments), input)
     }
 
-    /// The same with files that cannot grow any more once they have `kilobytes`, until [`Server::lift`] is called.
+    /// The same with files limited to `kilobytes`, until [`Server::lift`] is called.
     pub fn start_within(&self, kilobytes: u32, arguments: &[&str]) -> Program {
         let script = format!("trap '' XFSZ; ulimit -S -f {kilobytes}; exec \"$0\" \"$@\"");
         let program = ["-c", &script, env!("CARGO_BIN_EXE_homeroom")];
@@ -129,7 +129,7 @@ impl Site {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        // A program that reads nothing may be gone already.
+        // A program that reads nothing may have ended already.
         _ = stdin.write_all(input.as_bytes());
         Program { child, out, err }
     }
@@ -144,24 +144,24 @@ impl Site {
         self.run_saying(&["user", "add", "--email", email], password).await
     }
 
-    /// Runs a command that reads this from its standard input.
+    /// Runs a command with this standard input.
     pub async fn run_saying(&self, arguments: &[&str], input: &str) -> Ended {
         self.start(arguments, input).end().await
     }
 
-    /// Starts `serve` or `demo` on a free port, and waits until it listens. Its name stays the same when its port
-    /// changes, so that tokens outlive it.
+    /// Starts `serve` or `demo` on a free port, and waits until it listens. Its public URL does not depend on the port, so that tokens
+    /// stay valid after a restart.
     pub async fn listen(&self, command: &str) -> Server {
         self.listen_as(command, PUBLIC_URL).await
     }
 
-    /// The same as a server that is known by another public URL.
+    /// The same with another public URL.
     pub async fn listen_as(&self, command: &str, public_url: &str) -> Server {
         let arguments = [command, "--listen", "127.0.0.1:0", "--public-url", public_url];
         Self::listening(self.start(&arguments, "")).await
     }
 
-    /// The same with files that cannot grow any more once they have `kilobytes`.
+    /// The same with files limited to `kilobytes`.
     pub async fn listen_within(&self, kilobytes: u32, command: &str) -> Server {
         let arguments = [command, "--listen", "127.0.0.1:0", "--public-url", PUBLIC_URL];
         Self::listening(self.start_within(kilobytes, &arguments)).await
@@ -184,7 +184,7 @@ impl Site {
     }
 }
 
-/// A running program. It does not outlive the test.
+/// A running program, which is killed at the end of the test.
 pub struct Program {
     child: Child,
     out: PathBuf,
@@ -192,24 +192,24 @@ pub struct Program {
 }
 
 impl Program {
-    /// What it has printed so far.
+    /// The standard output so far.
     pub fn out(&self) -> String {
         fs::read_to_string(&self.out).unwrap()
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub fn err(&self) -> String {
         fs::read_to_string(&self.err).unwrap()
     }
 
-    /// How much memory it has, in bytes.
+    /// The memory of the program in bytes.
     pub fn resident_bytes(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
-    /// Waits for its end.
+    /// Waits until the program ends.
     pub async fn end(mut self) -> Ended {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -240,24 +240,24 @@ pub struct Server {
     pub client: Client,
 }
 
-/// An answer over a socket: its status, and its body as JSON or `null`.
+/// A response over a socket: the status, and the body as JSON or `null`.
 pub type Heard = (u16, Value);
 
 impl Server {
-    /// Ends it with `kill -9`, and starts it again.
+    /// Kills the server with SIGKILL, and starts it again.
     pub async fn crash(self, site: &Site) -> Self {
         drop(self.program);
         site.listen("serve").await
     }
 
-    /// Lets its files grow again.
+    /// Removes the limit on file size.
     pub fn lift(&self) {
         let pid = self.program.child.id().to_string();
         let status = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status();
         assert!(status.unwrap().success());
     }
 
-    /// Sends it a signal.
+    /// Sends a signal.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.program.child.id().to_string()]).status();
         assert!(status.unwrap().success());
@@ -279,26 +279,26 @@ impl Server {
         heard(self.post("/api/v1/codes").json(&body)).await
     }
 
-    /// Signs in and answers the code.
+    /// Signs in and returns the code.
     pub async fn code(&self, email: &str, password: &str, accept: bool) -> String {
         let (status, body) = self.try_sign_in(email, password, accept).await;
         assert_eq!(status, 201, "{body}");
         code_in(&Url::parse(body["items"][0]["nextAction"]["url"].as_str().unwrap()).unwrap())
     }
 
-    /// Tries to swap a code.
+    /// Tries to exchange a code.
     pub async fn exchange(&self, code: &str) -> Heard {
         heard(self.post("/api/v1/tokens").json(&exchange_body(code))).await
     }
 
-    /// Swaps a code for an access token.
+    /// Exchanges a code for an access token.
     pub async fn token(&self, code: &str) -> String {
         let (status, body) = self.exchange(code).await;
         assert_eq!(status, 201, "{body}");
         body["items"][0]["accessToken"].as_str().unwrap().to_owned()
     }
 
-    /// Draws a join code for the sample teacher's class.
+    /// Generates a join code for the sample teacher's class.
     pub async fn generate_join_code(&self, token: &str) -> String {
         let generate = self.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(token);
         let (status, body) = heard(generate).await;
@@ -312,7 +312,7 @@ impl Server {
     }
 }
 
-/// Sends a request and takes the whole answer.
+/// Sends a request and reads the complete response.
 pub async fn heard(request: RequestBuilder) -> Heard {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();

@@ -1,4 +1,4 @@
-//! A way to PostgreSQL that loses answers, and on which statements are late.
+//! A proxy to PostgreSQL that can lose responses and delay statements.
 
 use std::{
     future::pending,
@@ -13,17 +13,17 @@ use tokio::{
 };
 use url::Url;
 
-/// Stands between a server and PostgreSQL. When it is told to, it has one statement done and then cuts the connection,
-/// so that the one who made it never hears of it; or keeps one back; or takes its time with one.
+/// A proxy between a server and PostgreSQL. On request it loses the response to one statement by cutting the connection, or it holds one
+/// statement back, or it delays one.
 pub struct Proxy {
-    /// PostgreSQL, by this way.
+    /// The database URL through this proxy.
     pub location: DatabaseUrl,
     marks: Arc<Mutex<Marks>>,
 }
 
 #[derive(Default)]
 struct Marks {
-    /// The words of the statement to which something is to happen, and what.
+    /// The text of the statement to affect, and the effect.
     armed: Option<(&'static str, Fate)>,
     lost: usize,
 }
@@ -35,11 +35,11 @@ enum Fate {
     Slow,
 }
 
-/// How long a slow statement takes on its way.
+/// The delay of a slow statement.
 const SLOW: Duration = Duration::from_millis(300);
 
 impl Proxy {
-    /// Opens a way to a database.
+    /// Starts a proxy to a database.
     pub async fn to(location: &DatabaseUrl) -> Self {
         let DatabaseUrl::Postgres(url) = location else { panic!("{location} is no server") };
         let mut url = Url::parse(url).unwrap();
@@ -58,22 +58,22 @@ impl Proxy {
                 });
             }
         });
-        // Without its memory of statements, the driver sends the words of each, and we know them.
+        // Without its statement cache, the driver sends the text of each statement.
         url.query_pairs_mut().append_pair("statement-cache-capacity", "0");
         Self { location: url.as_str().parse().unwrap(), marks }
     }
 
-    /// Loses the answer to the next statement with these words.
+    /// Loses the response to the next statement that contains this text.
     pub fn lose_answer_to(&self, words: &'static str) {
         self.marks.lock().unwrap().armed = Some((words, Fate::AnswerLost));
     }
 
-    /// Keeps the next statement with these words back for good.
+    /// Holds back the next statement that contains this text.
     pub fn keep_back(&self, words: &'static str) {
         self.marks.lock().unwrap().armed = Some((words, Fate::KeptBack));
     }
 
-    /// Takes its time with the next statement with these words, and says when it is on its way.
+    /// Delays the next statement that contains this text, and reports when it is sent.
     pub async fn slow_down(&self, words: &'static str) {
         self.marks.lock().unwrap().armed = Some((words, Fate::Slow));
         while self.marks.lock().unwrap().armed.is_some() {
@@ -81,7 +81,7 @@ impl Proxy {
         }
     }
 
-    /// How many answers were lost.
+    /// The number of lost responses.
     pub fn lost(&self) -> usize {
         self.marks.lock().unwrap().lost
     }
@@ -89,7 +89,7 @@ impl Proxy {
 
 async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks>) -> std::io::Result<()> {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-    // Once the statement was sent, it is prepared by one answer and done by the second.
+    // The first response is that to the preparation, the second that to the execution.
     let mut left: Option<(u8, Fate)> = None;
     loop {
         tokio::select! {
@@ -102,7 +102,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks
                 if let Some((_, Fate::Slow)) = fated {
                     tokio::time::sleep(SLOW).await;
                 } else if let Some((words, fate)) = fated {
-                    // What is not prepared is done at once: the simple query of a commit.
+                    // A simple query, such as COMMIT, has only one response.
                     left = Some((if words == "COMMIT" { 1 } else { 2 }, fate));
                 } else if left == Some((1, Fate::KeptBack)) {
                     pending::<()>().await;
@@ -114,7 +114,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks
                 if answer.is_empty() {
                     return Ok(());
                 }
-                // An answer ends with `ReadyForQuery`.
+                // A response ends with `ReadyForQuery`.
                 let whole = answer.len() >= 6 && answer[answer.len() - 6..answer.len() - 1] == [b'Z', 0, 0, 0, 5];
                 if whole {
                     left = left.map(|(left, fate)| (left - 1, fate));
@@ -131,7 +131,7 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks
     }
 }
 
-/// What is armed, if its words are in `asked`.
+/// The requested effect, if its text is in `asked`.
 fn take_if_in(marks: &Mutex<Marks>, asked: &[u8]) -> Option<(&'static str, Fate)> {
     let text = String::from_utf8_lossy(asked);
     marks.lock().unwrap().armed.take_if(|(words, _)| text.contains(*words))

@@ -1,4 +1,4 @@
-//! What the tests of signing in share: requests that differ from the documented ones, and changes to who may sign in.
+//! Helpers for the sign-in tests: variations of the documented requests, and changes of accounts and apps.
 
 use homeroom::{
     domain::{email::Email, id::AppId, origin::LoginDomain, redirect_uri::RedirectUri},
@@ -19,14 +19,14 @@ pub const NOT_REDEEMABLE: &str =
     "The code is invalid, has expired or was redeemed, or was issued for something else";
 
 impl School {
-    /// Asks for a code as documented, but for these properties.
+    /// Sends the documented request for a code with these changes.
     pub async fn ask_code(&self, changes: Value) -> Answer {
-        // With an id of its own choosing: two answers that are alike are equal.
+        // A fixed request id, so that equal responses are equal in every byte.
         let call = self.post("/api/v1/codes").header("X-Request-Id", "asked");
         call.json(&changed(sign_in_body(TEACHER), changes)).send().await
     }
 
-    /// Shows a code as documented, but for these properties.
+    /// Sends the documented exchange with these changes.
     pub async fn ask_tokens(&self, code: &str, changes: Value) -> Answer {
         self.post("/api/v1/tokens").json(&changed(exchange_body(code), changes)).send().await
     }
@@ -43,7 +43,7 @@ impl School {
         account.into_active_model().reset_all().update(self.db.writer()).await.unwrap();
     }
 
-    /// Registers a second app, which shares nothing with the sample app.
+    /// Registers a second app, which has nothing in common with the sample app.
     pub async fn add_other_app(&self) {
         let mut app = self.registration().await.app;
         app.id = OTHER_APP;
@@ -56,7 +56,7 @@ impl School {
     }
 }
 
-/// `body`, but for these properties.
+/// `body` with these changes.
 pub fn changed(mut body: Value, changes: Value) -> Value {
     let Value::Object(changes) = changes else { panic!("not an object: {changes}") };
     body.as_object_mut().unwrap().extend(changes);
@@ -69,12 +69,12 @@ pub fn errors(status: u16, code: &str, messages: &[&str]) -> (u16, Value) {
     (status, json!({ "errors": messages.iter().map(entry).collect::<Vec<_>>() }))
 }
 
-/// A request that the sign-in family refuses, for this one reason.
+/// The response to a request that the sign-in family refuses with this message.
 pub fn refused(message: &str) -> (u16, Value) {
     errors(400, "[E4000]", &[message])
 }
 
-/// Which properties a refused form is said to have faults in: what each message begins with.
+/// The properties with violations: the first word of each message.
 pub fn faulty(answer: &Answer) -> Vec<String> {
     let body = answer.json();
     let messages: Vec<&str> =
