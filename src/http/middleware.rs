@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{clock::Clock, random::RandomSource};
 
-/// The maximum time for a response. It frees the request of a client when the database does not answer.
+/// The maximum time for a response, so that a client does not wait without end for a database that does not answer.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// What the middleware knows of the server.

@@ -1,6 +1,6 @@
 //! The HTTP kit: every part of request handling that knows no operation.
 //!
-//! A request passes [`middleware`] first. It finds the route, answers what no operation answers, and calls the operation.
+//! A request passes [`middleware`] first. It finds the route, responds to unknown paths and methods, and calls the operation.
 //! The operation reads its parameters, its [`json`] body and the client address. Every error becomes an
 //! [`ApiError`](api_error::ApiError), which the middleware writes in the envelope of the path's family.
 

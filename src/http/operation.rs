@@ -1,5 +1,5 @@
-//! Operations: one declaration of what an operation may respond with. The document is generated from it, and the handler is
-//! held to it.
+//! Operations: one declaration of the responses of an operation. The document is generated from it, and the types of the handler
+//! enforce it.
 
 use std::marker::PhantomData;
 
@@ -207,7 +207,7 @@ fn response<B: Type + ToJSON>(status: u16, description: &'static str) -> MetaRes
     let mut headers = vec![header(
         "Cache-Control",
         true,
-        "Always `no-store`: the answer is for its asker alone.",
+        "Always `no-store`: the response is for this client alone.",
         "no-store",
     )];
     if status == 401 {

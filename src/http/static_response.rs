@@ -57,7 +57,7 @@ impl<C: Content> ApiResponse for StaticResponse<C> {
         let headers = || {
             vec![
                 header("ETag", true, "The tag of these bytes (RFC 9110 section 8.8.3).", TAG_EXAMPLE),
-                header("Cache-Control", true, "The body may be kept, but is asked for again.", "no-cache"),
+                header("Cache-Control", true, "The body may be cached, but must be revalidated.", "no-cache"),
                 header("Vary", true, "The request headers that the body depends on.", C::VARY),
             ]
         };

@@ -163,15 +163,17 @@ impl Drop for RequestTelemetry<'_> {
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let _entered = self.span.enter();
         match self.status {
-            None => tracing::info!(latency_us, "the caller hung up"),
+            None => tracing::info!(latency_us, "the client disconnected before the response"),
             Some(StatusCode::INTERNAL_SERVER_ERROR) => {
-                tracing::error!(latency_us, cause = self.cause, "answered");
+                tracing::error!(latency_us, cause = self.cause, "response sent");
             }
             // A 503 of a full queue has no cause. It is expected under load, and counted in the metrics.
-            Some(_) if self.cause.is_some() => tracing::warn!(latency_us, cause = self.cause, "answered"),
+            Some(_) if self.cause.is_some() => {
+                tracing::warn!(latency_us, cause = self.cause, "response sent");
+            }
             // Health checks are frequent.
-            Some(_) if self.is_service => tracing::debug!(latency_us, "answered"),
-            Some(_) => tracing::info!(latency_us, "answered"),
+            Some(_) if self.is_service => tracing::debug!(latency_us, "response sent"),
+            Some(_) => tracing::info!(latency_us, "response sent"),
         }
     }
 }

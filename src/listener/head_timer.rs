@@ -1,7 +1,7 @@
 //! The timeout for the head of a request: a longer one before its first byte, and a shorter one after it.
 //!
-//! hyper has one timeout for both, which starts with the end of the previous response. It sleeps on a timer of ours, which shortens
-//! the timeout as soon as a byte has been read.
+//! hyper has one timeout for both, which starts with the end of the previous response. It sleeps on this timer, which shortens the timeout
+//! as soon as a byte has been read.
 
 use std::{
     io,

@@ -176,7 +176,7 @@ both! {
             let with = move |span: &Value| span["name"] == "request" && span["status"] == status;
             move |line: &Value| line["spans"].as_array().is_some_and(|spans| spans.iter().any(with))
         };
-        let lines: Vec<Value> = lines.filter(|line| line["fields"]["message"] != "the caller hung up").collect();
+        let lines: Vec<Value> = lines.filter(|line| line["fields"]["message"] != "the client disconnected before the response").collect();
         let shed: Vec<&Value> = lines.iter().filter(|line| of_status(503)(line)).collect();
         assert_eq!(shed.len(), refused, "{shed:#?}");
         let failed: Vec<&Value> = lines.iter().filter(|line| of_status(500)(line) || line["level"] == "ERROR").collect();
@@ -228,7 +228,7 @@ both! {
         };
         let answered: Vec<(Value, Value)> = lines
             .iter()
-            .filter(|line| line["fields"]["message"] == "answered")
+            .filter(|line| line["fields"]["message"] == "response sent")
             .map(|line| (line["level"].clone(), request(line).unwrap()))
             .collect();
         let generating = json!({

@@ -111,7 +111,7 @@ pub const CLASS_NOT_FOUND: ErrorSpec<ErrorCode> = ErrorSpec {
 /// Too many requests.
 pub const TOO_MANY_REQUESTS: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 429,
-    description: "Too Many Requests - Retry-After says when the next one is welcome",
+    description: "Too Many Requests - Retry-After gives the wait before the next one",
     code: ErrorCode::TooManyRequests,
     message: "Too many requests; try again later",
 };
@@ -127,7 +127,7 @@ pub const INTERNAL_SERVER_ERROR: ErrorSpec<ErrorCode> = ErrorSpec {
 /// The server or its database is busy or unavailable.
 pub const SERVICE_UNAVAILABLE: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 503,
-    description: "Service Unavailable - Busy, or the database is away; Retry-After says when to try again",
+    description: "Service Unavailable - The server is busy, or the database is unavailable; Retry-After gives the wait",
     code: ErrorCode::ServiceUnavailable,
     message: "The service is busy; try again later",
 };
