@@ -235,8 +235,8 @@ async fn redirect_uri_with_a_star_or_comma_is_registered_with_a_warning() {
     let site = Site::bare();
     site.run(&["migrate"]).await.success();
     for (uri, warning) in [
-        ("https://*.example.com/cb", "there are no wildcards"),
-        ("https://a.example/,https://b.example/", "give the flag once for each URI"),
+        ("https://*.example.com/cb", "wildcards are not supported"),
+        ("https://a.example/,https://b.example/", "repeat the flag for each URI"),
         ("https://a.example/", ""),
     ] {
         let ended = site.run(&["app", "add", "--name", "A", "--redirect-uri", uri]).await;
