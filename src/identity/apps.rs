@@ -47,7 +47,7 @@ pub enum RegisterError {
     Database(#[from] DbErr),
 }
 
-/// Why [`Apps::resolve`] found no app for a sign-in.
+/// Why `Apps::resolve` found no app for a sign-in.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// The request names no app, and its origin belongs to none.
