@@ -248,7 +248,7 @@ impl Tokens {
     }
 }
 
-/// What is granted of a scope: what we know (OpenID Connect Core section 5.4), and nothing that a client makes up.
+/// The granted part of a scope: the supported values (OpenID Connect Core section 5.4).
 fn granted(scope: Option<&str>) -> Vec<&'static str> {
     let asked = scope.unwrap_or_default();
     ["openid", "email"].into_iter().filter(|known| asked.split(' ').any(|asked| asked == *known)).collect()

@@ -361,7 +361,7 @@ async fn doctor_missing_old_or_future_keys_are_reported_without_content() {
     assert!(warning(&doctor(&site).await, "was written at").contains("clock"));
 
     fs::remove_file(file).unwrap();
-    assert!(wrong(&doctor(&site).await, "none in").contains("it would make another key"));
+    assert!(wrong(&doctor(&site).await, "none in").contains("it would create another key"));
     fs::remove_file(keys.join("01a00000-0000-7000-8000-000000000000.pem")).unwrap();
     assert!(warning(&doctor(&site).await, "there is none in").contains("restore"));
     fs::remove_dir_all(keys).unwrap();

@@ -24,9 +24,9 @@ use crate::{
     identity::signing_keys::{self, KeyInfo, KeyState},
 };
 
-/// What the write-ahead log and a little growth need, in bytes.
+/// The free space below which writes fail soon: the write-ahead log and some growth, in bytes.
 const FULL: u64 = 16 << 20;
-/// Less than this will be gone before anybody looks again, in bytes.
+/// The free space below which a warning is due, in bytes.
 const FILLING: u64 = 256 << 20;
 /// A key that signs for longer should be changed.
 const OLD: TimeDelta = TimeDelta::days(365);
@@ -40,7 +40,7 @@ pub fn data_directory(directory: &Path, report: &mut Report) -> bool {
     if geteuid().is_root() {
         report.warning(
             "user",
-            "this is root, who may read and write everything",
+            "this is root, which may read and write everything",
             "run this again as the user that the server runs as",
         );
     }
@@ -75,21 +75,21 @@ pub fn data_directory(directory: &Path, report: &mut Report) -> bool {
     true
 }
 
-/// Whether the server can make files in it.
+/// Whether the server can create files in the directory.
 fn may_be_changed(directory: &Path, subject: &str, report: &mut Report) -> bool {
     let outcome = access(directory, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
     if let Err(error) = outcome {
         report.wrong(
             subject,
-            format!("files cannot be made in {}: {error}", directory.display()),
+            format!("files cannot be created in {}: {error}", directory.display()),
             "give it to the server's user, on a file system that can be written",
         );
     }
     outcome.is_ok()
 }
 
-/// Says who else may read or change these, which hold keys and password hashes. The files of one subject are told of
-/// in one line. On what another user owns or may write to the server does not start.
+/// Reports files with keys or password hashes that other users may read or change. The files of one subject share one line. The server
+/// does not start if another user owns or may write to one.
 pub fn private(subject: &str, files: &[(PathBuf, Metadata)], report: &mut Report) {
     if let Some(Foreign { what, remedy }) = ownership::foreign(files) {
         return report.wrong(subject, what, &remedy);
@@ -100,7 +100,7 @@ pub fn private(subject: &str, files: &[(PathBuf, Metadata)], report: &mut Report
             (metadata.permissions().mode() & 0o7777, if metadata.is_dir() { 700 } else { 600 });
         (format!("{} (mode {mode:o})", path.display()), format!("chmod {right} {}", path.display()))
     };
-    // To list a directory shows names only.
+    // A readable directory shows names only.
     let exposed = files.iter().find(|(_, file)| file.is_file() && file.permissions().mode() & 0o004 != 0);
     if let Some((what, remedy)) = exposed.map(shown) {
         report.wrong(subject, format!("every user of this machine can get at {what}"), &remedy);
@@ -115,27 +115,31 @@ pub fn private(subject: &str, files: &[(PathBuf, Metadata)], report: &mut Report
 fn disk(directory: &Path, report: &mut Report) {
     const SUBJECT: &str = "disk";
     match statvfs(directory) {
-        Err(error) => report.skipped(SUBJECT, format!("its size is not told: {error}")),
+        Err(error) => report.skipped(SUBJECT, format!("the free space is unknown: {error}")),
         Ok(disk) => {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
             let what = format!("{} MiB are free under {}", free >> 20, directory.display());
             match free {
                 0..FULL => {
-                    report.wrong(SUBJECT, what, "make room: what cannot be written is answered with 503");
+                    report.wrong(
+                        SUBJECT,
+                        what,
+                        "free disk space: requests whose data cannot be written get 503",
+                    );
                 }
-                FULL..FILLING => report.warning(SUBJECT, what, "make room, before writes fail"),
+                FULL..FILLING => report.warning(SUBJECT, what, "free disk space before writes fail"),
                 _ => report.ok(SUBJECT, what),
             }
         }
     }
 }
 
-/// The keys, unless there is no directory to look into.
+/// Checks the keys, if there is a data directory.
 pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report) {
     const SUBJECT: &str = "signing keys";
     let directory = data.keys();
     if !readable {
-        return report.skipped(SUBJECT, "there is no data directory to look into");
+        return report.skipped(SUBJECT, "there is no data directory");
     }
     if matches!(directory.try_exists(), Ok(false)) {
         return report.warning(
@@ -144,7 +148,7 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
             "nothing, if this is a new server, which makes a key; else restore it: tokens of before are refused without",
         );
     }
-    // A pipe would keep its reader waiting.
+    // Reading a pipe would block.
     let mut found = ownership::keys(&directory).into_iter().skip(1);
     if let Some((path, _)) = found.find(|(_, metadata)| !metadata.is_file()) {
         return report.wrong(SUBJECT, format!("{} is no file", path.display()), "remove it");
@@ -180,14 +184,14 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
         );
     }
     for key in &keys {
-        said_of(key, now, report);
+        report_key(key, now, report);
     }
-    let meant = |name: &OsString| Path::new(name).extension().is_some_and(|extension| extension == "pem");
-    if keys.is_empty() && closed.iter().chain(&passed_over).any(meant) {
+    let is_pem = |name: &OsString| Path::new(name).extension().is_some_and(|extension| extension == "pem");
+    if keys.is_empty() && closed.iter().chain(&passed_over).any(is_pem) {
         report.wrong(
             SUBJECT,
             format!("none in {} can be used", directory.display()),
-            "mend them before the server starts: it would make another key, and everybody would have to sign in again",
+            "repair them before the server starts: it would create another key, and all users would have to sign in again",
         );
     } else if keys.is_empty() {
         report.warning(
@@ -201,7 +205,7 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
     in_the_future(SUBJECT, &files, now, report);
 }
 
-fn said_of(key: &KeyInfo, now: DateTime<Utc>, report: &mut Report) {
+fn report_key(key: &KeyInfo, now: DateTime<Utc>, report: &mut Report) {
     const SUBJECT: &str = "signing keys";
     let (kid, age) = (key.kid, now - key.created_at);
     match key.state {
@@ -226,7 +230,7 @@ fn said_of(key: &KeyInfo, now: DateTime<Utc>, report: &mut Report) {
     }
 }
 
-/// Files from the future: the clock was set back, or another one wrote them.
+/// Reports files from the future: the clock was set back, or another machine wrote them.
 pub fn in_the_future(subject: &str, files: &[(PathBuf, Metadata)], now: DateTime<Utc>, report: &mut Report) {
     let late = files.iter().find_map(|(path, metadata)| {
         let written = DateTime::<Utc>::from(metadata.modified().ok()?);

@@ -1,4 +1,4 @@
-//! The machine: its clock, its memory, its limits, and how fast it hashes.
+//! Checks of the machine: clock, memory, limits, and the time of a hash.
 
 use std::{fs, time::Instant};
 
@@ -14,14 +14,14 @@ use crate::{
     random::{self, OsRandom},
 };
 
-/// The first year in which there was a Homeroom to run, and the last of which nobody doubts.
+/// The years that a correct clock can show.
 const YEARS: std::ops::RangeInclusive<i32> = 2026..=2099;
-/// Longer than this, people notice, in milliseconds.
+/// The time from which a hash is too slow, in milliseconds.
 const SLOW_HASH: u128 = 500;
-/// What a hash needs, and what the server needs beside its hashes, in MiB.
+/// The memory of one hash thread, and of the rest of the server, in MiB.
 const HASH_MEMORY: u64 = 19;
 const OTHER_MEMORY: u64 = 57;
-/// Files that are open beside the connections of clients: the database's, the keys, the log, with room to spare.
+/// Open files other than client connections: the database, the keys, the log, and a reserve.
 const OTHER_FILES: u64 = 128;
 
 pub fn clock(now: DateTime<Utc>, report: &mut Report) {
@@ -30,7 +30,7 @@ pub fn clock(now: DateTime<Utc>, report: &mut Report) {
         report.ok(SUBJECT, now.to_rfc3339());
     } else {
         let what = format!("it is not {} now", now.to_rfc3339());
-        report.wrong(SUBJECT, what, "set the clock right: codes and tokens live and die by it");
+        report.wrong(SUBJECT, what, "correct the clock: the expiry of codes and tokens depends on it");
     }
 }
 
@@ -38,11 +38,7 @@ pub async fn password_hash(hashing: &Hashing, report: &mut Report) {
     const SUBJECT: &str = "password hash";
     let settings = hashing.settings();
     let failed = |report: &mut Report, failure: String| {
-        report.wrong(
-            SUBJECT,
-            failure,
-            "see that there is memory for it; else this processor computes wrongly",
-        );
+        report.wrong(SUBJECT, failure, "provide enough memory; otherwise the processor is faulty");
     };
     let workers = match PasswordHashing::start(settings, &OsRandom) {
         Ok(workers) => workers,
@@ -51,7 +47,7 @@ pub async fn password_hash(hashing: &Hashing, report: &mut Report) {
     let mut fastest = u128::MAX;
     for _ in 0..3 {
         let begun = Instant::now();
-        let hash = match Password::parse("a password of nobody's") {
+        let hash = match Password::parse("a sample password") {
             Ok(password) => workers.hash(password, random::bytes(&OsRandom)).await,
             Err(error) => return failed(report, cli::failed("hashing", error)),
         };
@@ -81,10 +77,9 @@ pub fn memory(hashing: &Hashing, report: &mut Report) {
     let workers = hashing.settings().workers.get() as u64;
     let needed = OTHER_MEMORY + workers * HASH_MEMORY;
     let Some(available) = available_memory() else {
-        return report
-            .skipped(SUBJECT, format!("how much is free is not told; {needed} MiB are needed at most"));
+        return report.skipped(SUBJECT, format!("the free memory is unknown; up to {needed} MiB are needed"));
     };
-    let what = format!("{available} MiB are free, and {needed} MiB are needed at most");
+    let what = format!("{available} MiB are free, and up to {needed} MiB are needed");
     if available < needed {
         report.warning(SUBJECT, what, "give the server more, or fewer --hash-workers");
     } else {
@@ -92,7 +87,7 @@ pub fn memory(hashing: &Hashing, report: &mut Report) {
     }
 }
 
-/// What the kernel would give, and what the control group of this process allows, whichever is less, in MiB.
+/// The memory that the kernel and the control group of this process allow, in MiB.
 fn available_memory() -> Option<u64> {
     let memory = fs::read_to_string("/proc/meminfo").ok()?;
     let line = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
@@ -112,12 +107,12 @@ fn group_memory() -> Option<u64> {
 pub fn open_files(connections: usize, report: &mut Report) {
     const SUBJECT: &str = "open files";
     let needed = connections as u64 + OTHER_FILES;
-    // None is no limit.
+    // `None` is no limit.
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     if limit < needed {
         report.warning(
             SUBJECT,
-            format!("{limit} are allowed, which is short of the {connections} connections that are taken"),
+            format!("{limit} are allowed, too few for {connections} connections"),
             &format!("LimitNOFILE={needed} in the unit, or `ulimit -n {needed}`, or lower --max-connections"),
         );
     } else {

@@ -1,4 +1,4 @@
-//! `homeroom doctor`: what is right, what is wrong, and what to do. It changes nothing and shows no secret.
+//! `homeroom doctor`: checks everything that `serve` needs, and suggests remedies. It changes nothing and shows no secret.
 
 mod database;
 mod files;
@@ -17,11 +17,10 @@ use crate::{
     listener::{Listener, Tls},
 };
 
-/// A certificate that is valid for less than this should have been renewed: those that are renewed by themselves are so a
-/// month before.
+/// A certificate that is valid for less than this should have been renewed. Automatic renewal happens a month before expiry.
 const RENEWAL: TimeDelta = TimeDelta::days(14);
 
-/// Looks at everything that `serve` would run on with the same flags. Warnings are no reason to fail.
+/// Checks everything that `serve` would use with the same flags. Warnings do not fail the command.
 pub async fn run(config: &Config) -> anyhow::Result<()> {
     let mut report = Report::default();
     public_url(config, &mut report);
@@ -71,7 +70,7 @@ fn tls(config: &Config, now: DateTime<Utc>, report: &mut Report) {
         Some([from, until]) => {
             let what = format!("{shown} is valid from {from:?} until {until:?}");
             if now < from || until < now {
-                report.wrong(SUBJECT, what, "put one in its place that is valid now, or mend the clock");
+                report.wrong(SUBJECT, what, "replace it by a valid one, or correct the clock");
             } else if until < now + RENEWAL {
                 report.warning(SUBJECT, what, "renew it");
             } else {
@@ -84,7 +83,7 @@ fn tls(config: &Config, now: DateTime<Utc>, report: &mut Report) {
     }
 }
 
-/// Whether a URL's host is the machine itself.
+/// Whether the host of a URL is this machine.
 fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -137,7 +136,7 @@ async fn metrics(config: &Config, report: &mut Report) {
     }
 }
 
-/// Says what was found, a line for each thing, and keeps count.
+/// Prints a line for each check, and counts the verdicts.
 #[derive(Debug, Default)]
 struct Report {
     well: usize,
@@ -149,27 +148,27 @@ struct Report {
 }
 
 impl Report {
-    /// It is well.
+    /// No problem.
     fn ok(&mut self, subject: &str, what: impl Display) {
         self.well += 1;
         self.line("ok", subject, what);
     }
 
-    /// It works, and should not stay so.
+    /// A problem that does not prevent the start.
     fn warning(&mut self, subject: &str, what: impl Display, remedy: &str) {
         self.warnings += 1;
         self.line("warning", subject, what);
         self.line("", "", format!("-> {remedy}"));
     }
 
-    /// The server does not run on it, or not safely.
+    /// A problem that prevents the start, or makes the server unsafe.
     fn wrong(&mut self, subject: &str, what: impl Display, remedy: &str) {
         self.wrong += 1;
         self.line("WRONG", subject, what);
         self.line("", "", format!("-> {remedy}"));
     }
 
-    /// It could not be looked at, and that is no fault of its own.
+    /// A check that could not be made for another reason.
     fn skipped(&mut self, subject: &str, why: impl Display) {
         self.skipped += 1;
         self.line("skipped", subject, why);

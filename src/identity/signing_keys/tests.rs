@@ -1,4 +1,4 @@
-//! Keys on a disk, at any time one likes.
+//! Tests of the signing keys, with real files and a chosen time.
 
 use std::{
     fs,
@@ -16,8 +16,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::random::OsRandom;
 
-/// Ids whose bytes are the same throughout, and one more with each id: those of one millisecond are in the
-/// order in which they were made.
+/// A random source whose bytes increase with each call, so that ids of one millisecond sort in order of creation.
 #[derive(Default)]
 struct Counter(AtomicU8);
 
@@ -77,7 +76,7 @@ fn open_without_keys_creates_a_private_key_that_signs() {
 }
 
 #[test]
-fn the_next_start_finds_the_same_key() {
+fn open_twice_finds_the_same_key() {
     let directory = TempDir::new().unwrap();
     let first = open(&directory);
     assert_eq!(*open(&directory).published(), *first.published());
@@ -102,7 +101,7 @@ async fn new_key_is_published_immediately_and_signs_after_the_lead() {
 }
 
 #[test]
-fn nodes_that_each_made_a_first_key_agree_on_the_oldest() {
+fn nodes_with_two_first_keys_sign_with_the_oldest() {
     let directory = TempDir::new().unwrap();
     let random = Counter::default();
     let first = rotate(directory.path(), start(), &random).unwrap();
@@ -117,7 +116,7 @@ fn nodes_that_each_made_a_first_key_agree_on_the_oldest() {
 }
 
 #[tokio::test]
-async fn a_key_of_another_node_is_found_by_its_id_but_not_looked_for_all_the_time() {
+async fn unknown_key_id_reloads_the_directory_at_most_every_ten_seconds() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let second = rotate(directory.path(), seconds(1), &OsRandom).unwrap().to_string();
@@ -130,7 +129,7 @@ async fn a_key_of_another_node_is_found_by_its_id_but_not_looked_for_all_the_tim
 }
 
 #[tokio::test]
-async fn a_retired_key_is_forgotten_at_the_next_reading() {
+async fn reload_after_retirement_removes_the_key() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let first = keys.signing(start()).kid();
@@ -142,7 +141,7 @@ async fn a_retired_key_is_forgotten_at_the_next_reading() {
 }
 
 #[test]
-fn the_key_that_signs_and_one_that_is_not_there_are_not_retired() {
+fn retire_signing_or_unknown_key_is_an_error() {
     let directory = TempDir::new().unwrap();
     let first = open(&directory).signing(start()).kid();
     assert!(
@@ -156,7 +155,7 @@ fn the_key_that_signs_and_one_that_is_not_there_are_not_retired() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_keys_are_passed_over() {
+async fn reload_skips_files_that_are_not_keys() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let signing = keys.signing(start()).kid();
@@ -177,9 +176,9 @@ async fn files_that_are_no_keys_are_passed_over() {
     assert_eq!(keys.reading.lock().await.skipped.len(), 6, "all of them but the hidden one");
 }
 
-/// A file that nobody gets to read before somebody writes it, as on a mount that stands still.
+/// A pipe, which blocks its reader like a file on a network file system that hangs.
 #[tokio::test]
-async fn a_directory_that_stands_still_holds_up_nobody_but_who_needs_it_and_not_for_long() {
+async fn hanging_directory_delays_only_unknown_key_ids_for_a_limited_time() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let known = keys.signing(start()).kid().to_string();
@@ -187,7 +186,7 @@ async fn a_directory_that_stands_still_holds_up_nobody_but_who_needs_it_and_not_
     let (unknown, stuck) = (ids[0].to_string(), file(&directory, ids[1]));
     mknodat(CWD, &stuck, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 
-    // One thread does all of this: it is free while the file is waited for.
+    // The test has one thread, which is free during the read.
     let begun = Instant::now();
     let others = async {
         tokio::task::yield_now().await;
@@ -199,7 +198,7 @@ async fn a_directory_that_stands_still_holds_up_nobody_but_who_needs_it_and_not_
     assert!(first.is_none() && second.is_none());
     assert!(others < UNKNOWN_KID_MAX_WAIT && begun.elapsed() >= UNKNOWN_KID_MAX_WAIT);
 
-    // It answers at last.
+    // The read completes.
     fs::write(&stuck, "not a key").unwrap();
     fs::remove_file(&stuck).unwrap();
     let new = rotate(directory.path(), seconds(1), &OsRandom).unwrap();
@@ -208,7 +207,7 @@ async fn a_directory_that_stands_still_holds_up_nobody_but_who_needs_it_and_not_
 }
 
 #[tokio::test]
-async fn a_directory_that_is_empty_or_gone_leaves_the_keys_as_they_were() {
+async fn reload_of_empty_or_missing_directory_keeps_the_keys() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let signing = keys.signing(start()).kid();
@@ -223,7 +222,7 @@ async fn a_directory_that_is_empty_or_gone_leaves_the_keys_as_they_were() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_used_is_an_error_that_names_it() {
+fn open_unusable_directory_is_an_error_with_its_path() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
@@ -235,9 +234,9 @@ fn a_directory_that_cannot_be_used_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_key_that_cannot_be_written_leaves_nothing_behind() {
+fn rotate_that_fails_leaves_no_file() {
     let directory = TempDir::new().unwrap();
-    // The next id is known here, and its name is taken by what cannot be overwritten.
+    // The next id is predictable. A directory with that name cannot be overwritten.
     let kid = uuid::Builder::from_unix_timestamp_millis(1_700_000_000_123, &[0; 10]).into_uuid().into();
     fs::create_dir(file(&directory, kid)).unwrap();
     assert!(rotate(directory.path(), start(), &Counter::default()).is_err());
@@ -245,7 +244,7 @@ fn a_key_that_cannot_be_written_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_token_of_one_node_verifies_at_another_and_with_the_published_key_alone() {
+async fn token_verifies_on_another_node_and_with_the_published_key() {
     let directory = TempDir::new().unwrap();
     let (one, other) = (open(&directory), open(&directory));
     let claims = json!({ "sub": "somebody", "aud": "anybody", "exp": 1 });
@@ -275,7 +274,7 @@ async fn a_token_of_one_node_verifies_at_another_and_with_the_published_key_alon
 }
 
 #[test]
-fn a_token_is_accepted_from_its_key_and_unchanged_only() {
+fn verify_changed_token_or_other_key_is_refused() {
     let directory = TempDir::new().unwrap();
     rotate(directory.path(), start(), &OsRandom).unwrap();
     rotate(directory.path(), minutes(1), &OsRandom).unwrap();
@@ -304,7 +303,7 @@ fn a_token_is_accepted_from_its_key_and_unchanged_only() {
 }
 
 #[test]
-fn no_other_algorithm_is_accepted() {
+fn header_with_another_algorithm_is_refused() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let signing = keys.signing(start());
@@ -337,7 +336,7 @@ fn no_other_algorithm_is_accepted() {
 }
 
 #[test]
-fn a_header_without_a_key_or_a_type_is_not_ours() {
+fn header_without_kid_or_typ_is_refused() {
     let token = |head: Value| format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(head.to_string()));
     assert!(header(&token(json!({ "alg": "RS256", "kid": "a", "typ": "JWT" }))).is_some());
     assert!(header(&token(json!({ "alg": "RS256", "typ": "JWT" }))).is_none());
@@ -346,7 +345,7 @@ fn a_header_without_a_key_or_a_type_is_not_ours() {
 }
 
 #[test]
-fn printing_keys_shows_their_ids_only() {
+fn debug_of_keys_shows_ids_only() {
     let directory = TempDir::new().unwrap();
     let keys = open(&directory);
     let kid = keys.signing(start()).kid();
