@@ -16,7 +16,7 @@ build_bench() {
 
     local release=${CARGO_TARGET_DIR:-$PWD/target}/release
     if [ -z "$binary" ]; then
-        # Separately: in one build, Cargo would unify the features of the libraries.
+        # Two builds, because one build would unify the features of the libraries.
         cargo build --release --locked
         binary=$release/homeroom
     fi

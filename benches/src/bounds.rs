@@ -24,7 +24,7 @@ type Part = fn(&mut Bench) -> Outcome<()>;
 const PARTS: &[(&str, Part)] = &[
     ("sign-in", sign_in),
     ("join-code", join_code),
-    ("beside", beside),
+    ("contention", contention),
     ("start", start),
     ("idle", idle),
     ("overload", overload),
@@ -34,7 +34,7 @@ const PARTS: &[(&str, Part)] = &[
 /// The data of all parts except growth. One owner, because oha sends the same bearer token with each request.
 const SCHOOL: Size = Size { users: 2000, classes: 10_000, owners: 1 };
 
-/// What the parts have in common.
+/// The state that all parts share.
 struct Bench {
     quick: bool,
     report: Report,
@@ -115,7 +115,7 @@ fn join_code(bench: &mut Bench) -> Outcome<()> {
 }
 
 /// The latency of `generateJoinCode` on four connections while other connections saturate sign-in.
-fn beside(bench: &mut Bench) -> Outcome<()> {
+fn contention(bench: &mut Bench) -> Outcome<()> {
     let server = Server::start(&bench.school)?;
     let token = Client::new(server.address).sign_in(0)?;
     let seconds = bench.seconds(12.0);
@@ -127,7 +127,7 @@ fn beside(bench: &mut Bench) -> Outcome<()> {
     });
     let (Ok(sign_in), join_code) = (sign_in, join_code?) else { return failed("a thread panicked") };
     let detail = format!("{:.0}/s, createCode {:.0}/s", join_code.rate(200), sign_in?.rate(201));
-    let figure = "generateJoinCode beside saturated createCode, p99";
+    let figure = "generateJoinCode during saturated createCode, p99";
     bench.report.check(figure, join_code.p99(), "ms", AtMost(25.0), &detail);
     Ok(())
 }

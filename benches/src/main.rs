@@ -1,5 +1,5 @@
 //! `bench bounds [--quick] [PART...]`, `bench soak MINUTES`, `bench timing SAMPLES`, `bench school SECONDS`: sends requests
-//! to `$HOMEROOM_BINARY` over loopback, prints each figure beside its bound, and fails if a bound is missed.
+//! to `$HOMEROOM_BINARY` over loopback, prints each figure with its bound, and fails if a bound is missed.
 //!
 //! `scripts/bench`, `scripts/soak`, `scripts/timing` and `scripts/school` start this program and describe it.
 

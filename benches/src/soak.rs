@@ -98,9 +98,9 @@ fn lesson(client: &Client, number: usize, latencies: &Mutex<Latencies>) -> Outco
     };
     // Students join the upper half of the classes, and teachers change the codes of the lower half.
     let (half, students) = (SCHOOL.classes / 2, SCHOOL.users - SCHOOL.owners);
-    let (turn, is_teacher) = (number / 2, number % 2 == 1);
-    let class = if is_teacher { turn % half } else { half + turn / students % half };
-    let user = if is_teacher { class % SCHOOL.owners } else { SCHOOL.owners + turn % students };
+    let (round, is_teacher) = (number / 2, number % 2 == 1);
+    let class = if is_teacher { round % half } else { half + round / students % half };
+    let user = if is_teacher { class % SCHOOL.owners } else { SCHOOL.owners + round % students };
 
     let code = record("createCode", client.create_code(user, PASSWORD)?);
     if code.status != 201 {

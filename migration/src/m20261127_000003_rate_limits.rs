@@ -15,7 +15,7 @@ impl MigrationTrait for Migration {
                     .col(ColumnDef::new(RateLimit::Key).binary_len(32).not_null().primary_key())
                     .col(ColumnDef::new(RateLimit::DrainedAt).big_integer().not_null())
                     .col(ColumnDef::new(RateLimit::FailedAt).big_integer().not_null())
-                    .col(ColumnDef::new(RateLimit::UnderWay).big_integer().not_null())
+                    .col(ColumnDef::new(RateLimit::InProgress).big_integer().not_null())
                     .col(ColumnDef::new(RateLimit::ReservedAt).big_integer().not_null())
                     .col(ColumnDef::new(RateLimit::KnownUntil).big_integer().not_null())
                     .take(),
@@ -42,7 +42,7 @@ enum RateLimit {
     Key,
     DrainedAt,
     FailedAt,
-    UnderWay,
+    InProgress,
     ReservedAt,
     KnownUntil,
 }

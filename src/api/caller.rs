@@ -20,7 +20,7 @@ struct AccessToken(Bearer);
 /// The authenticated caller of a request.
 ///
 /// A handler with this parameter answers 401 before it runs, if the request has no valid access token. The parameter also adds
-/// the security requirement to the document. It is the first parameter, so that 401 comes before 404.
+/// the security requirement to the document. Declare it as the first parameter, so that 401 comes before 404.
 pub struct Caller {
     /// The user to whom the token was issued.
     pub user: UserId,

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use super::{database_url, exists, say, usage};
 use crate::{
     config::Data,
-    db::{DatabaseUrl, inspect::Inspection},
+    db::{DatabaseUrl, read_only::Inspection},
 };
 
 #[derive(Debug, Args)]

@@ -42,8 +42,8 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Err(usage("--listen with port 0 does not name the port of the server".to_owned()));
     }
     let address = reachable(arguments.listen);
-    let answer = timeout(ANSWER, ask(address, arguments.tls_cert.is_some())).await;
-    let answer = answer.unwrap_or_else(|late| Err(io::Error::new(io::ErrorKind::TimedOut, late)));
+    let answer = timeout(ANSWER, readiness(address, arguments.tls_cert.is_some())).await;
+    let answer = answer.unwrap_or_else(|elapsed| Err(io::Error::new(io::ErrorKind::TimedOut, elapsed)));
     match answer.with_context(|| format!("asking {address}"))?.as_str() {
         "200" => say(&format!("{address} is ready")),
         "503" => Err(anyhow!("{address} is not ready")),
@@ -52,7 +52,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The status of the response to `GET /health/ready`, as text.
-async fn ask(address: SocketAddr, tls: bool) -> io::Result<String> {
+async fn readiness(address: SocketAddr, tls: bool) -> io::Result<String> {
     let stream = TcpStream::connect(address).await?;
     if !tls {
         return converse(stream, address).await;

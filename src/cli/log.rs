@@ -67,10 +67,13 @@ mod tests {
     fn panic_is_reported_with_location_and_thread_and_without_message() {
         let arguments = ["--exact", "cli::log::tests::panicking", "--ignored", "--nocapture"];
         let ended = Command::new(std::env::current_exe().unwrap()).args(arguments).output().unwrap();
-        let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
-        assert!(!ended.status.success(), "{said}");
-        assert!(said.contains("a panic at src/cli/log.rs:") && said.contains("tests::panicking"), "{said}");
-        assert!(!said.contains("VeryStrongPass123!"), "{said}");
+        let output = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+        assert!(!ended.status.success(), "{output}");
+        assert!(
+            output.contains("a panic at src/cli/log.rs:") && output.contains("tests::panicking"),
+            "{output}"
+        );
+        assert!(!output.contains("VeryStrongPass123!"), "{output}");
     }
 
     #[test]

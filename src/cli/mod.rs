@@ -2,18 +2,18 @@
 
 mod app;
 mod backup;
-mod certificate;
 mod class;
 mod demo;
 mod doctor;
+mod file_ownership;
 mod health;
 mod keys;
 mod log;
 mod migrate;
 mod openapi;
-mod ownership;
+mod reload_certificate;
 mod serve;
-mod shutdown;
+mod shutdown_limits;
 mod user;
 
 use std::{
@@ -145,7 +145,7 @@ pub fn main() -> ExitCode {
             |runtime| {
                 let outcome = runtime.block_on(run(cli.command));
                 // A thread may wait for a slow directory.
-                runtime.shutdown_timeout(shutdown::THREADS);
+                runtime.shutdown_timeout(shutdown_limits::THREADS);
                 outcome
             },
         );
@@ -253,7 +253,7 @@ async fn with_database<T>(
 /// Closes the database after `work`, so that a SQLite file is complete without its write-ahead log.
 async fn closing<T>(db: &Db, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let outcome = work.await;
-    match timeout(shutdown::CLOSE, db.close()).await {
+    match timeout(shutdown_limits::CLOSE, db.close()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(error = db::causes(&error), "the database could not be closed"),
         Err(_) => tracing::warn!("the database took too long to close"),

@@ -13,9 +13,9 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    ClosedPipe,
-    certificate::{self, ReloadCertificate},
-    demo, log, ownership, say, shutdown, usage, with_database,
+    ClosedPipe, demo, file_ownership, log,
+    reload_certificate::{self, ReloadCertificate},
+    say, shutdown_limits, usage, with_database,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -70,7 +70,7 @@ impl Hashing {
 pub fn prepare(config: &Config) -> anyhow::Result<Hashing> {
     config.public_url(config.listen).map_err(usage)?;
     log::to_stderr(&config.log, config.log_format);
-    ownership::check(&config.data)?;
+    file_ownership::check(&config.data)?;
     // The self-test of the hash takes as long as opening the database, so that both run in parallel.
     let settings = config.hashing.settings();
     Ok(Hashing(thread::spawn(move || PasswordHashing::start(settings, &OsRandom))))
@@ -86,7 +86,7 @@ pub async fn listen(
 ) -> anyhow::Result<()> {
     let keys = SigningKeys::open(&config.data.keys(), SystemClock.now(), &OsRandom)
         .context("opening the signing keys")?;
-    let tls = certificate::open(config)?;
+    let tls = reload_certificate::open(config)?;
     let limits = limits(config);
     let (listener, address) = bind(config.listen, limits.max_connections)?;
     let public_url = config.public_url(address).map_err(usage)?;
@@ -127,7 +127,7 @@ pub async fn listen(
         .trusting(config.rate_limits.trusted_proxies.clone())
         .serve(endpoint, limits, async {
             stop.await;
-            shutdown::enforce_limit();
+            shutdown_limits::enforce_limit();
             tracing::info!("stopping");
             server.drain();
         })
@@ -186,8 +186,8 @@ fn limits(config: &Config) -> Limits {
         max_connections: config.http.max_connections.get(),
         max_connections_per_address: config.http.max_connections_per_address(),
         keep_alive: config.http.keep_alive(),
-        drain: shutdown::DRAIN,
-        finish: shutdown::FINISH,
+        drain: shutdown_limits::DRAIN,
+        finish: shutdown_limits::FINISH,
         ..Limits::default()
     }
 }

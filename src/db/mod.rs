@@ -8,10 +8,10 @@
 //! PostgreSQL all connections are one pool.
 
 mod error;
-pub mod inspect;
 mod migrate;
 mod postgres;
 mod postgres_url;
+pub mod read_only;
 mod sqlite;
 mod url;
 mod writer;
@@ -166,12 +166,12 @@ impl Db {
     /// Checks that the database answers queries and accepts changes. On SQLite it also checks that the path still names the open
     /// file.
     pub async fn ping(&self) -> Result<(), DbErr> {
-        let late = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
-        timeout(PING, self.read().ping()).await.map_err(late)??;
+        let timed_out = |_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout);
+        timeout(PING, self.read().ping()).await.map_err(timed_out)??;
         match &*self.0 {
             Backend::Sqlite(connections, _) => {
                 connections.check_file()?;
-                timeout(PING, self.write((), |_, ()| Box::pin(async { Ok(()) }))).await.map_err(late)?
+                timeout(PING, self.write((), |_, ()| Box::pin(async { Ok(()) }))).await.map_err(timed_out)?
             }
             Backend::Postgres(_) => Ok(()),
         }

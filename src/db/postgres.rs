@@ -47,7 +47,7 @@ pub(super) async fn run<D, T>(
     let mut attempt = 1;
     loop {
         let outcome = timeout(ATTEMPT, run_once(pool, atomicity, data, &job)).await;
-        match outcome.unwrap_or_else(|_| Err(late())) {
+        match outcome.unwrap_or_else(|_| Err(timed_out())) {
             Err(error)
                 if error::changed_nothing(&error) && attempt < ATTEMPTS && began.elapsed() < RETRYING =>
             {
@@ -77,9 +77,9 @@ async fn run_once<D, T>(
     Ok(value)
 }
 
-fn late() -> DbErr {
-    let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer");
-    DbErr::Query(RuntimeErr::SqlxError(Arc::new(late.into())))
+fn timed_out() -> DbErr {
+    let timed_out = std::io::Error::new(std::io::ErrorKind::TimedOut, "the database does not answer");
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(timed_out.into())))
 }
 
 /// Connects to a server. A server that cannot be reached is an error.
@@ -156,6 +156,6 @@ async fn end_transaction(connection: &mut PgConnection) -> Result<bool, sqlx::Er
 }
 
 async fn in_time<T>(query: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
-    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-    timeout(PING, query).await.map_err(late)?
+    let timed_out = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    timeout(PING, query).await.map_err(timed_out)?
 }

@@ -1,7 +1,7 @@
 //! PostgreSQL URLs as libpq reads them, as far as the driver supports them.
 //!
 //! This module corrects the driver's own parser, which keeps the brackets of an IPv6 address, and reads a list of hosts as one
-//! name. The parser also refuses an empty host, for which libpq uses a local socket, and logs the values of unknown parameters.
+//! name. That parser also refuses an empty host, for which libpq uses a local socket. It logs the values of unknown parameters.
 
 use std::net::IpAddr;
 

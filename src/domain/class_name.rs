@@ -2,7 +2,7 @@
 
 use sea_orm::DeriveValueType;
 
-use super::characters;
+use super::unicode;
 
 /// The name of a class.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveValueType)]
@@ -20,7 +20,7 @@ impl ClassName {
     /// Accepts 1 to [`ClassName::MAX`] characters: at least one that is not blank, and no control character.
     pub fn parse(text: &str) -> Result<Self, InvalidClassName> {
         let fits = (1..=Self::MAX).contains(&text.chars().count());
-        if fits && !text.chars().all(characters::is_blank) && !text.chars().any(char::is_control) {
+        if fits && !text.chars().all(unicode::is_blank) && !text.chars().any(char::is_control) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidClassName)

@@ -3,7 +3,7 @@
 use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use sea_orm::DeriveValueType;
 
-use super::characters;
+use super::unicode;
 
 /// An address in canonical form, which is the same for all spellings of a mailbox: the local part in lower case, the domain in its
 /// ASCII form (UTS 46).
@@ -30,8 +30,7 @@ impl Email {
     /// The ASCII form of the domain is equal for upper and lower case, Unicode normalization forms, `xn--` spellings, full-width
     /// characters and full stops of other scripts. UTS 46 would drop invisible characters, so they are refused first.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
-        if !(Self::MIN..=Self::MAX).contains(&text.chars().count())
-            || text.chars().any(characters::is_invisible)
+        if !(Self::MIN..=Self::MAX).contains(&text.chars().count()) || text.chars().any(unicode::is_invisible)
         {
             return Err(InvalidEmail);
         }

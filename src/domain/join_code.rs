@@ -3,7 +3,7 @@
 use sea_orm::DeriveValueType;
 use unicode_normalization::UnicodeNormalization;
 
-use super::characters;
+use super::unicode;
 use crate::random::{self, RandomSource};
 
 /// Eight of 30 characters, which are 39 random bits. They are safe to read aloud and to type.
@@ -44,7 +44,7 @@ impl JoinCode {
             return Err(InvalidJoinCode);
         }
         let mut code = String::with_capacity(Self::LENGTH);
-        let ignored = |character: char| characters::is_blank(character) || characters::is_dash(character);
+        let ignored = |character: char| unicode::is_blank(character) || unicode::is_dash(character);
         for typed in typed.nfkc().filter(|character| !ignored(*character)) {
             let meant = match typed.to_ascii_uppercase() {
                 'O' => '0',
@@ -151,15 +151,15 @@ mod tests {
 
     #[test]
     fn generate_byte_without_a_character_is_discarded() {
-        struct Dealt(std::sync::Mutex<Vec<[u8; 8]>>);
-        impl RandomSource for Dealt {
+        struct FixedBytes(std::sync::Mutex<Vec<[u8; 8]>>);
+        impl RandomSource for FixedBytes {
             fn fill(&self, bytes: &mut [u8]) {
                 bytes.copy_from_slice(&self.0.lock().unwrap().remove(0));
             }
         }
-        let dealt = Dealt(vec![[30, 31, 62, 255, 30, 0, 1, 29], [30; 8], [2; 8]].into());
-        assert_eq!(JoinCode::generate(&dealt).expose(), "01Z22222");
-        assert!(dealt.0.lock().unwrap().is_empty());
+        let random = FixedBytes(vec![[30, 31, 62, 255, 30, 0, 1, 29], [30; 8], [2; 8]].into());
+        assert_eq!(JoinCode::generate(&random).expose(), "01Z22222");
+        assert!(random.0.lock().unwrap().is_empty());
     }
 
     proptest! {

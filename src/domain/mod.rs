@@ -27,7 +27,6 @@ macro_rules! redacted_debug {
 use redacted_debug;
 
 pub mod authorization_code;
-mod characters;
 pub mod class_name;
 pub mod email;
 pub mod id;
@@ -41,3 +40,4 @@ pub mod rate_limit_key;
 pub mod redirect_uri;
 pub mod retry_after;
 pub mod state;
+mod unicode;

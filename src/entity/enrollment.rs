@@ -59,7 +59,8 @@ impl Entity {
     }
 
     /// Inserts an enrollment, unless its student is already enrolled in the class or `code` is not the class's valid code.
-    /// Returns whether it did. One statement does both, so a code that was replaced before it began admits no student.
+    /// Returns whether a row was inserted. One statement checks and inserts, so a code that was
+    /// replaced before the statement began admits no student.
     pub async fn admit(
         db: &impl ConnectionTrait,
         enrollment: &Model,

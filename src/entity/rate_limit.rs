@@ -32,7 +32,7 @@ pub struct Model {
     /// The time of the last failure.
     pub failed_at: i64,
     /// The number of attempts in progress.
-    pub under_way: i64,
+    pub in_progress: i64,
     /// The time of the last reservation.
     pub reserved_at: i64,
     /// For an account at a network: the time until which it is known there.
@@ -48,7 +48,7 @@ impl ActiveModelBehavior for ActiveModel {}
 impl Model {
     /// A count without failures.
     pub fn empty(key: RateLimitKey) -> Self {
-        Self { key, drained_at: 0, failed_at: 0, under_way: 0, reserved_at: 0, known_until: 0 }
+        Self { key, drained_at: 0, failed_at: 0, in_progress: 0, reserved_at: 0, known_until: 0 }
     }
 
     /// The number of failures that are not forgotten at a time, if one is forgotten every `drain` milliseconds.
@@ -57,16 +57,16 @@ impl Model {
     }
 
     /// The number of attempts in progress at a time.
-    pub fn attempts_under_way(&self, at: i64) -> i64 {
-        if (self.reserved_at - at).abs() < RESERVATION { self.under_way } else { 0 }
+    pub fn attempts_in_progress(&self, at: i64) -> i64 {
+        if (self.reserved_at - at).abs() < RESERVATION { self.in_progress } else { 0 }
     }
 }
 
 /// A failure to count: the key, and the milliseconds after which one failure is forgotten.
 pub type Failure = (RateLimitKey, i64);
 
-/// `under_way` minus one attempt. It may be zero, as a reservation can expire.
-const RELEASED: &str = "CASE WHEN rate_limits.under_way > 0 THEN rate_limits.under_way - 1 ELSE 0 END";
+/// `in_progress` minus one attempt. It may be zero, as a reservation can expire.
+const RELEASED: &str = "CASE WHEN rate_limits.in_progress > 0 THEN rate_limits.in_progress - 1 ELSE 0 END";
 
 impl Entity {
     /// The rows of these keys, as far as they exist.
@@ -85,21 +85,21 @@ impl Entity {
         capacity: i64,
         at: i64,
     ) -> Result<bool, DbErr> {
-        let under_way = format!(
-            "CASE WHEN abs(rate_limits.reserved_at - $2) < {RESERVATION} THEN rate_limits.under_way ELSE 0 END"
+        let in_progress = format!(
+            "CASE WHEN abs(rate_limits.reserved_at - $2) < {RESERVATION} THEN rate_limits.in_progress ELSE 0 END"
         );
         let sql = format!(
-            "INSERT INTO rate_limits (key, drained_at, failed_at, under_way, reserved_at, known_until) \
+            "INSERT INTO rate_limits (key, drained_at, failed_at, in_progress, reserved_at, known_until) \
              VALUES ($1, 0, 0, 1, $2, 0) \
-             ON CONFLICT (key) DO UPDATE SET under_way = {under_way} + 1, reserved_at = excluded.reserved_at \
-             WHERE rate_limits.drained_at = $3 AND {under_way} < $4"
+             ON CONFLICT (key) DO UPDATE SET in_progress = {in_progress} + 1, reserved_at = excluded.reserved_at \
+             WHERE rate_limits.drained_at = $3 AND {in_progress} < $4"
         );
         let values = [seen.key.clone().into(), at.into(), seen.drained_at.into(), capacity.into()];
         let reserved = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
         Ok(reserved.await?.rows_affected() == 1)
     }
 
-    /// Counts an event, if fewer than `limit` are counted, and says whether it did.
+    /// Counts an event, if fewer than `limit` are counted, and returns whether it did.
     pub async fn count(
         db: &impl ConnectionTrait,
         key: &RateLimitKey,
@@ -109,12 +109,12 @@ impl Entity {
     ) -> Result<bool, DbErr> {
         let valid = format!("rate_limits.drained_at > $2 AND rate_limits.failed_at <= $2 + {SKEW}");
         let sql = format!(
-            "INSERT INTO rate_limits (key, drained_at, failed_at, under_way, reserved_at, known_until) \
+            "INSERT INTO rate_limits (key, drained_at, failed_at, in_progress, reserved_at, known_until) \
              VALUES ($1, $2 + {drain}, $2, 0, 0, 0) \
              ON CONFLICT (key) DO UPDATE SET failed_at = excluded.failed_at, \
                drained_at = excluded.drained_at + CASE WHEN {valid} THEN rate_limits.drained_at - $2 ELSE 0 END \
-             WHERE NOT ({valid}) OR rate_limits.drained_at - $2 <= {room}",
-            room = (limit - 1) * drain
+             WHERE NOT ({valid}) OR rate_limits.drained_at - $2 <= {max_counted}",
+            max_counted = (limit - 1) * drain
         );
         let values = [key.clone().into(), at.into()];
         let count = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
@@ -131,14 +131,14 @@ impl Entity {
             rows.push(format!("(${}, ${}, $1, 0, 0, 0)", values.len() - 1, values.len()));
         }
         let sql = format!(
-            "INSERT INTO rate_limits (key, drained_at, failed_at, under_way, reserved_at, known_until) \
+            "INSERT INTO rate_limits (key, drained_at, failed_at, in_progress, reserved_at, known_until) \
              VALUES {rows} \
              ON CONFLICT (key) DO UPDATE SET \
                drained_at = excluded.drained_at + CASE \
                  WHEN rate_limits.drained_at > $1 AND rate_limits.failed_at <= $1 + {SKEW} \
                  THEN rate_limits.drained_at - $1 ELSE 0 END, \
                failed_at = excluded.failed_at, \
-               under_way = {RELEASED}",
+               in_progress = {RELEASED}",
             rows = rows.join(", ")
         );
         db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await?;
@@ -154,7 +154,7 @@ impl Entity {
         Self::update_many()
             .col_expr(Column::DrainedAt, Expr::value(0_i64))
             .col_expr(Column::FailedAt, Expr::value(0_i64))
-            .col_expr(Column::UnderWay, Expr::cust(RELEASED))
+            .col_expr(Column::InProgress, Expr::cust(RELEASED))
             .col_expr(Column::KnownUntil, Expr::value(known_until))
             .filter(Column::Key.eq(key))
             .exec(db)
@@ -165,7 +165,7 @@ impl Entity {
     /// Ends a reservation. The count does not change.
     pub async fn release(db: &impl ConnectionTrait, key: RateLimitKey) -> Result<(), DbErr> {
         Self::update_many()
-            .col_expr(Column::UnderWay, Expr::cust(RELEASED))
+            .col_expr(Column::InProgress, Expr::cust(RELEASED))
             .filter(Column::Key.eq(key))
             .exec(db)
             .await?;

@@ -15,8 +15,8 @@ use super::{
     bearer::{self, Challenge},
     body,
     cors::{self, AllowedOrigins},
+    head_checks,
     received_at::RequestClock,
-    request_head,
     routes::{Route, Routes},
     security_headers::SecurityHeaders,
     telemetry::Telemetry,
@@ -26,7 +26,7 @@ use crate::{clock::Clock, random::RandomSource};
 /// The maximum time for a response, so that a client does not wait without end for a database that does not answer.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
-/// What the middleware knows of the server.
+/// The parts of the server that the middleware uses.
 pub struct Settings<O> {
     /// The documented paths.
     pub routes: Arc<Routes>,
@@ -53,7 +53,7 @@ pub struct Middleware<E, O> {
     security_headers: SecurityHeaders,
 }
 
-/// What an error of a request is written with.
+/// The values that are needed to write an error of a request.
 struct RequestContext {
     write_error: WriteError,
     challenge: Challenge,
@@ -81,10 +81,10 @@ impl<E: Endpoint, O: AllowedOrigins> Middleware<E, O> {
         context: &RequestContext,
         request: Box<Request>,
     ) -> Response {
-        if !request_head::has_valid_host(&request) {
+        if !head_checks::has_valid_host(&request) {
             return context.error(StatusCode::BAD_REQUEST);
         }
-        if !request_head::has_supported_transfer_coding(&request) {
+        if !head_checks::has_supported_transfer_coding(&request) {
             return context.error(StatusCode::NOT_IMPLEMENTED);
         }
         let origin = cors::allowed_origin(&self.origins, route, &request).await;

@@ -9,8 +9,8 @@ use crate::clock::Clock;
 
 /// The one time by which everything in a request is checked and stored.
 ///
-/// The clock is read at the first extraction. A handler that extracts this after the body gets a time after the body has
-/// arrived, so that nothing is accepted that expired meanwhile.
+/// The clock is read at the first extraction. That of the caller comes first, if an operation has one. Other handlers extract
+/// this after the body, so that nothing is accepted that expired while the body arrived.
 #[derive(Debug, Clone, Copy)]
 pub struct ReceivedAt(pub DateTime<Utc>);
 

@@ -66,7 +66,7 @@ impl StaticBody {
         Self { policy: Some(policy), ..self }
     }
 
-    /// The same body, of a resource that depends on `Accept`.
+    /// The same body, of a resource whose representation depends on `Accept`. `Vary` names `Accept`.
     #[must_use]
     pub fn varying_by_accept(self) -> Self {
         Self { vary: "Accept, Accept-Encoding", ..self }

@@ -8,7 +8,7 @@ use poem_openapi::{
     registry::{MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
 };
 
-use super::{operation::header, static_body::TAG_EXAMPLE, text::parameter};
+use super::{operation::header, static_body::TAG_EXAMPLE, string_types::parameter};
 
 /// The documentation of a static body.
 pub trait Content: Send + Sync + 'static {

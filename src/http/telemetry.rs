@@ -129,7 +129,7 @@ pub(super) struct RequestTelemetry<'a> {
     started: Instant,
     is_service: bool,
     status: Option<StatusCode>,
-    /// The cause of a 5xx, if there is more to say than the status.
+    /// The cause of a 5xx, if the status alone does not show it.
     cause: Option<String>,
     metrics: Option<&'a OperationMetrics>,
     in_flight: &'a Gauge,

@@ -74,7 +74,7 @@ pub enum SignInError {
     /// The redirect URI is not registered for the app.
     #[error("the redirect URI is not registered")]
     RedirectUriUnregistered,
-    /// The credentials are wrong, or the account may not sign in. Only the log tells which.
+    /// The credentials are wrong, or the account may not sign in. Only the log has the reason.
     #[error("the credentials were refused")]
     Credentials(CredentialsFault),
     /// Too many failures before, of this account or from this network.

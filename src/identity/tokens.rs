@@ -250,8 +250,11 @@ impl Tokens {
 
 /// The granted part of a scope: the supported values (OpenID Connect Core section 5.4).
 fn granted(scope: Option<&str>) -> Vec<&'static str> {
-    let asked = scope.unwrap_or_default();
-    ["openid", "email"].into_iter().filter(|known| asked.split(' ').any(|asked| asked == *known)).collect()
+    let requested = scope.unwrap_or_default();
+    ["openid", "email"]
+        .into_iter()
+        .filter(|known| requested.split(' ').any(|value| value == *known))
+        .collect()
 }
 
 /// Whether a request repeats the values that the code was issued for. A verifier without a challenge is a mismatch too

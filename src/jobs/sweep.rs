@@ -18,11 +18,12 @@ use crate::{
 /// The time for which an expired code is kept if it was not redeemed. It exceeds the largest difference between the clocks of two
 /// nodes at which a node sweeps, so that a node whose clock is ahead deletes no code that another node could redeem.
 pub const KEEP_CODES: TimeDelta = TimeDelta::minutes(5);
-/// The time for which a count without effect is kept: longer, because nodes whose clocks are wrong by an hour also work with it.
+/// The time for which a count without effect is kept. It is longer than [`KEEP_CODES`], because a node whose
+/// clock is wrong by an hour may still need the count.
 pub const KEEP_COUNTS: TimeDelta = TimeDelta::hours(2);
 /// The largest difference between this clock and the database's at which rows are deleted.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(1);
-/// The time without a clock jump before rows are deleted. A machine may start with a wrong clock.
+/// The minimum time since the start or the last clock jump before rows are deleted. A machine may start with a wrong clock.
 const CLOCK_SETTLED: Duration = Duration::from_mins(5);
 /// Rows per statement, so that no other write waits long.
 const BATCH: u64 = 500;
@@ -60,7 +61,10 @@ pub async fn delete_expired_if_clocks_agree(db: &Db, now: DateTime<Utc>) -> Resu
     let ahead = now - db.clock().await?;
     if ahead.abs() > MAX_CLOCK_DIFFERENCE {
         let seconds = ahead.num_seconds();
-        tracing::warn!(seconds, "expired rows are kept: this clock is ahead of the database's by so much");
+        tracing::warn!(
+            seconds,
+            "expired rows are kept, because this clock and the clock of the database differ"
+        );
         return Ok(());
     }
     delete_expired(db, now).await

@@ -4,8 +4,8 @@
 
 mod address_limits;
 mod head_timer;
-mod request_body;
 mod tls;
+mod unread_body;
 
 use std::{convert::Infallible, io, iter, mem, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -39,7 +39,7 @@ pub use self::tls::{Tls, TlsError};
 use self::{
     address_limits::{AddressLimits, Admitted},
     head_timer::HeadTimer,
-    request_body::SharedBody,
+    unread_body::SharedBody,
 };
 
 /// The minimum buffer size of hyper in bytes.
@@ -72,8 +72,8 @@ pub struct Limits {
     /// are still free, and a few connections are reserved for addresses without one. A connection beyond the limit is closed at
     /// once. A connection beyond half of the limit is closed after its first response.
     pub max_connections_per_address: usize,
-    /// How long requests are still accepted after the shutdown began. Each response closes its connection. In this time proxies turn
-    /// to other nodes, and no request meets a closed connection.
+    /// How long requests are still accepted after the shutdown began. Each response closes its connection. In this time, proxies
+    /// select other nodes, so that no request is sent to a closed port.
     pub drain: Duration,
     /// The maximum time for requests that still run after that.
     pub finish: Duration,
@@ -208,7 +208,7 @@ impl Listener {
 
     /// Stops listening, and returns the connections in the system's queue. Their clients see them as connected.
     fn close(self) -> Vec<(TcpStream, SocketAddr)> {
-        // The system is asked directly, because the runtime does not know all of them yet.
+        // Accepts from the socket itself, because the runtime does not know all of these connections yet.
         let Ok(socket) = self.socket.into_std() else { return Vec::new() };
         iter::from_fn(|| socket.accept().ok())
             .filter_map(|(stream, remote)| {
@@ -288,7 +288,7 @@ impl<E: Endpoint + 'static> Service<E> {
         admitted: Admitted,
         shutdown: Watcher,
     ) {
-        // A connection that is not kept makes room for the next one in the queue.
+        // A connection that is closed after its response lets the next one in the queue be accepted.
         self.http.keep_alive(admitted.is_kept);
         // An error means that the client has disconnected, which the next read reports.
         _ = stream.set_nodelay(true);

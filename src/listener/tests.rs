@@ -432,12 +432,12 @@ async fn address_at_its_limit_is_refused_and_another_is_served() {
 async fn aborted_connections_are_not_counted() {
     let limits = Limits { max_connections: 64, max_connections_per_address: 32, ..Limits::default() };
     let server = Server::start(limits).await;
-    for turn in 0..500 {
+    for round in 0..500 {
         let mut client = server.connect().await;
-        if turn % 2 == 0 {
+        if round % 2 == 0 {
             _ = client.0.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1").await;
         }
-        if turn % 3 == 0 {
+        if round % 3 == 0 {
             _ = client.0.get_ref().set_zero_linger();
         }
     }

@@ -22,7 +22,7 @@ use crate::{
 pub const KNOWN: TimeDelta = TimeDelta::days(90);
 /// The longest back-off, in milliseconds.
 const MAX_BACK_OFF: i64 = 900_000;
-/// The wait of an attempt that only concurrent attempts keep out, in milliseconds.
+/// The wait of an attempt that is refused only because of concurrent attempts, in milliseconds.
 const CONCURRENCY_WAIT: i64 = 1_000;
 /// The number of times that a reservation is tried while concurrent attempts change its counts.
 const TRIES: u32 = 4;
@@ -233,7 +233,7 @@ impl Attempt {
     fn exceeds_concurrency(&self) -> bool {
         self.applicable().any(|(count, row)| {
             let capacity = count.concurrency.map(|concurrency| count.capacity(row, concurrency, self.at));
-            capacity.is_some_and(|capacity| row.attempts_under_way(self.at) >= capacity)
+            capacity.is_some_and(|capacity| row.attempts_in_progress(self.at) >= capacity)
         })
     }
 

@@ -70,7 +70,7 @@ const fn policy<Limits>(
     Policy { subject, limit, forget, wait, exempt }
 }
 
-/// What a count belongs to, which makes its key.
+/// The subject of a count. The key of the count is derived from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
     /// An account, tried from one network (IPv6: /64).
@@ -132,7 +132,7 @@ pub enum Exempt {
     Known,
 }
 
-/// Whose failures a count contains.
+/// The accounts and users whose failures a count contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Failures of the attempt's account from its network, or of its user.
@@ -158,7 +158,7 @@ pub struct Count {
     pub concurrency: Option<i64>,
     /// The time for which it refuses attempts once it is full.
     pub wait: Wait,
-    /// The attempts that it lets through even if it is full.
+    /// The attempts that are allowed even if the count is full.
     pub exempt: Exempt,
 }
 
@@ -171,7 +171,7 @@ impl<Limits> Policy<Limits> {
             OneEvery(period) => period,
             AllIn(period) => period / limit.max(1).try_into().unwrap_or(i32::MAX),
         };
-        // An unlimited own count is still kept: it tells whether the account is known, and whether the attempt is the first.
+        // An unlimited own count is still kept: it shows whether the account is known, and whether the attempt is the first.
         let limit = match (limit, self.subject) {
             (0, AccountAtNetwork | User) => u32::MAX,
             (0, _) => return Vec::new(),

@@ -13,7 +13,7 @@ const INFRASTRUCTURE: &[&str] =
     &["rate_limit", "jobs", "entity", "db", "domain", "clock", "random", "metrics"];
 const NOTHING: &[&str] = &[];
 
-/// Each top-level module, and the others that it may import. `poem` stands for HTTP: poem, hyper and their types.
+/// Each top-level module, and the others that it may import. `poem` means HTTP: poem, hyper and their types.
 const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("main", &[&["cli"]]),
     ("lib", &[NOTHING]),
@@ -74,7 +74,7 @@ fn collect(directory: &Path, module: &[String], sources: &mut Vec<Source>) {
             inner.push(name);
             collect(&path, &inner, sources);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            // `mod.rs` stands for its directory, and so does the `lib.rs` of the crate `migration`.
+            // `mod.rs` is the module of its directory, and so is the `lib.rs` of the crate `migration`.
             if name != "mod" && (name != "lib" || module.is_empty()) {
                 inner.push(name);
             }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Kind, OWN_CLASS, PASSWORD, STUDENT, TEACHER,
-    process::{Ended, Site, heard},
+    process::{Ended, Site, send},
 };
 
 async fn backup(site: &Site, to: &Path) -> Ended {
@@ -99,7 +99,7 @@ async fn backup_while_server_writes_contains_every_change_acknowledged_before() 
             assert_eq!(status, 201, "a code is lost: {body} {}", restored.program.err());
         }
         let class = restored.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&student);
-        assert_eq!(heard(class).await.0, 200, "an enrollment is lost, or the key that signed the token");
+        assert_eq!(send(class).await.0, 200, "an enrollment is lost, or the key that signed the token");
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::{
     PASSWORD, STUDENT, TEACHER, both,
-    process::{Server, Site, heard},
+    process::{Server, Site, send},
 };
 
 const UNKNOWN: &str = "44444444-4444-4444-4444-444444444444";
@@ -237,8 +237,8 @@ both! {
         let server = site.listen("demo").await;
         let set = ["user", "set", "--email", STUDENT];
         let status = async |password| server.try_sign_in(STUDENT, password, false).await.0;
-        let said = site.run_saying(&[&set[..], &["--password"]].concat(), "another one\n").await.success();
-        assert_eq!((said.as_str(), status(PASSWORD).await, status("another one").await), ("", 400, 201));
+        let output = site.run_saying(&[&set[..], &["--password"]].concat(), "another one\n").await.success();
+        assert_eq!((output.as_str(), status(PASSWORD).await, status("another one").await), ("", 400, 201));
         for (enabled, expected, standing) in [("false", 400, "disabled"), ("true", 201, "active")] {
             site.run(&[&set[..], &["--enabled", enabled]].concat()).await.success();
             assert_eq!(status("another one").await, expected);
@@ -264,8 +264,8 @@ both! {
     async fn migrate_twice_succeeds(kind: Kind) {
         let site = Site::new(kind).await;
         for _ in 0..2 {
-            let said = site.run(&["migrate"]).await.success();
-            assert!(said.starts_with("the schema is up to date"), "{said}");
+            let output = site.run(&["migrate"]).await.success();
+            assert!(output.starts_with("the schema is up to date"), "{output}");
         }
     }
 }
@@ -282,7 +282,7 @@ async fn keys_rotate_publishes_the_key_and_retire_refuses_the_signing_key() {
     assert!(keys[1][2].starts_with("signs at "), "{keys:?}");
 
     let server = site.listen("serve").await;
-    let (status, set) = heard(server.get("/.well-known/jwks.json")).await;
+    let (status, set) = send(server.get("/.well-known/jwks.json")).await;
     assert_eq!(status, 200);
     let kids: Vec<_> = set["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
     assert_eq!(json!(kids), json!([signing, waiting]));
@@ -326,7 +326,7 @@ async fn empty_environment_variable_counts_as_unset() {
     let site = all(Site::bare()).with("NO_COLOR", "");
     // All defaults but these two apply.
     let server = site.listen("serve").await;
-    assert_eq!(heard(server.get("/health/ready")).await.0, 200);
+    assert_eq!(send(server.get("/health/ready")).await.0, 200);
     let data = site.data().to_str().unwrap();
     assert!(site.data().join("homeroom.db").exists(), "it is the default directory, {data}");
     site.run(&["user", "list"]).await.success();

@@ -29,8 +29,8 @@ async fn connect_from(address: &str, server: &Server) -> TcpStream {
 async fn is_answered(address: &str, server: &Server) -> bool {
     let address: IpAddr = address.parse().unwrap();
     let client = Client::builder().no_proxy().local_address(address).timeout(Duration::from_secs(5));
-    let asked = client.build().unwrap().get(format!("{}/health/live", server.url));
-    asked.send().await.is_ok_and(|answer| answer.status() == 200)
+    let request = client.build().unwrap().get(format!("{}/health/live", server.url));
+    request.send().await.is_ok_and(|answer| answer.status() == 200)
 }
 
 /// Opens slow connections, and returns those that stay open.

@@ -17,7 +17,7 @@ const DEMANDED: &str = "acceptPrivacyPolicy must be true: the app demands its cu
 
 /// A school whose app has the first version of a policy.
 async fn with_policy(kind: Kind, demanded: bool) -> School {
-    let school = School::found(kind).await;
+    let school = School::start(kind).await;
     publish(&school, "2026-01", demanded).await;
     school
 }
@@ -32,7 +32,7 @@ async fn publish(school: &School, version: &str, demanded: bool) {
 }
 
 async fn sign_in(school: &School, accepts: bool) -> Answer {
-    school.ask_code(json!({ "acceptPrivacyPolicy": accepts })).await
+    school.request_code(json!({ "acceptPrivacyPolicy": accepts })).await
 }
 
 async fn acceptances(school: &School) -> Vec<Acceptance> {
@@ -70,13 +70,13 @@ both! {
     async fn sign_in_without_acceptance_or_with_failure_records_nothing(kind: Kind) {
         let school = with_policy(kind, false).await;
         assert_eq!(sign_in(&school, false).await.status, 201);
-        let wrong = school.ask_code(json!({ "acceptPrivacyPolicy": true, "password": "wrong" })).await;
+        let wrong = school.request_code(json!({ "acceptPrivacyPolicy": true, "password": "wrong" })).await;
         assert_eq!(wrong.whole(), refused(CREDENTIALS));
         assert_eq!(acceptances(&school).await, []);
     }
 
     async fn sign_in_to_app_without_policy_records_nothing(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         assert_eq!(sign_in(&school, true).await.status, 201);
         assert_eq!(acceptances(&school).await, []);
     }
@@ -84,7 +84,7 @@ both! {
     async fn demanded_policy_is_reported_only_with_the_right_password(kind: Kind) {
         let school = with_policy(kind, true).await;
         assert_eq!(sign_in(&school, false).await.whole(), refused(DEMANDED));
-        let wrong = school.ask_code(json!({ "password": "wrong" })).await;
+        let wrong = school.request_code(json!({ "password": "wrong" })).await;
         assert_eq!(wrong.whole(), refused(CREDENTIALS));
         // Nor for an account that may not sign in, although the password is right.
         school.change_account(TEACHER, |account| account.enabled = false).await;

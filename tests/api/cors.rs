@@ -5,7 +5,7 @@ use crate::support::{
 };
 
 const PAGE: &str = "https://app.example.com";
-const STRANGER: &str = "https://evil.example";
+const OTHER_SITE: &str = "https://evil.example";
 const EXPOSED: &str = "Retry-After, WWW-Authenticate, X-Request-Id";
 const ALLOWED: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id";
 
@@ -53,7 +53,7 @@ fn assert_varies(answer: &Answer) {
 
 both! {
     async fn preflight_from_a_page_of_an_app_lists_methods_and_headers(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let class = format!("/classes/{OWN_CLASS}");
         for (path, methods) in [
             ("/api/v1/codes", "POST"),
@@ -74,7 +74,7 @@ both! {
     }
 
     async fn login_page_and_loopback_page_are_allowed_origins(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school
             .register(|registration| {
                 registration.login_domains =
@@ -92,9 +92,9 @@ both! {
     }
 
     async fn page_of_an_unknown_origin_gets_no_cors_headers(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let class = format!("/classes/{OWN_CLASS}/join-code");
-        for origin in [STRANGER, "null", "https://app.example.com:8443", "http://app.example.com", "", "*"] {
+        for origin in [OTHER_SITE, "null", "https://app.example.com:8443", "http://app.example.com", "", "*"] {
             for path in ["/api/v1/codes", "/api/v1/tokens", &class] {
                 let answer = preflight(&school, path, origin).await;
                 assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{origin}");
@@ -103,14 +103,14 @@ both! {
             }
         }
         let token = school.token(TEACHER).await;
-        let answer = school.post(&class).bearer(&token).header("Origin", STRANGER).send().await;
+        let answer = school.post(&class).bearer(&token).header("Origin", OTHER_SITE).send().await;
         assert_eq!(answer.status, 200);
         assert_unreadable(&answer);
         assert_varies(&answer);
     }
 
     async fn page_of_a_disabled_app_gets_no_cors_headers(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.add_other_app().await;
         school.register(|registration| registration.app.enabled = false).await;
         let answer = preflight(&school, "/api/v1/codes", PAGE).await;
@@ -123,7 +123,7 @@ both! {
     }
 
     async fn page_of_an_app_may_read_successes_and_errors(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let code = school.code(TEACHER).await;
         let generate = |class: &str| school.post(&format!("/classes/{class}/join-code"));
@@ -150,7 +150,7 @@ both! {
     }
 
     async fn request_without_origin_gets_no_cors_headers(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let answer = school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await;
         assert_eq!(answer.status, 201);
         assert_unreadable(&answer);
@@ -159,9 +159,9 @@ both! {
     }
 
     async fn key_set_and_document_are_readable_by_every_origin(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for path in ["/.well-known/jwks.json", "/openapi.json", "/openapi.yaml"] {
-            for origin in [Some(PAGE), Some(STRANGER), Some("null"), Some(""), None] {
+            for origin in [Some(PAGE), Some(OTHER_SITE), Some("null"), Some(""), None] {
                 let from = |method| {
                     let call = school.call(method, path);
                     if let Some(origin) = origin { call.header("Origin", origin) } else { call }
@@ -184,7 +184,7 @@ both! {
     }
 
     async fn health_and_docs_page_have_no_cors_headers(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for path in ["/health/live", "/health/ready", "/docs"] {
             let answer = school.get(path).header("Origin", PAGE).send().await;
             assert_eq!(answer.status, 200, "{path}");

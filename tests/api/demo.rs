@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::support::{
     PUBLIC_URL, both,
-    process::{Server, Site, heard},
+    process::{Server, Site, send},
 };
 
 /// The exact body of the documented sign-in request.
@@ -21,7 +21,7 @@ const CALLBACK: [&str; 2] = [
 /// Sends the documented sign-in request, compares the response, and exchanges the code.
 async fn sign_in(server: &Server) -> String {
     let request = server.post("/api/v1/codes").header(CONTENT_TYPE, "application/json").body(SIGN_IN);
-    let (status, body) = heard(request).await;
+    let (status, body) = send(request).await;
     let action = &body["items"][0]["nextAction"];
     let url = action["url"].as_str().unwrap();
     let code = url.strip_prefix(CALLBACK[0]).and_then(|rest| rest.strip_suffix(CALLBACK[1])).unwrap();
@@ -36,9 +36,9 @@ async fn sign_in(server: &Server) -> String {
 }
 
 /// Sends the documented request for a join code to the documented base path, and returns the code.
-async fn draw(server: &Server, token: &str) -> String {
+async fn generate_join_code(server: &Server, token: &str) -> String {
     let path = "/api/classes/22222222-2222-2222-2222-222222222222/join-code";
-    let (status, body) = heard(server.post(path).header(AUTHORIZATION, format!("Bearer {token}"))).await;
+    let (status, body) = send(server.post(path).header(AUTHORIZATION, format!("Bearer {token}"))).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!((&body["success"], &body["code"]), (&Value::Bool(true), &200.into()));
     assert_eq!(body["message"], "Join code generated successfully");
@@ -53,7 +53,7 @@ both! {
         for _ in 0..2 {
             let server = site.listen("demo").await;
             let token = sign_in(&server).await;
-            assert_ne!(draw(&server, &token).await, draw(&server, &token).await);
+            assert_ne!(generate_join_code(&server, &token).await, generate_join_code(&server, &token).await);
             let mut listing = String::new();
             for subject in ["app", "user", "class"] {
                 listing += &site.run(&[subject, "list"]).await.success();
@@ -70,19 +70,19 @@ async fn demo_prints_requests_for_its_address() {
     let site = Site::bare();
     let server = site.listen("demo").await;
     sign_in(&server).await;
-    let story = server.program.out();
+    let output = server.program.out();
     for path in [
         "/api/v1/codes",
         "/api/v1/tokens",
         "/classes/22222222-2222-2222-2222-222222222222/join-code",
         "/classes/join/",
     ] {
-        assert!(story.contains(&format!("{}{path}", server.url)), "{path} is not in {story}");
+        assert!(output.contains(&format!("{}{path}", server.url)), "{path} is not in {output}");
     }
-    assert!(story.contains(PUBLIC_URL), "{story}");
+    assert!(output.contains(PUBLIC_URL), "{output}");
     // The documented body with another address.
     let (before, after) = SIGN_IN.split_once("user@example.com").unwrap();
-    assert!(story.contains(before) && story.contains(after), "{story}");
+    assert!(output.contains(before) && output.contains(after), "{output}");
 }
 
 #[tokio::test]

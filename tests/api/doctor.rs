@@ -266,9 +266,9 @@ async fn doctor_open_permissions_are_reported_with_the_remedy() {
         assert_eq!(remedy, format!("chmod {right:o} {}", path.display()));
         set_mode(&path, right);
         // If no server runs, SQLite creates the log with the mode that the database file has then.
-        for beside in ["homeroom.db-wal", "homeroom.db-shm"].map(|name| site.data().join(name)) {
-            if beside.exists() {
-                set_mode(&beside, 0o600);
+        for file in ["homeroom.db-wal", "homeroom.db-shm"].map(|name| site.data().join(name)) {
+            if file.exists() {
+                set_mode(&file, 0o600);
             }
         }
     }
@@ -289,9 +289,9 @@ async fn doctor_unusable_data_directory_is_wrong() {
 /// The root page of a table in a SQLite file with pages of 4096 bytes.
 async fn root_page(file: &Path, table: &str) -> i64 {
     let database = Database::connect(format!("sqlite://{}", file.display())).await.unwrap();
-    let asked = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'");
+    let query = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'");
     let row =
-        database.query_one_raw(Statement::from_string(DbBackend::Sqlite, asked)).await.unwrap().unwrap();
+        database.query_one_raw(Statement::from_string(DbBackend::Sqlite, query)).await.unwrap().unwrap();
     database.close().await.unwrap();
     row.try_get_by_index(0).unwrap()
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{
     APP, OWN_CLASS, PASSWORD, TEACHER, both,
-    process::{Site, heard},
+    process::{Site, send},
 };
 
 both! {
@@ -36,7 +36,7 @@ both! {
             let join_code = server.generate_join_code(&teacher).await;
             server = server.crash(&site).await;
             let class = server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher);
-            assert_eq!(heard(class).await.1["data"]["joinCode"], json!(join_code), "a join code is lost");
+            assert_eq!(send(class).await.1["data"]["joinCode"], json!(join_code), "a join code is lost");
 
             assert_eq!(server.join(&token, &join_code).await, 201);
             server = server.crash(&site).await;

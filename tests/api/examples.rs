@@ -58,8 +58,8 @@ fn blur(value: &mut Value) {
 
 both! {
     async fn request_example_gets_its_response_example(kind: Kind) {
-        let school = School::found(kind).await;
-        school.chance.deal(&CODE);
+        let school = School::start(kind).await;
+        school.random.set_next(&CODE);
         let code = school.post("/api/v1/codes").json(request("/api/v1/codes")).send().await;
         assert_is_example(&code, "/api/v1/codes", "post");
         let tokens = school.post("/api/v1/tokens").json(request("/api/v1/tokens")).send().await;
@@ -67,7 +67,7 @@ both! {
         assert_is_example(&tokens, "/api/v1/tokens", "post");
 
         let token = tokens.json()["items"][0]["accessToken"].as_str().unwrap().to_owned();
-        school.chance.deal(&JOIN_CODE);
+        school.random.set_next(&JOIN_CODE);
         let generated = school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token).send().await;
         assert_is_example(&generated, "/classes/{classId}/join-code", "post");
         let class = school.get(&format!("/classes/{OWN_CLASS}")).bearer(&token).send().await;
@@ -79,7 +79,7 @@ both! {
     }
 
     async fn error_that_a_client_can_cause_gets_its_example(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let mut wrong = request("/api/v1/codes").clone();
         wrong["password"] = json!("wrong");
         assert_is_example(&school.post("/api/v1/codes").json(&wrong).send().await, "/api/v1/codes", "post");

@@ -14,14 +14,14 @@ use tokio::task::JoinHandle;
 
 use crate::support::{
     APP, COLLEAGUE, Kind, OTHER_CLASS, OWN_CLASS, PASSWORD, STUDENT, TEACHER, both, exchange_body,
-    process::{Server, Site, heard},
+    process::{Server, Site, send},
     proxy::Proxy,
     sign_in_body,
 };
 
 /// Requests a join code for the teacher's class, and returns the status.
 async fn try_generate(server: &Server, token: &str) -> u16 {
-    heard(server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(token)).await.0
+    send(server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(token)).await.0
 }
 
 /// A server that reaches PostgreSQL through a [`Proxy`].
@@ -50,15 +50,15 @@ async fn write_whose_answer_is_lost_is_503_and_is_not_repeated() {
     let student = server.token(&server.code(STUDENT, PASSWORD, false).await).await;
     let codes = authorization_code::Entity::find().count(db.read()).await.unwrap();
 
-    proxy.lose_answer_to("COMMIT");
+    proxy.lose_response_to("COMMIT");
     assert_eq!(server.try_sign_in(STUDENT, PASSWORD, true).await.0, 503);
     assert_eq!(authorization_code::Entity::find().count(db.read()).await.unwrap(), codes + 1);
     assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 1);
 
-    proxy.lose_answer_to("INSERT INTO join_codes");
+    proxy.lose_response_to("INSERT INTO join_codes");
     assert_eq!(try_generate(&server, &teacher).await, 503);
     let join_code = stored_code(&db).await.unwrap();
-    proxy.lose_answer_to("INSERT INTO \"enrollments\"");
+    proxy.lose_response_to("INSERT INTO \"enrollments\"");
     assert_eq!(server.join(&student, &join_code).await, 503);
     // The change was made before the answer was lost.
     assert_eq!(server.join(&student, &join_code).await, 409);
@@ -90,7 +90,7 @@ async fn disconnect_during_begin_leaves_no_transaction_open() {
 async fn redeem_code_whose_answer_is_lost_is_503_and_then_400() {
     let (_site, proxy, server, _store) = server_behind_proxy().await;
     let code = server.code(TEACHER, PASSWORD, false).await;
-    proxy.lose_answer_to("UPDATE \"authorization_codes\"");
+    proxy.lose_response_to("UPDATE \"authorization_codes\"");
     let answer = server.post("/api/v1/tokens").json(&exchange_body(&code)).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 503);
     assert!(answer.headers().contains_key("Retry-After"));
@@ -120,7 +120,7 @@ async fn connections_cut_while_idle_next_requests_succeed() {
     cut().await;
     assert_eq!(server.join(&student, &join_code).await, 201);
     cut().await;
-    assert_eq!(heard(server.get("/health/ready")).await.0, 200);
+    assert_eq!(send(server.get("/health/ready")).await.0, 200);
 }
 
 both! {
@@ -143,7 +143,7 @@ both! {
             assert_eq!(task.await.unwrap(), 503);
         }
         // Reads succeed.
-        assert_eq!(heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await.0, 200);
+        assert_eq!(send(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await.0, 200);
         // A sign-in writes its reservation before it verifies the password.
         let refused = if kind == Kind::Sqlite { 503 } else { 400 };
         assert_eq!(server.try_sign_in(TEACHER, "wrong", false).await.0, refused);
@@ -188,7 +188,7 @@ async fn generate_join_code_of_locked_class_is_503_and_of_other_class_succeeds()
             let (class, token) =
                 if number % 2 == 0 { (OWN_CLASS, &teacher) } else { (OTHER_CLASS, &colleague) };
             let generate = server.post(&format!("/classes/{class}/join-code")).bearer_auth(token);
-            (class, tokio::spawn(heard(generate)))
+            (class, tokio::spawn(send(generate)))
         })
         .collect();
     for (class, task) in generating {
@@ -211,7 +211,7 @@ async fn write_to_full_disk_is_503_and_changes_nothing() {
     let mut refused = 0;
     for _ in 0..1000 {
         let generate = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(&teacher);
-        match heard(generate).await {
+        match send(generate).await {
             (200, body) => generated = Some(body["data"]["joinCode"].as_str().unwrap().to_owned()),
             (503, _) => refused += 1,
             other => panic!("{other:?}"),
@@ -230,9 +230,9 @@ async fn write_to_full_disk_is_503_and_changes_nothing() {
         assert!(answer.headers().contains_key("Retry-After"));
     }
     // Reads succeed, and show the last acknowledged change.
-    let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
+    let class = send(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
     assert_eq!(class.1["data"]["joinCode"].as_str(), generated.as_deref());
-    assert_eq!(heard(server.get("/health/live")).await.0, 200);
+    assert_eq!(send(server.get("/health/live")).await.0, 200);
     assert_eq!(authorization_code::Entity::find().count(db.read()).await.unwrap(), before);
     assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 0);
 
@@ -242,7 +242,7 @@ async fn write_to_full_disk_is_503_and_changes_nothing() {
     // Writes are durable again, and other processes can write.
     let server = server.crash(&site).await;
     assert_eq!(policy_acceptance::Entity::find().count(db.read()).await.unwrap(), 1);
-    let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
+    let class = send(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
     assert_eq!(class.1["data"]["joinCode"].as_str(), Some(generated.as_str()));
 }
 
@@ -257,18 +257,18 @@ async fn key_directory_that_blocks_delays_no_response_and_no_shutdown() {
     mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 
     let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": unknown }).to_string();
-    let strange = format!("{}.e30.AAAA", URL_SAFE_NO_PAD.encode(header));
-    let asking: Vec<_> = (0..16)
+    let unknown_key = format!("{}.e30.AAAA", URL_SAFE_NO_PAD.encode(header));
+    let requests: Vec<_> = (0..16)
         .map(|_| {
-            let (server, strange) = (server.clone(), strange.clone());
-            tokio::spawn(async move { try_generate(&server, &strange).await })
+            let (server, unknown_key) = (server.clone(), unknown_key.clone());
+            tokio::spawn(async move { try_generate(&server, &unknown_key).await })
         })
         .collect();
-    while !asking.iter().all(JoinHandle::is_finished) {
-        assert_eq!(heard(server.get("/health/live")).await.0, 200);
+    while !requests.iter().all(JoinHandle::is_finished) {
+        assert_eq!(send(server.get("/health/live")).await.0, 200);
         assert_eq!(try_generate(&server, &teacher).await, 200);
     }
-    for task in asking {
+    for task in requests {
         assert_eq!(task.await.unwrap(), 401);
     }
     server.signal("TERM");

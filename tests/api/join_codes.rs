@@ -36,9 +36,9 @@ fn failure(code: u16, error_code: &str, message: &str) -> (u16, Value) {
 
 both! {
     async fn generate_join_code_by_owner_returns_code_valid_for_a_week(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
-        school.chance.deal(&[0, 1, 10, 15, 16, 18, 28, 29]);
+        school.random.set_next(&[0, 1, 10, 15, 16, 18, 28, 29]);
         let answer = school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token).send().await;
         let body = json!({
             "success": true,
@@ -51,7 +51,7 @@ both! {
     }
 
     async fn generate_join_code_without_valid_token_is_401_with_challenge(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let path = format!("/classes/{OWN_CLASS}/join-code");
         let refusal = failure(401, "UNAUTHORIZED", "A valid access token is required");
 
@@ -68,7 +68,7 @@ both! {
     }
 
     async fn generate_join_code_for_class_of_another_user_is_403_and_for_unknown_class_404(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let generate = |class: &str| school.post(&format!("/classes/{class}/join-code")).bearer(&token).send();
         let forbidden = failure(403, "FORBIDDEN", "Only class owner can generate join code");
@@ -80,21 +80,21 @@ both! {
     }
 
     async fn generate_join_code_that_another_class_has_is_generated_again(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let colleague = school.token(COLLEAGUE).await;
-        school.chance.deal(&[7; 8]);
+        school.random.set_next(&[7; 8]);
         let first = school.post(&format!("/classes/{OTHER_CLASS}/join-code")).bearer(&colleague).send().await;
         assert_eq!(first.json()["data"]["joinCode"], "77777777");
         for _ in 0..3 {
-            school.chance.deal(&[7; 8]);
+            school.random.set_next(&[7; 8]);
         }
-        school.chance.deal(&[8; 8]);
+        school.random.set_next(&[8; 8]);
         assert_eq!(school.generate_join_code(&token).await.expose(), "88888888");
     }
 
     async fn generate_join_code_61_times_at_once_last_is_429_and_one_more_is_allowed_per_second(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let (token, colleague) = (school.token(TEACHER).await, school.token(COLLEAGUE).await);
         generate_60(&school, &token).await;
         let live = row(&school, OWN_CLASS).await;
@@ -117,7 +117,7 @@ both! {
     }
 
     async fn generate_join_code_over_limit_by_another_user_is_401_or_403(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
         generate_60(&school, &token).await;
@@ -127,7 +127,7 @@ both! {
     }
 
     async fn generate_join_code_by_another_user_does_not_count_against_owner(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
         for _ in 0..61 {
@@ -137,7 +137,7 @@ both! {
     }
 
     async fn generate_join_code_after_clock_was_set_back_is_not_limited_by_later_codes(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         generate_60(&school, &token).await;
         // The clocks of two nodes may differ by this much.

@@ -33,7 +33,7 @@ fn unsigned(header: &Value, claims: &Value) -> String {
 async fn tokens(school: &School, later: TimeDelta, changes: Value) -> (String, String) {
     let code = school.code(TEACHER).await;
     school.clock.advance(later);
-    let item = school.ask_tokens(&code, changes).await.json()["items"][0].take();
+    let item = school.request_tokens(&code, changes).await.json()["items"][0].take();
     let token = |name: &str| item[name].as_str().unwrap().to_owned();
     (token("accessToken"), token("idToken"))
 }
@@ -47,7 +47,7 @@ async fn key_set(school: &School) -> Value {
 /// The claims of a valid access token.
 async fn accepted_claims(school: &School) -> Value {
     let claims = read(&school.token(TEACHER).await).1;
-    assert_eq!(draw(school, &signed(school, "at+jwt", &claims)).await.status, 200);
+    assert_eq!(generate_join_code(school, &signed(school, "at+jwt", &claims)).await.status, 200);
     claims
 }
 
@@ -56,12 +56,12 @@ fn signed(school: &School, typ: &str, claims: &Value) -> String {
     school.server.identity.keys.signing(school.clock.now()).sign(typ, claims).unwrap()
 }
 
-async fn draw(school: &School, token: &str) -> Answer {
+async fn generate_join_code(school: &School, token: &str) -> Answer {
     school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(token).send().await
 }
 
 async fn assert_refused(school: &School, token: &str, why: &str) {
-    let answer = draw(school, token).await;
+    let answer = generate_join_code(school, token).await;
     assert_eq!(answer.status, 401, "{why}");
     let invalid = r#"Bearer realm="homeroom", error="invalid_token""#;
     assert_eq!(answer.header("www-authenticate"), Some(invalid), "{why}");
@@ -69,7 +69,7 @@ async fn assert_refused(school: &School, token: &str, why: &str) {
 
 both! {
     async fn access_token_has_the_documented_claims(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         // The sign-in was half a minute before the exchange.
         let (token, _) =
             tokens(&school, TimeDelta::seconds(30), json!({ "auth_time": "1", "nonce": "n" })).await;
@@ -96,7 +96,7 @@ both! {
     }
 
     async fn id_token_has_email_claims_with_scope_email_only(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let (_, token) = tokens(&school, TimeDelta::seconds(30), json!({ "auth_time": "1" })).await;
         let (header, bare) = read(&token);
         let kid = key_set(&school).await["keys"][0]["kid"].clone();
@@ -111,8 +111,8 @@ both! {
         });
         assert_eq!(bare, expected);
 
-        let asked = json!({ "nonce": "n-0S6_WzA2Mj \"", "scope": "openid email" });
-        let (access, id) = tokens(&school, TimeDelta::zero(), asked).await;
+        let changes = json!({ "nonce": "n-0S6_WzA2Mj \"", "scope": "openid email" });
+        let (access, id) = tokens(&school, TimeDelta::zero(), changes).await;
         let email = json!({ "email": TEACHER, "email_verified": true });
         let echoed = changed(json!({ "nonce": "n-0S6_WzA2Mj \"" }), email);
         let at = json!({ "iat": FOUNDED + 30, "exp": FOUNDED + 3630, "auth_time": FOUNDED + 30 });
@@ -126,7 +126,7 @@ both! {
     }
 
     async fn audience_of_the_id_token_is_the_client_id_as_the_request_wrote_it(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for client_id in [APP.to_string(), format!("app_{APP}")] {
             let (access, id) = tokens(&school, TimeDelta::zero(), json!({ "client_id": client_id })).await;
             assert_eq!(read(&id).1["aud"], client_id);
@@ -137,14 +137,14 @@ both! {
 
     async fn configured_issuer_is_in_both_tokens_and_is_the_only_one_accepted(kind: Kind) {
         const ISSUER: &str = "f0af4569-4d5d-4c20-af95-5a80c74e30a6";
-        let mut school = School::found(kind).await;
+        let mut school = School::start(kind).await;
         let before = school.token(TEACHER).await;
         school.restart(|parts| ISSUER.clone_into(&mut parts.identity.issuer));
         let (access, id) = tokens(&school, TimeDelta::zero(), json!({})).await;
         let claims = read(&access).1;
         assert_eq!((&claims["iss"], &read(&id).1["iss"]), (&json!(ISSUER), &json!(ISSUER)));
         assert_eq!(claims["aud"], PUBLIC_URL);
-        assert_eq!(draw(&school, &access).await.status, 200);
+        assert_eq!(generate_join_code(&school, &access).await.status, 200);
         assert_refused(&school, &before, "the issuer from before").await;
         for changes in [json!({ "iss": PUBLIC_URL }), json!({ "aud": ISSUER })] {
             let token = signed(&school, "at+jwt", &changed(claims.clone(), changes.clone()));
@@ -153,16 +153,16 @@ both! {
     }
 
     async fn access_tokens_have_distinct_ids(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let (one, other) = (school.token(TEACHER).await, school.token(TEACHER).await);
         assert_ne!(read(&one).1["jti"], read(&other).1["jti"]);
     }
 
     async fn tokens_have_the_lifetime_of_their_app(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.register(|registration| registration.app.access_token_minutes = 5).await;
         let code = school.code(TEACHER).await;
-        let item = school.ask_tokens(&code, json!({})).await.json()["items"][0].take();
+        let item = school.request_tokens(&code, json!({})).await.json()["items"][0].take();
         assert_eq!(item["expiresIn"], (FOUNDED + 300).to_string());
         for token in ["accessToken", "idToken"] {
             assert_eq!(read(item[token].as_str().unwrap()).1["exp"], FOUNDED + 300);
@@ -170,7 +170,7 @@ both! {
     }
 
     async fn tokens_verify_with_the_published_key_set(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let (access, id) = tokens(&school, TimeDelta::zero(), json!({})).await;
         let keys = key_set(&school).await;
         let members: Vec<&String> = keys["keys"][0].as_object().unwrap().keys().collect();
@@ -190,17 +190,17 @@ both! {
     }
 
     async fn access_token_at_its_expiry_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         // The token was issued a quarter of a second after the full second, from which `exp` counts.
         school.clock.advance(TimeDelta::milliseconds(60 * 60 * 1000 - 251));
-        assert_eq!(draw(&school, &token).await.status, 200);
+        assert_eq!(generate_join_code(&school, &token).await.status, 200);
         school.clock.advance(TimeDelta::milliseconds(1));
         assert_refused(&school, &token, "expired").await;
     }
 
     async fn id_token_as_bearer_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let (_, id) = tokens(&school, TimeDelta::zero(), json!({})).await;
         assert_refused(&school, &id, "an id token").await;
         assert_eq!(school.join(&id, "7KQ2M9XD").await.status, 401);
@@ -210,7 +210,7 @@ both! {
     }
 
     async fn access_token_with_wrong_claims_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let claims = accepted_claims(&school).await;
         for changes in [
             json!({ "aud": APP }),
@@ -230,7 +230,7 @@ both! {
     }
 
     async fn access_token_with_foreign_signature_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let (access, id) = tokens(&school, TimeDelta::zero(), json!({})).await;
         let (header, claims) = read(&access);
         let signature = access.rsplit('.').next().unwrap();
@@ -261,11 +261,11 @@ both! {
         ] {
             assert_refused(&school, &token, why).await;
         }
-        assert_eq!(draw(&school, &access).await.status, 200);
+        assert_eq!(generate_join_code(&school, &access).await.status, 200);
     }
 
     async fn access_token_signed_with_the_public_key_as_hmac_secret_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let claims = accepted_claims(&school).await;
         let key = key_set(&school).await["keys"][0].take();
         let modulus = key["n"].as_str().unwrap();
@@ -281,23 +281,23 @@ both! {
     }
 
     async fn cached_access_token_after_its_expiry_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         for _ in 0..2 {
-            assert_eq!(draw(&school, &token).await.status, 200);
+            assert_eq!(generate_join_code(&school, &token).await.status, 200);
         }
         school.clock.advance(TimeDelta::minutes(60));
         assert_refused(&school, &token, "expired").await;
         assert_refused(&school, &token, "expired, and seen so before").await;
         // After the clock is set back, the token is valid again.
         school.clock.advance(TimeDelta::minutes(-1));
-        assert_eq!(draw(&school, &token).await.status, 200);
+        assert_eq!(generate_join_code(&school, &token).await.status, 200);
     }
 
     async fn cached_access_token_of_a_retired_key_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
-        assert_eq!(draw(&school, &token).await.status, 200);
+        assert_eq!(generate_join_code(&school, &token).await.status, 200);
         let old = school.server.identity.keys.signing(school.clock.now()).kid();
         signing_keys::rotate(&school.keys(), school.clock.now(), &OsRandom).unwrap();
         school.clock.advance(TimeDelta::minutes(10));
@@ -305,12 +305,12 @@ both! {
         // The server reloads the keys every minute.
         school.server.identity.keys.reload().await;
         assert_refused(&school, &token, "its key is gone").await;
-        assert_eq!(draw(&school, &school.token(TEACHER).await).await.status, 200);
+        assert_eq!(generate_join_code(&school, &school.token(TEACHER).await).await.status, 200);
     }
 
     async fn access_token_in_non_canonical_base64_is_refused(kind: Kind) {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         // The signature uses two of the six bits of the last character.
         let last = ALPHABET.iter().position(|byte| token.ends_with(char::from(*byte))).unwrap();
@@ -319,12 +319,12 @@ both! {
             assert_refused(&school, &other, "other bits").await;
             assert_refused(&school, &format!("{token}="), "padding").await;
             assert_refused(&school, &token.to_uppercase(), "another case").await;
-            assert_eq!(draw(&school, &token).await.status, 200);
+            assert_eq!(generate_join_code(&school, &token).await.status, 200);
         }
     }
 
     async fn access_token_with_wrong_header_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let claims = accepted_claims(&school).await;
         let kid = school.server.identity.keys.signing(school.clock.now()).kid();
         let accepted = format!(r#""typ":"at+jwt","alg":"RS256","kid":"{kid}""#);
@@ -355,7 +355,7 @@ both! {
         }
         // Other members of the header are ignored (RFC 7515 section 4).
         for header in [format!("{{{accepted}}}"), format!(r#"{{"x":[1],{accepted},"cty":"x"}}"#)] {
-            assert_eq!(draw(&school, &sign(&header)).await.status, 200, "{header}");
+            assert_eq!(generate_join_code(&school, &sign(&header)).await.status, 200, "{header}");
         }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     APP, Kind, OWN_CLASS, REDIRECT_URI, TEACHER, both,
-    process::{Server, Site, heard},
+    process::{Server, Site, send},
 };
 
 const PASSWORD: &str = "marked-password-of-the-owner";
@@ -26,27 +26,28 @@ async fn be_refused(server: &Server, token: &str, code: &str, join_code: &str) {
     );
     for body in [malformed, mistyped] {
         let sign_in = server.post("/api/v1/codes").header("Content-Type", "application/json").body(body);
-        assert_eq!(heard(sign_in).await.0, 400);
+        assert_eq!(send(sign_in).await.0, 400);
     }
     assert_eq!(server.try_sign_in(STUDENT, "marked-wrong-password", false).await.0, 400);
     assert_eq!(server.exchange(code).await.0, 400, "it was redeemed");
     assert_eq!(server.exchange("marked-code-that-was-never-issued").await.0, 400);
     let generate =
         server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(format!("{token}marked"));
-    assert_eq!(heard(generate).await.0, 401);
+    assert_eq!(send(generate).await.0, 401);
     assert_eq!(server.join(token, "MARKEDCODE").await, 400);
     // An unknown path and an unknown method, with a code in path and query.
     for path in [format!("/classes/joins/{join_code}"), format!("/api/v1/codes/{code}?code={code}")] {
-        assert_eq!(heard(server.post(&path)).await.0, 404, "{path}");
+        assert_eq!(send(server.post(&path)).await.0, 404, "{path}");
     }
-    assert_eq!(heard(server.get(&format!("/classes/join/{join_code}?token={token}"))).await.0, 405);
+    assert_eq!(send(server.get(&format!("/classes/join/{join_code}?token={token}"))).await.0, 405);
     let method = reqwest::Method::from_bytes(b"MARKED").unwrap();
-    assert_eq!(heard(server.client.request(method, format!("{}/{code}", server.url))).await.0, 404);
+    assert_eq!(send(server.client.request(method, format!("{}/{code}", server.url))).await.0, 404);
     for path in
         ["/health/live", "/health/ready", "/.well-known/jwks.json", "/openapi.yaml", "/openapi.json", "/docs"]
     {
-        let ask = server.get(&format!("{path}?code={code}")).bearer_auth(token).header("If-None-Match", code);
-        assert_eq!(heard(ask).await.0, 200, "{path}");
+        let request =
+            server.get(&format!("{path}?code={code}")).bearer_auth(token).header("If-None-Match", code);
+        assert_eq!(send(request).await.0, 200, "{path}");
     }
 }
 
@@ -72,7 +73,7 @@ async fn log_everything(kind: Kind, format: &str) -> String {
     let of = |name: &str| tokens["items"][0][name].as_str().unwrap().to_owned();
     let (token, id_token) = (of("accessToken"), of("idToken"));
     assert_eq!(server.join(&token, &join_code).await, 201);
-    let class = heard(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
+    let class = send(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
     assert_eq!(class.1["data"]["joinCode"], Value::from(join_code.as_str()));
     be_refused(&server, &token, &code, &join_code).await;
 
@@ -119,7 +120,7 @@ both! {
                 let (server, teacher) = (server.clone(), teacher.clone());
                 tokio::spawn(async move {
                     let generate = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(&teacher);
-                    heard(generate).await.1["data"]["joinCode"].as_str().map(ToOwned::to_owned)
+                    send(generate).await.1["data"]["joinCode"].as_str().map(ToOwned::to_owned)
                 })
             })
             .collect();
@@ -212,13 +213,13 @@ both! {
         let server = site.listen("demo").await;
         let generate = |id: &str, traceparent: &str| {
             let generate = server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth("x");
-            heard(generate.header("X-Request-Id", id).header("traceparent", traceparent))
+            send(generate.header("X-Request-Id", id).header("traceparent", traceparent))
         };
         assert_eq!(generate("first", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").await.0, 401);
         assert_eq!(generate("second", "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").await.0, 401);
         assert_eq!(generate("not an id", "").await.0, 401);
-        assert_eq!(heard(server.get("/health/ready").header("X-Request-Id", "health")).await.0, 200);
-        assert_eq!(heard(server.get("/health/ready?a=b").header("Origin", "https://app.example.com")).await.0, 200);
+        assert_eq!(send(server.get("/health/ready").header("X-Request-Id", "health")).await.0, 200);
+        assert_eq!(send(server.get("/health/ready?a=b").header("Origin", "https://app.example.com")).await.0, 200);
         server.signal("TERM");
         let log = server.program.end().await.err;
         let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -247,10 +248,10 @@ both! {
         assert_eq!(answered[1].1, untraced);
         let id: uuid::Uuid = answered[2].1["request_id"].as_str().unwrap().parse().unwrap();
         assert_eq!(id.get_version_num(), 7);
-        let asked = json!({
+        let health = json!({
             "name": "request", "request_id": "health", "method": "GET", "route": "/health/ready", "status": 200,
         });
-        assert_eq!(answered[3], (json!("DEBUG"), asked));
+        assert_eq!(answered[3], (json!("DEBUG"), health));
         // Log lines of the database driver have the id of the request as well.
         let of_driver: Vec<&Value> = lines
             .iter()

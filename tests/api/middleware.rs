@@ -178,7 +178,7 @@ fn internal_server_error(family: &str) -> Value {
 
 both! {
     async fn generated_request_gets_an_envelope_and_never_a_5xx(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let runtime = tokio::runtime::Handle::current();
         let config = Config { cases: 512, failure_persistence: None, ..Config::default() };
@@ -202,7 +202,7 @@ both! {
     }
 
     async fn damaged_database_is_a_500_without_its_cause(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         damage_database(&school).await;
         let sign_in = school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await;
@@ -217,7 +217,7 @@ both! {
     }
 
     async fn draining_server_is_not_ready_and_answers(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.server.drain();
         assert_eq!(school.get("/health/ready").send().await.whole(), (503, json!({ "status": "down" })));
         assert_eq!(school.get("/health/live").send().await.whole(), (200, json!({ "status": "up" })));
@@ -225,7 +225,7 @@ both! {
     }
 
     async fn unavailable_database_is_a_503_with_retry_after(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         disconnect_database(&school).await;
         let message = "The service is busy; try again later";
@@ -256,18 +256,18 @@ both! {
     }
 
     async fn panic_is_a_500_without_its_message(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let panicking = make_sync(|_| -> poem::Response { panic!("the password is VeryStrongPass123!") });
-        let door = homeroom::api::middleware(
+        let endpoint = homeroom::api::middleware(
             panicking,
             &Document::new("/").unwrap(),
             school.server.identity.clone(),
             school.clock.clone(),
-            school.chance.clone(),
+            school.random.clone(),
             None,
         );
         for (path, family) in [("/api/v1/codes", "sign-in"), ("/classes/1/join-code", "classroom")] {
-            let answer = Answer::of(door.get_response(school.post(path).request()).await).await;
+            let answer = Answer::of(endpoint.get_response(school.post(path).request()).await).await;
             assert_eq!(answer.whole(), (500, internal_server_error(family)));
             assert_failure(path, &answer);
         }
@@ -276,7 +276,7 @@ both! {
     }
 
     async fn path_of_the_classroom_family_below_api_is_an_alias(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let class = format!("/classes/{OWN_CLASS}");
         let generated = school.post(&format!("/api{class}/join-code")).bearer(&token).send().await;
@@ -302,7 +302,7 @@ both! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_and_key_set_are_answered() {
-    let school = School::found(crate::support::Kind::Sqlite).await;
+    let school = School::start(crate::support::Kind::Sqlite).await;
     for path in ["/health/live", "/health/ready"] {
         assert_eq!(school.get(path).send().await.whole(), (200, json!({ "status": "up" })), "{path}");
     }
@@ -319,7 +319,7 @@ async fn health_and_key_set_are_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn page_loads_nothing_from_other_servers() {
-    let school = School::found(crate::support::Kind::Sqlite).await;
+    let school = School::start(crate::support::Kind::Sqlite).await;
     let page = school.get("/docs").send().await;
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
     assert!(page.text.contains("<html") && page.text.contains("generateJoinCode"));
@@ -337,7 +337,7 @@ async fn page_loads_nothing_from_other_servers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn head_has_the_headers_of_get_and_no_body() {
-    let school = School::found(crate::support::Kind::Sqlite).await;
+    let school = School::start(crate::support::Kind::Sqlite).await;
     for path in SERVICE {
         let (get, head) = (school.get(path).send().await, school.call("HEAD", path).send().await);
         assert_eq!((head.status, head.text.as_str()), (200, ""), "{path}");
@@ -361,9 +361,9 @@ async fn raw_response(server: &Server, sent: &str) -> String {
     let address = server.url.strip_prefix("http://").unwrap().trim_end_matches('/');
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(sent.as_bytes()).await.unwrap();
-    let mut heard = String::new();
-    stream.read_to_string(&mut heard).await.unwrap();
-    heard
+    let mut received = String::new();
+    stream.read_to_string(&mut received).await.unwrap();
+    received
 }
 
 #[tokio::test]

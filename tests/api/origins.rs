@@ -7,13 +7,13 @@ use crate::support::{
     signing_in::{OTHER_APP, changed, login_domain, redirect_uri, refused},
 };
 
-const UNSAID: &str = "appUuid is required unless the Origin header names the app";
-const FOREIGN: &str = "Origin does not belong to the app";
+const APP_REQUIRED: &str = "appUuid is required unless the Origin header names the app";
+const OTHER_ORIGIN: &str = "Origin does not belong to the app";
 const LOGIN_PAGE: &str = "https://login.example.com";
 
 /// A school with two apps. One of them owns a login domain.
 async fn with_login_domain(kind: Kind) -> School {
-    let school = School::found(kind).await;
+    let school = School::start(kind).await;
     school
         .register(|registration| registration.login_domains = vec![login_domain("login.example.com")])
         .await;
@@ -64,27 +64,27 @@ both! {
             "null",
         ] {
             let answer = named_by(&school, origin, "https://app.example.com/callback").await;
-            assert_eq!(answer.whole(), refused(UNSAID), "{origin}");
+            assert_eq!(answer.whole(), refused(APP_REQUIRED), "{origin}");
         }
         // The page of this server names no app.
         let ours = named_by(&school, PUBLIC_URL, "https://app.example.com/callback").await;
-        assert_eq!(ours.whole(), refused(UNSAID));
+        assert_eq!(ours.whole(), refused(APP_REQUIRED));
         let mut body = sign_in_body(TEACHER);
         body.as_object_mut().unwrap().remove("appUuid");
-        assert_eq!(school.post("/api/v1/codes").json(&body).send().await.whole(), refused(UNSAID));
+        assert_eq!(school.post("/api/v1/codes").json(&body).send().await.whole(), refused(APP_REQUIRED));
     }
 
     async fn login_domain_of_a_disabled_app_names_no_app(kind: Kind) {
         let school = with_login_domain(kind).await;
         school.register(|registration| registration.app.enabled = false).await;
         let answer = named_by(&school, LOGIN_PAGE, "https://app.example.com/callback").await;
-        assert_eq!(answer.whole(), refused(UNSAID));
+        assert_eq!(answer.whole(), refused(APP_REQUIRED));
     }
 
     async fn app_uuid_has_precedence_over_the_login_domain(kind: Kind) {
         let school = with_login_domain(kind).await;
         let other = json!({ "appUuid": OTHER_APP, "redirectUri": "https://other.example.net/callback" });
-        assert_eq!(from(&school, LOGIN_PAGE, other.clone()).await.whole(), refused(FOREIGN));
+        assert_eq!(from(&school, LOGIN_PAGE, other.clone()).await.whole(), refused(OTHER_ORIGIN));
         // An origin of both apps: the login domain of one, and the redirect URI of the other.
         school
             .register(|registration| {
@@ -123,24 +123,24 @@ both! {
             "file://",
             "null",
         ] {
-            assert_eq!(from(&school, origin, json!({})).await.whole(), refused(FOREIGN), "{origin}");
+            assert_eq!(from(&school, origin, json!({})).await.whole(), refused(OTHER_ORIGIN), "{origin}");
         }
         // A value that is not text does not count as absent.
-        assert_eq!(from(&school, b"https://app.example.com\xFF", json!({})).await.whole(), refused(FOREIGN));
+        assert_eq!(from(&school, b"https://app.example.com\xFF", json!({})).await.whole(), refused(OTHER_ORIGIN));
     }
 
     async fn empty_origin_counts_as_absent(kind: Kind) {
         let school = with_login_domain(kind).await;
         assert_signed_in_to(APP, &from(&school, "", json!({})).await);
         let unnamed = named_by(&school, "", "https://app.example.com/callback").await;
-        assert_eq!(unnamed.whole(), refused(UNSAID));
+        assert_eq!(unnamed.whole(), refused(APP_REQUIRED));
         // Two headers are opaque, even if both are empty.
         let twice = school.post("/api/v1/codes").header("Origin", "").header("Origin", "");
-        assert_eq!(twice.json(&sign_in_body(TEACHER)).send().await.whole(), refused(FOREIGN));
+        assert_eq!(twice.json(&sign_in_body(TEACHER)).send().await.whole(), refused(OTHER_ORIGIN));
     }
 
     async fn origin_with_the_host_and_port_of_the_request_is_the_same_origin(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for (origin, host, ours) in [
             ("http://127.0.0.1:8", "127.0.0.1:8", true),
             ("http://127.0.0.1:9", "127.0.0.1:8", false),
@@ -161,13 +161,13 @@ both! {
             if ours {
                 assert_signed_in_to(APP, &answer);
             } else {
-                assert_eq!(answer.whole(), refused(FOREIGN), "{origin} asks {host}");
+                assert_eq!(answer.whole(), refused(OTHER_ORIGIN), "{origin} asks {host}");
             }
         }
     }
 
     async fn loopback_redirect_uri_allows_its_origin_on_every_port(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school
             .register(|registration| {
                 registration
@@ -178,7 +178,7 @@ both! {
         assert_signed_in_to(APP, &from(&school, "http://127.0.0.1:49152", json!({})).await);
         assert_signed_in_to(APP, &from(&school, "http://localhost:9", json!({})).await);
         for origin in ["https://127.0.0.1:49152", "http://localhost:10", "http://[::1]:49152"] {
-            assert_eq!(from(&school, origin, json!({})).await.whole(), refused(FOREIGN), "{origin}");
+            assert_eq!(from(&school, origin, json!({})).await.whole(), refused(OTHER_ORIGIN), "{origin}");
         }
     }
 }

@@ -131,7 +131,7 @@ async fn students(school: &School, count: usize) -> Vec<(UserId, String)> {
 
 both! {
     async fn redeem_code_64_times_at_once_one_succeeds_in_each_of_500_rounds(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let school = Arc::new(School::start(kind).await);
         let teacher = user(&school, TEACHER).await;
         for round in 0..500 {
             let code = format!("code-of-round-{round}");
@@ -146,7 +146,7 @@ both! {
     }
 
     async fn generate_64_join_codes_at_once_for_one_class_one_is_valid(kind: Kind) {
-        let school = Arc::new(School::found_without_limits(kind).await);
+        let school = Arc::new(School::start_without_limits(kind).await);
         let teacher = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
         for round in 0..8 {
@@ -170,7 +170,7 @@ both! {
 
     async fn generate_64_join_codes_at_once_for_8_classes_each_response_fits_its_class(kind: Kind) {
         let settings = classroom::Settings { rate_limit: JoinLimits::NONE, ..Default::default() };
-        let school = Arc::new(School::found_with_classroom(kind, settings).await);
+        let school = Arc::new(School::start_with_classroom(kind, settings).await);
         let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
         let owners = [user(&school, TEACHER).await, user(&school, COLLEAGUE).await];
         let student = school.token(STUDENT).await;
@@ -206,7 +206,7 @@ both! {
     }
 
     async fn generate_64_join_codes_at_once_60_succeed_and_4_are_429(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let school = Arc::new(School::start(kind).await);
         let teacher = school.token(TEACHER).await;
         for round in 0..4 {
             let answers = at_once(&school, AT_ONCE, |school, _| {
@@ -224,13 +224,13 @@ both! {
     }
 
     async fn generate_same_join_code_at_once_for_two_classes_gives_different_codes(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let school = Arc::new(School::start(kind).await);
         let tokens = [school.token(TEACHER).await, school.token(COLLEAGUE).await];
         for round in 0..50 {
             // The second request of the two finds the code taken, and takes the third one.
             let [same, other] = [[2 * (round % 15); 8], [2 * (round % 15) + 1; 8]];
             for bytes in [same, same, other] {
-                school.chance.deal(&bytes);
+                school.random.set_next(&bytes);
             }
             let answers = at_once(&school, 2, |school, index| {
                 let (class, token) = ([OWN_CLASS, OTHER_CLASS][index], tokens[index].clone());
@@ -246,7 +246,7 @@ both! {
     }
 
     async fn join_sent_after_response_with_new_code_is_refused_with_old_code(kind: Kind) {
-        let school = Arc::new(School::found_without_limits(kind).await);
+        let school = Arc::new(School::start_without_limits(kind).await);
         let teacher = school.token(TEACHER).await;
         let students = students(&school, 6).await;
         for round in 0..40 {
@@ -283,7 +283,7 @@ both! {
     }
 
     async fn join_64_times_at_once_creates_one_enrollment(kind: Kind) {
-        let school = Arc::new(School::found_without_limits(kind).await);
+        let school = Arc::new(School::start_without_limits(kind).await);
         let code = school.generate_join_code(&school.token(TEACHER).await).await;
         for (id, token) in students(&school, 8).await {
             let statuses = at_once(&school, AT_ONCE, |school, _| {
@@ -297,7 +297,7 @@ both! {
     }
 
     async fn join_by_two_students_at_once_creates_one_enrollment_each(kind: Kind) {
-        let school = Arc::new(School::found_without_limits(kind).await);
+        let school = Arc::new(School::start_without_limits(kind).await);
         let code = school.generate_join_code(&school.token(TEACHER).await).await;
         let students = students(&school, 2).await;
         let statuses = at_once(&school, AT_ONCE, |school, index| {
@@ -316,7 +316,7 @@ both! {
     }
 
     async fn admit_with_replaced_code_creates_no_enrollment(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let teacher = school.token(TEACHER).await;
         let (old, new) = (school.generate_join_code(&teacher).await, school.generate_join_code(&teacher).await);
         let student = user(&school, STUDENT).await;

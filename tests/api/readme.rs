@@ -103,10 +103,10 @@ fn version<'a>(line: &'a str, package: &str) -> Option<&'a str> {
 
 #[tokio::test]
 async fn claims_table_in_docs_clients_lists_every_claim() {
-    let school = School::found(Kind::Sqlite).await;
+    let school = School::start(Kind::Sqlite).await;
     let code = school.code(TEACHER).await;
-    let asked = json!({ "nonce": "n-0S6_WzA2Mj", "scope": "openid email" });
-    let item = school.ask_tokens(&code, asked).await.json()["items"][0].take();
+    let changes = json!({ "nonce": "n-0S6_WzA2Mj", "scope": "openid email" });
+    let item = school.request_tokens(&code, changes).await.json()["items"][0].take();
 
     let page = read("docs/clients.md");
     let table = page.split("| claim |").nth(1).unwrap().split("\n\n").next().unwrap();

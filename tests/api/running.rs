@@ -15,11 +15,11 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::support::{
     Kind, PASSWORD, STUDENT, TEACHER, both,
-    process::{Server, Site, heard},
+    process::{Server, Site, send},
 };
 
-/// The files that SQLite keeps beside an open database.
-fn left_beside(site: &Site) -> Vec<PathBuf> {
+/// The files that SQLite keeps next to an open database.
+fn wal_files(site: &Site) -> Vec<PathBuf> {
     let files = ["homeroom.db-wal", "homeroom.db-shm"].map(|name| site.data().join(name));
     files.into_iter().filter(|file| file.exists()).collect()
 }
@@ -52,7 +52,7 @@ async fn sqlite_file_after_each_command_is_complete_without_wal() {
         "serve --listen 192.0.2.1:1",
     ] {
         site.run(&command.split(' ').collect::<Vec<_>>()).await;
-        assert_eq!(left_beside(&site), [] as [&Path; 0], "{command}");
+        assert_eq!(wal_files(&site), [] as [&Path; 0], "{command}");
     }
     assert!(copy.exists());
 }
@@ -64,7 +64,7 @@ async fn sqlite_file_after_sighup_is_complete() {
         let server = site.listen("demo").await;
         server.signal(signal);
         let ended = server.program.end().await;
-        assert_eq!((ended.status.code(), left_beside(&site)), (Some(0), Vec::new()), "{signal}");
+        assert_eq!((ended.status.code(), wal_files(&site)), (Some(0), Vec::new()), "{signal}");
     }
 }
 
@@ -76,14 +76,14 @@ async fn sqlite_file_after_sigterm_is_complete_without_wal() {
     let teacher = server.token(&server.code(TEACHER, PASSWORD, false).await).await;
     let code = server.generate_join_code(&teacher).await;
     assert_eq!(server.join(&token, &code).await, 201);
-    assert_eq!(left_beside(&site).len(), 2, "it is open");
+    assert_eq!(wal_files(&site).len(), 2, "it is open");
     // The connection of a client that sends half a request is closed.
     let address = server.url.strip_prefix("http://").unwrap();
     let mut slow = TcpStream::connect(address).await.unwrap();
     slow.write_all(b"POST /api/v1/codes HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{").await.unwrap();
     stopped(server).await;
     drop(slow);
-    assert_eq!(left_beside(&site), [] as [&Path; 0]);
+    assert_eq!(wal_files(&site), [] as [&Path; 0]);
 
     let elsewhere = Site::bare();
     fs::create_dir(elsewhere.data()).unwrap();
@@ -131,7 +131,7 @@ both! {
     async fn serve_warns_of_enabled_demo_accounts(kind: Kind) {
         let site = Site::new(kind).await;
         stopped(site.listen("demo").await).await;
-        let told = async || {
+        let warned = async || {
             let log = stopped(site.listen("serve").await).await;
             let doctor = site.run(&["doctor", "--listen", "127.0.0.1:0"]).await.out;
             let line = doctor.lines().find(|line| line.contains("public password")).unwrap().to_owned();
@@ -141,13 +141,13 @@ both! {
                 logged
             })
         };
-        assert_eq!(told().await, [true, true, true]);
+        assert_eq!(warned().await, [true, true, true]);
         site.run(&["user", "set", "--email", "user@example.com", "--enabled", "false"]).await.success();
         let other = ["user", "set", "--email", "student@example.com", "--password"];
         site.run_saying(&other, "another password\n").await.success();
-        assert_eq!(told().await, [false, false, true]);
+        assert_eq!(warned().await, [false, false, true]);
         site.run(&["user", "set", "--email", "colleague@example.com", "--enabled", "false"]).await.success();
-        assert_eq!(told().await, [false, false, false]);
+        assert_eq!(warned().await, [false, false, false]);
     }
 }
 
@@ -174,7 +174,7 @@ async fn ready_after_the_database_file_is_deleted_or_replaced_is_503() {
         let site = Site::new(Kind::Sqlite).await;
         let server = site.listen("demo").await;
         let file = site.data().join("homeroom.db");
-        assert_eq!(heard(server.get("/health/ready")).await.0, 200);
+        assert_eq!(send(server.get("/health/ready")).await.0, 200);
         if replace {
             let copy = file.with_file_name("copy.db");
             fs::copy(&file, &copy).unwrap();
@@ -182,8 +182,8 @@ async fn ready_after_the_database_file_is_deleted_or_replaced_is_503() {
         } else {
             fs::remove_file(&file).unwrap();
         }
-        assert_eq!(heard(server.get("/health/ready")).await.0, 503, "{replace}");
-        assert_eq!(heard(server.get("/health/live")).await.0, 200, "{replace}");
+        assert_eq!(send(server.get("/health/ready")).await.0, 503, "{replace}");
+        assert_eq!(send(server.get("/health/live")).await.0, 200, "{replace}");
         let health = ["health", "--listen", server.url.strip_prefix("http://").unwrap()];
         let ended = site.run(&health).await;
         assert_eq!(ended.status.code(), Some(1), "{ended:?}");
@@ -319,6 +319,6 @@ async fn postgresql_error_is_reported_without_source_line() {
     let db = Db::connect(&url.parse().unwrap()).await.unwrap();
     let error = db.writer().execute_unprepared("SELECT * FROM nowhere").await.unwrap_err();
     assert_eq!(kind(&error), homeroom::db::ErrorKind::Other);
-    let told = homeroom::db::causes(&error);
-    assert!(told.ends_with("relation \"nowhere\" does not exist"), "{told}");
+    let causes = homeroom::db::causes(&error);
+    assert!(causes.ends_with("relation \"nowhere\" does not exist"), "{causes}");
 }

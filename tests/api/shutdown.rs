@@ -139,8 +139,8 @@ async fn sigterm_with_slow_clients_stops_the_server_in_time() {
         if !with_tls {
             // Each request costs a hash.
             for _ in 0..30 {
-                let asked = server.post("/api/v1/codes").json(&crate::support::sign_in_body(STUDENT));
-                clients.spawn(async move { _ = asked.send().await });
+                let request = server.post("/api/v1/codes").json(&crate::support::sign_in_body(STUDENT));
+                clients.spawn(async move { _ = request.send().await });
             }
         }
         sleep(Duration::from_millis(500)).await;
@@ -157,11 +157,11 @@ async fn sigterm_with_hanging_postgresql_stops_the_server_in_time() {
     let homeroom::db::DatabaseUrl::Postgres(url) = &proxy.location else { unreachable!() };
     let site = site.with("HOMEROOM_DATABASE_URL", url);
     let server = site.listen("demo").await;
-    proxy.keep_back("INSERT INTO \"authorization_codes\"");
+    proxy.hold_back("INSERT INTO \"authorization_codes\"");
     let mut body = crate::support::sign_in_body(STUDENT);
     body["password"] = PASSWORD.into();
-    let asked = server.post("/api/v1/codes").json(&body);
-    let client = tokio::spawn(async move { _ = asked.send().await });
+    let request = server.post("/api/v1/codes").json(&body);
+    let client = tokio::spawn(async move { _ = request.send().await });
     sleep(Duration::from_millis(500)).await;
     let (_, time) = end(server).await;
     println!("ended after {time:?}");

@@ -15,8 +15,8 @@ const ELSEWHERE: &str = "https://app.example.com/elsewhere";
 
 both! {
     async fn sign_in_documented_request_returns_the_documented_url(kind: Kind) {
-        let school = School::found(kind).await;
-        school.chance.deal(&[0xFB; 32]);
+        let school = School::start(kind).await;
+        school.random.set_next(&[0xFB; 32]);
         let answer = school.post("/api/v1/codes").json(&sign_in_body(TEACHER)).send().await;
         let body = json!({
             "kind": "codes",
@@ -38,11 +38,11 @@ both! {
     }
 
     async fn redirect_url_keeps_query_and_state(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let uri = "https://app.example.com/callback?tenant=a%20b";
         school.register(|registration| registration.redirect_uris.push(redirect_uri(uri))).await;
-        school.chance.deal(&[0; 32]);
-        let answer = school.ask_code(json!({ "redirectUri": uri, "state": "a b&c=d/é:~" })).await;
+        school.random.set_next(&[0; 32]);
+        let answer = school.request_code(json!({ "redirectUri": uri, "state": "a b&c=d/é:~" })).await;
         assert_eq!(
             answer.json()["items"][0]["nextAction"]["url"],
             "https://app.example.com/callback?tenant=a%20b&code=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\
@@ -53,47 +53,47 @@ both! {
     }
 
     async fn sign_in_twice_codes_differ(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let (first, second) = (school.sign_in(TEACHER).await, school.sign_in(TEACHER).await);
         assert_ne!(code_in(&first), code_in(&second));
     }
 
     async fn sign_in_with_equivalent_spellings_succeeds(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         // NFKC maps the full-width letters of some keyboards to ASCII.
         let wide: String = PASSWORD.chars().map(|c| char::from_u32(u32::from(c) + 0xFEE0).unwrap()).collect();
-        let answer = school.ask_code(json!({ "email": "UseR@Example.COM", "password": wide })).await;
+        let answer = school.request_code(json!({ "email": "UseR@Example.COM", "password": wide })).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
-        let lower = school.ask_code(json!({ "password": PASSWORD.to_lowercase() })).await;
+        let lower = school.request_code(json!({ "password": PASSWORD.to_lowercase() })).await;
         assert_eq!(lower.whole(), refused(CREDENTIALS));
         school.add_account("New.Teacher@Example.COM").await;
         school.sign_in("new.teacher@example.com").await;
     }
 
     async fn sign_in_refused_credentials_responses_are_identical(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.change_account(STUDENT, |account| account.enabled = false).await;
         school.change_account(COLLEAGUE, |account| account.email_verified_at = None).await;
-        let wrong = school.ask_code(json!({ "password": "VeryStrongPass123?" })).await;
+        let wrong = school.request_code(json!({ "password": "VeryStrongPass123?" })).await;
         assert_eq!(wrong.whole(), refused(CREDENTIALS));
         // Status, headers and body are equal.
         for email in ["nobody@example.com", STUDENT, COLLEAGUE] {
-            assert_eq!(school.ask_code(json!({ "email": email })).await, wrong, "{email}");
+            assert_eq!(school.request_code(json!({ "email": email })).await, wrong, "{email}");
         }
     }
 
     async fn sign_in_to_reenabled_account_succeeds(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let before = school.account(STUDENT).await;
         school.change_account(STUDENT, |account| account.enabled = false).await;
         school.change_account(STUDENT, |account| account.email_verified_at = None).await;
-        assert_eq!(school.ask_code(json!({ "email": STUDENT })).await.status, 400);
+        assert_eq!(school.request_code(json!({ "email": STUDENT })).await.status, 400);
         school.change_account(STUDENT, |account| *account = before).await;
-        assert_eq!(school.ask_code(json!({ "email": STUDENT })).await.status, 201);
+        assert_eq!(school.request_code(json!({ "email": STUDENT })).await.status, 201);
     }
 
     async fn sign_in_with_several_faults_reports_the_first_in_contract_order(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school
             .register(|registration| {
                 registration.app.policy_version = Label::parse("1").ok();
@@ -132,7 +132,7 @@ both! {
     }
 
     async fn sign_in_with_redirect_uri_not_exactly_registered_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.add_other_app().await;
         for uri in [
             "https://app.example.com/callback/",
@@ -145,13 +145,13 @@ both! {
             "http://app.example.com/callback",
             "https://other.example.net/callback",
         ] {
-            let answer = school.ask_code(json!({ "redirectUri": uri })).await;
+            let answer = school.request_code(json!({ "redirectUri": uri })).await;
             assert_eq!(answer.whole(), refused("redirectUri is not registered for the app"), "{uri}");
         }
     }
 
     async fn sign_in_with_loopback_redirect_uri_accepts_any_port(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school
             .register(|registration| {
                 registration.redirect_uris =
@@ -168,7 +168,7 @@ both! {
             ("http://127.0.0.1:49152/other", 400),
             ("https://127.0.0.1:49152/cb", 400),
         ] {
-            let answer = school.ask_code(json!({ "redirectUri": uri })).await;
+            let answer = school.request_code(json!({ "redirectUri": uri })).await;
             assert_eq!(answer.status, status, "{uri}: {}", answer.text);
             if status == 201 {
                 // The redirect URL has the requested port.
@@ -179,21 +179,21 @@ both! {
     }
 
     async fn sign_in_to_disabled_app_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.register(|registration| registration.app.enabled = false).await;
-        let answer = school.ask_code(json!({})).await;
+        let answer = school.request_code(json!({})).await;
         assert_eq!(answer.whole(), refused("appUuid is not the id of an enabled app"));
     }
 
     async fn sign_in_with_full_hash_queue_is_503_without_side_effects(kind: Kind) {
         let hashing =
             password_hashing::Settings { workers: NonZeroUsize::MIN, queue: NonZeroUsize::new(1), ..Default::default() };
-        let school = School::found_with(kind, hashing).await;
+        let school = School::start_with_hashing(kind, hashing).await;
         let accounts: Vec<_> = (0..32).map(|number| format!("{number}@school.example")).collect();
         for account in &accounts {
             school.enrol(account).await;
         }
-        let burst = accounts.iter().map(|account| school.ask_code(json!({ "email": account })));
+        let burst = accounts.iter().map(|account| school.request_code(json!({ "email": account })));
         let answers = futures_util::future::join_all(burst).await;
         let (signed_in, turned_away): (Vec<_>, Vec<_>) =
             answers.iter().partition(|answer| answer.status == 201);

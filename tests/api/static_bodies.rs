@@ -50,7 +50,7 @@ impl Raw {
     }
 }
 
-async fn ask(server: &Server, method: Method, path: &str, headers: &[(&str, &str)]) -> Raw {
+async fn fetch(server: &Server, method: Method, path: &str, headers: &[(&str, &str)]) -> Raw {
     let request = server.client.request(method, format!("{}{path}", server.url));
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     let response = request.send().await.unwrap();
@@ -62,13 +62,13 @@ async fn ask(server: &Server, method: Method, path: &str, headers: &[(&str, &str
 async fn static_body_is_compressed_as_accept_encoding_allows() {
     let (_site, server) = demo().await;
     for (path, media_type) in PATHS {
-        let plain = ask(&server, Method::GET, path, &[]).await;
+        let plain = fetch(&server, Method::GET, path, &[]).await;
         assert_eq!((plain.status, plain.header("content-type")), (200, media_type), "{path}");
         assert!(!plain.headers.contains_key("content-encoding"), "{path}");
         for accepted in
             ["gzip", "gzip, deflate, br", "gzip;q=0.5", "*", "br;q=1, *;q=0.1", "identity;q=0, gzip"]
         {
-            let gzip = ask(&server, Method::GET, path, &[("Accept-Encoding", accepted)]).await;
+            let gzip = fetch(&server, Method::GET, path, &[("Accept-Encoding", accepted)]).await;
             assert_eq!((gzip.status, gzip.header("content-type")), (200, media_type), "{path}: {accepted}");
             assert_eq!(gzip.header("content-encoding"), "gzip", "{path}: {accepted}");
             assert_eq!(gzip.decoded(), plain.bytes, "{path}: {accepted}");
@@ -79,7 +79,7 @@ async fn static_body_is_compressed_as_accept_encoding_allows() {
         for refused in
             ["", "identity", "br", "gzip;q=0", "gzip;q=0.000, *", "*;q=0", "gzip;q=0.4, identity;q=0.5"]
         {
-            let answer = ask(&server, Method::GET, path, &[("Accept-Encoding", refused)]).await;
+            let answer = fetch(&server, Method::GET, path, &[("Accept-Encoding", refused)]).await;
             assert!(!answer.headers.contains_key("content-encoding"), "{path}: {refused}");
             assert_eq!(answer.bytes, plain.bytes, "{path}: {refused}");
         }
@@ -92,8 +92,8 @@ async fn each_form_of_a_static_body_has_its_own_tag() {
     for (path, _) in PATHS {
         let (plain, gzip) = (&[][..], &[("Accept-Encoding", "gzip")][..]);
         let [tag_of_plain, tag_of_gzip] = [
-            ask(&server, Method::GET, path, plain).await.header("etag").to_owned(),
-            ask(&server, Method::GET, path, gzip).await.header("etag").to_owned(),
+            fetch(&server, Method::GET, path, plain).await.header("etag").to_owned(),
+            fetch(&server, Method::GET, path, gzip).await.header("etag").to_owned(),
         ];
         assert_ne!(tag_of_plain, tag_of_gzip, "{path}");
         for (coding, own, other) in
@@ -115,7 +115,7 @@ async fn each_form_of_a_static_body_has_its_own_tag() {
                 let headers = with(&held);
                 let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 for method in [Method::GET, Method::HEAD] {
-                    let answer = ask(&server, method, path, &headers).await;
+                    let answer = fetch(&server, method, path, &headers).await;
                     assert_eq!(answer.status, status, "{path} {held}");
                     // A 304 has the caching headers of the 200 (RFC 9110 section 15.4.5).
                     assert_eq!(answer.header("etag"), own, "{path} {held}");
@@ -133,8 +133,8 @@ async fn head_of_a_static_body_has_the_headers_of_get() {
     let (_site, server) = demo().await;
     for (path, _) in PATHS {
         for headers in [&[][..], &[("Accept-Encoding", "gzip")], &[("Accept", BROWSER)]] {
-            let get = ask(&server, Method::GET, path, headers).await;
-            let head = ask(&server, Method::HEAD, path, headers).await;
+            let get = fetch(&server, Method::GET, path, headers).await;
+            let head = fetch(&server, Method::HEAD, path, headers).await;
             assert_eq!((head.status, head.bytes.len()), (200, 0), "{path} {headers:?}");
             for name in
                 ["content-type", "content-length", "content-encoding", "etag", "vary", "cache-control"]
@@ -148,7 +148,7 @@ async fn head_of_a_static_body_has_the_headers_of_get() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn root_answers_a_browser_with_a_page_and_a_program_with_json() {
-    let school = School::found(Kind::Sqlite).await;
+    let school = School::start(Kind::Sqlite).await;
     let links = json!({
         "name": "Homeroom",
         "version": homeroom::api::openapi::VERSION,
@@ -191,23 +191,23 @@ async fn document_of_a_server_below_a_path_names_that_path() {
     let (_site, server, base) = below_a_prefix().await;
     // Some proxies remove the path of the public URL, and others keep it.
     for prefix in ["", base] {
-        let json = ask(&server, Method::GET, &format!("{prefix}/openapi.json"), &[]).await;
+        let json = fetch(&server, Method::GET, &format!("{prefix}/openapi.json"), &[]).await;
         let document: Value = serde_json::from_slice(&json.bytes).unwrap();
         assert_eq!(document["servers"].as_array().unwrap().len(), 1);
         assert_eq!(document["servers"][0]["url"], base);
-        let yaml = ask(&server, Method::GET, &format!("{prefix}/openapi.yaml"), &[]).await;
+        let yaml = fetch(&server, Method::GET, &format!("{prefix}/openapi.yaml"), &[]).await;
         assert_eq!(serde_saphyr::from_slice::<Value>(&yaml.bytes).unwrap(), document);
-        let docs = ask(&server, Method::GET, &format!("{prefix}/docs"), &[]).await;
+        let docs = fetch(&server, Method::GET, &format!("{prefix}/docs"), &[]).await;
         assert!(String::from_utf8(docs.bytes).unwrap().contains(&format!("\"url\": \"{base}\"")));
         // Except for the server's URL, the document is the one in the repository.
         let mut file: Value = serde_saphyr::from_str(include_str!("../../openapi.yaml")).unwrap();
         file["servers"][0]["url"] = base.into();
         assert_eq!(file, document);
 
-        let page = ask(&server, Method::GET, &format!("{prefix}/"), &[("Accept", BROWSER)]).await;
+        let page = fetch(&server, Method::GET, &format!("{prefix}/"), &[("Accept", BROWSER)]).await;
         let page = String::from_utf8(page.bytes).unwrap();
         assert!(page.contains(&format!("href=\"{base}/docs\"")), "{page}");
-        let links = ask(&server, Method::GET, &format!("{prefix}/"), &[]).await;
+        let links = fetch(&server, Method::GET, &format!("{prefix}/"), &[]).await;
         let links: Value = serde_json::from_slice(&links.bytes).unwrap();
         assert_eq!(links["docs"], format!("{base}/docs"));
 
@@ -219,16 +219,16 @@ async fn document_of_a_server_below_a_path_names_that_path() {
             ("/nothing", 404),
             ("/api/v1/nothing", 404),
         ] {
-            let answer = ask(&server, Method::GET, &format!("{prefix}{path}"), &[]).await;
+            let answer = fetch(&server, Method::GET, &format!("{prefix}{path}"), &[]).await;
             assert_eq!(answer.status, status, "{prefix}{path}");
         }
     }
-    let root = ask(&server, Method::GET, base, &[]).await;
+    let root = fetch(&server, Method::GET, base, &[]).await;
     assert_eq!(root.status, 200);
     // A path that only begins with the same letters is another path.
-    assert_eq!(ask(&server, Method::GET, "/a/homerooms/docs", &[]).await.status, 404);
+    assert_eq!(fetch(&server, Method::GET, "/a/homerooms/docs", &[]).await.status, 404);
     // The envelope is the one of the path without the prefix.
-    let failure = ask(&server, Method::GET, &format!("{base}/api/v1/nothing"), &[]).await;
+    let failure = fetch(&server, Method::GET, &format!("{base}/api/v1/nothing"), &[]).await;
     let failure: Value = serde_json::from_slice(&failure.bytes).unwrap();
     assert_eq!(failure["errors"][0]["code"], "[E4040]");
 }

@@ -8,7 +8,7 @@ use crate::{
     middleware::{damage_database, disconnect_database},
     support::{
         Answer, Call, Kind, OWN_CLASS, School, TEACHER, both, exchange_body,
-        process::{Server, Site, heard},
+        process::{Server, Site, send},
         sign_in_body,
     },
 };
@@ -55,7 +55,7 @@ fn generated_id(answer: &Answer) -> Uuid {
 
 both! {
     async fn response_repeats_the_request_id(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         for round in ["as it is", "sabotaged", "without a database"] {
             match round {
@@ -71,7 +71,7 @@ both! {
     }
 
     async fn request_without_a_valid_id_gets_a_new_one(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let mut ids = std::collections::BTreeSet::new();
         let ways: [fn(Call<'_>) -> Call<'_>; 4] = [
@@ -88,7 +88,7 @@ both! {
     }
 
     async fn page_has_its_own_content_security_policy_and_other_responses_the_strict_one(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let policy = |answer: &Answer| answer.header("content-security-policy").unwrap().to_owned();
         let page = school.get("/docs").send().await;
         let of_page = policy(&page);
@@ -110,21 +110,21 @@ both! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hsts_flag_adds_strict_transport_security() {
-    let school = School::found(Kind::Sqlite).await;
+    let school = School::start(Kind::Sqlite).await;
     let inner = || make_sync(|_| -> poem::Response { "".into() });
     for (hsts, header) in
         [(None, None), (Some(63_072_000), Some("max-age=63072000")), (Some(0), Some("max-age=0"))]
     {
-        let door = homeroom::api::middleware(
+        let endpoint = homeroom::api::middleware(
             inner(),
             &Document::new("/").unwrap(),
             school.server.identity.clone(),
             school.clock.clone(),
-            school.chance.clone(),
+            school.random.clone(),
             hsts,
         );
         for path in ["/health/live", "/nothing", "/classes/1"] {
-            let answer = Answer::of(door.get_response(school.get(path).request()).await).await;
+            let answer = Answer::of(endpoint.get_response(school.get(path).request()).await).await;
             assert_eq!(answer.header("strict-transport-security"), header, "{path}");
         }
     }
@@ -158,12 +158,12 @@ both! {
         assert_eq!(server.join(&student, &code).await, 201);
         assert_eq!(server.join(&student, &code).await, 409);
         for path in ["/a/secret/path", "/classes/secret", "/metrics"] {
-            let status = heard(server.get(path)).await.0;
+            let status = send(server.get(path)).await.0;
             assert!(matches!(status, 401 | 404), "{path}: {status}");
         }
-        assert_eq!(heard(server.get("/api/v1/codes?secret=1")).await.0, 405);
+        assert_eq!(send(server.get("/api/v1/codes?secret=1")).await.0, 405);
         let breaking = reqwest::Method::from_bytes(b"SECRET").unwrap();
-        assert_eq!(heard(server.client.request(breaking, format!("{}/nothing", server.url))).await.0, 404);
+        assert_eq!(send(server.client.request(breaking, format!("{}/nothing", server.url))).await.0, 404);
 
         let after = measured(&server, &url).await;
         let requests = |operation: &str, status: &str| {
@@ -223,8 +223,8 @@ async fn metrics_endpoint_answers_nothing_else() {
     assert!(named.len() > 10);
     assert_eq!(named, helped);
     for path in ["", "health/live", "metrics/", "api/v1/codes"] {
-        let beside = url.replace("metrics", path);
-        assert_eq!(server.client.get(&beside).send().await.unwrap().status(), 404, "{beside}");
+        let other = url.replace("metrics", path);
+        assert_eq!(server.client.get(&other).send().await.unwrap().status(), 404, "{other}");
     }
     let post = server.client.post(&url).send().await.unwrap();
     assert_eq!((post.status().as_u16(), &post.headers()["allow"]), (405, &"GET, HEAD".parse().unwrap()));
@@ -235,7 +235,7 @@ async fn server_without_the_flag_has_no_metrics_endpoint() {
     let site = Site::new(Kind::Sqlite).await;
     let server = site.listen("serve").await;
     assert_eq!(server.program.out().lines().count(), 1);
-    assert_eq!(heard(server.get("/metrics")).await.0, 404);
+    assert_eq!(send(server.get("/metrics")).await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,7 +16,7 @@ use crate::support::{
 
 both! {
     async fn exchange_code_returns_tokens_valid_for_an_hour(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let code = school.code(TEACHER).await;
         let answer = school.post("/api/v1/tokens").json(&exchange_body(&code)).send().await;
         let (status, mut body) = answer.whole();
@@ -41,7 +41,7 @@ both! {
     }
 
     async fn exchange_mismatch_is_refused_and_does_not_redeem_the_code(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.add_other_app().await;
         school
             .register(|registration| {
@@ -62,26 +62,26 @@ both! {
             json!({ "code": "x".repeat(512) }),
             json!({ "code_verifier": "A".repeat(43) }),
         ] {
-            let answer = school.ask_tokens(&code, mismatch.clone()).await;
+            let answer = school.request_tokens(&code, mismatch.clone()).await;
             assert_eq!(answer.whole(), refused(NOT_REDEEMABLE), "{mismatch}");
             assert_eq!(answer.header("cache-control"), Some("no-store"));
         }
-        assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+        assert_eq!(school.request_tokens(&code, json!({})).await.status, 201);
     }
 
     async fn redeem_code_twice_second_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let code = school.code(TEACHER).await;
-        assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+        assert_eq!(school.request_tokens(&code, json!({})).await.status, 201);
         for _ in 0..2 {
-            assert_eq!(school.ask_tokens(&code, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+            assert_eq!(school.request_tokens(&code, json!({})).await.whole(), refused(NOT_REDEEMABLE));
         }
     }
 
     async fn redeem_code_concurrently_one_request_gets_tokens(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let code = school.code(TEACHER).await;
-        let swaps = (0..16).map(|_| school.ask_tokens(&code, json!({})));
+        let swaps = (0..16).map(|_| school.request_tokens(&code, json!({})));
         let answers = futures_util::future::join_all(swaps).await;
         let (swapped, turned_away): (Vec<_>, Vec<_>) =
             answers.iter().partition(|answer| answer.status == 201);
@@ -92,41 +92,41 @@ both! {
     }
 
     async fn exchange_with_prefixed_client_id_is_accepted(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for client_id in [format!("app_{APP}"), APP.to_string().to_uppercase()] {
             let code = school.code(TEACHER).await;
-            let answer = school.ask_tokens(&code, json!({ "client_id": client_id })).await;
+            let answer = school.request_tokens(&code, json!({ "client_id": client_id })).await;
             assert_eq!(answer.status, 201, "{}", answer.text);
         }
     }
 
     async fn exchange_loopback_redirect_uri_requires_the_requested_port(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school
             .register(|registration| registration.redirect_uris = vec![redirect_uri("http://127.0.0.1/cb")])
             .await;
-        let asked = json!({ "redirectUri": "http://127.0.0.1:49152/cb" });
-        let url = school.ask_code(asked).await.json()["items"][0]["nextAction"]["url"].clone();
+        let changes = json!({ "redirectUri": "http://127.0.0.1:49152/cb" });
+        let url = school.request_code(changes).await.json()["items"][0]["nextAction"]["url"].clone();
         let code = code_in(&url.as_str().unwrap().parse().unwrap());
         for other in ["http://127.0.0.1/cb", "http://127.0.0.1:49153/cb"] {
-            let answer = school.ask_tokens(&code, json!({ "redirect_uri": other })).await;
+            let answer = school.request_tokens(&code, json!({ "redirect_uri": other })).await;
             assert_eq!(answer.whole(), refused(NOT_REDEEMABLE), "{other}");
         }
-        let answer = school.ask_tokens(&code, json!({ "redirect_uri": "http://127.0.0.1:49152/cb" })).await;
+        let answer = school.request_tokens(&code, json!({ "redirect_uri": "http://127.0.0.1:49152/cb" })).await;
         assert_eq!(answer.json()["items"][0]["redirectUri"], "http://127.0.0.1:49152/cb");
     }
 
     async fn redeem_code_at_its_expiry_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let (in_time, late) = (school.code(TEACHER).await, school.code(TEACHER).await);
         school.clock.advance(TimeDelta::milliseconds(59_999));
-        assert_eq!(school.ask_tokens(&in_time, json!({})).await.status, 201);
+        assert_eq!(school.request_tokens(&in_time, json!({})).await.status, 201);
         school.clock.advance(TimeDelta::milliseconds(1));
-        assert_eq!(school.ask_tokens(&late, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        assert_eq!(school.request_tokens(&late, json!({})).await.whole(), refused(NOT_REDEEMABLE));
     }
 
     async fn code_or_token_that_expires_during_the_request_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let late = |body: Vec<u8>, by: TimeDelta| {
             let clock = school.clock.clone();
             let halves = body.split_at(body.len() / 2);
@@ -146,19 +146,19 @@ both! {
         assert_eq!(swap(&too_late, TimeDelta::milliseconds(1)).await.whole(), refused(NOT_REDEEMABLE));
 
         let token = swapped.json()["items"][0]["accessToken"].as_str().unwrap().to_owned();
-        let draw = school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token);
-        let answer = draw.chunks(late(vec![b' '; 2], TimeDelta::hours(1))).send().await;
+        let generate = school.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token);
+        let answer = generate.chunks(late(vec![b' '; 2], TimeDelta::hours(1))).send().await;
         assert_eq!(answer.status, 401, "{}", answer.text);
         // The response contains the same instant.
         assert_eq!(answer.json()["timestamp"], "2026-05-04T10:43:00Z");
     }
 
     async fn sweep_unredeemed_code_is_kept_for_five_minutes(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let code = school.code(TEACHER).await;
         delete_expired(&school.db, school.clock.now() + TimeDelta::minutes(5)).await.unwrap();
         let _abandoned = school.code(STUDENT).await;
-        assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+        assert_eq!(school.request_tokens(&code, json!({})).await.status, 201);
         let left = async |after: TimeDelta| {
             delete_expired(&school.db, school.clock.now() + TimeDelta::seconds(60) + after).await.unwrap();
             authorization_code::Entity::find().count(school.db.read()).await.unwrap()
@@ -170,7 +170,7 @@ both! {
     }
 
     async fn sweep_with_wrong_clock_deletes_nothing(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.clock.advance(TimeDelta::hours(-1));
         school.code(TEACHER).await;
         let left = async |ahead: TimeDelta| {
@@ -184,7 +184,7 @@ both! {
     }
 
     async fn issue_code_beyond_the_bound_deletes_the_oldest_of_its_account(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let others = school.code(STUDENT).await;
         let mut codes = Vec::new();
         for _ in 0..102 {
@@ -192,40 +192,40 @@ both! {
             codes.push(school.code(TEACHER).await);
         }
         for replaced in &codes[..2] {
-            assert_eq!(school.ask_tokens(replaced, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+            assert_eq!(school.request_tokens(replaced, json!({})).await.whole(), refused(NOT_REDEEMABLE));
         }
         for kept in [&codes[2], &codes[101], &others] {
-            assert_eq!(school.ask_tokens(kept, json!({})).await.status, 201);
+            assert_eq!(school.request_tokens(kept, json!({})).await.status, 201);
         }
         // Redeemed codes do not count. They stay, so that a second use is recognized.
         school.code(TEACHER).await;
-        assert_eq!(school.ask_tokens(&codes[3], json!({})).await.status, 201);
+        assert_eq!(school.request_tokens(&codes[3], json!({})).await.status, 201);
         assert_eq!(authorization_code::Entity::find().count(school.db.read()).await.unwrap(), 102);
     }
 
     async fn exchange_for_disabled_or_unconfirmed_account_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let (teachers, students) = (school.code(TEACHER).await, school.code(STUDENT).await);
         school.change_account(TEACHER, |account| account.enabled = false).await;
-        assert_eq!(school.ask_tokens(&teachers, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        assert_eq!(school.request_tokens(&teachers, json!({})).await.whole(), refused(NOT_REDEEMABLE));
         school.change_account(STUDENT, |account| account.email_verified_at = None).await;
-        assert_eq!(school.ask_tokens(&students, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        assert_eq!(school.request_tokens(&students, json!({})).await.whole(), refused(NOT_REDEEMABLE));
         // The code itself was not redeemed.
         school.change_account(TEACHER, |account| account.enabled = true).await;
-        assert_eq!(school.ask_tokens(&teachers, json!({})).await.status, 201);
+        assert_eq!(school.request_tokens(&teachers, json!({})).await.status, 201);
     }
 
     async fn exchange_for_disabled_app_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let code = school.code(TEACHER).await;
         school.register(|registration| registration.app.enabled = false).await;
-        assert_eq!(school.ask_tokens(&code, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        assert_eq!(school.request_tokens(&code, json!({})).await.whole(), refused(NOT_REDEEMABLE));
         school.register(|registration| registration.app.enabled = true).await;
-        assert_eq!(school.ask_tokens(&code, json!({})).await.status, 201);
+        assert_eq!(school.request_tokens(&code, json!({})).await.status, 201);
     }
 
     async fn exchange_without_properties_lists_all_in_documented_order(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let answer = school.post("/api/v1/tokens").json(&json!({})).send().await;
         let messages = ["client_id", "service", "grant_type", "redirect_uri", "code", "state"]
             .map(|name| format!("{name} is required"));
@@ -233,18 +233,18 @@ both! {
     }
 
     async fn exchange_null_optional_property_counts_as_absent(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let code = school.code(TEACHER).await;
         for name in ["client_id", "service", "grant_type", "redirect_uri", "code", "state"] {
-            assert_eq!(faulty(&school.ask_tokens(&code, json!({ name: null })).await), [name]);
+            assert_eq!(faulty(&school.request_tokens(&code, json!({ name: null })).await), [name]);
         }
         let optional = json!({ "code_verifier": null, "nonce": null, "auth_time": null, "scope": null });
-        let answer = school.ask_tokens(&code, optional).await;
+        let answer = school.request_tokens(&code, optional).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
 
     async fn exchange_value_out_of_bounds_is_a_violation(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for (name, value) in [
             ("client_id", json!("app_")),
             ("client_id", json!(format!("App_{APP}"))),
@@ -280,7 +280,7 @@ both! {
             ("scope", json!("e\"mail")),
             ("scope", json!("a".repeat(1025))),
         ] {
-            let answer = school.ask_tokens("code", json!({ name: value })).await;
+            let answer = school.request_tokens("code", json!({ name: value })).await;
             assert_eq!(faulty(&answer), [name], "{name} = {value}");
         }
         // An unknown code is not a violation: the request is valid.
@@ -293,7 +293,7 @@ both! {
             ("scope", json!("a".repeat(1024))),
             ("refresh_token", json!(7)),
         ] {
-            let answer = school.ask_tokens("code", json!({ name: value })).await;
+            let answer = school.request_tokens("code", json!({ name: value })).await;
             assert_eq!(answer.whole(), refused(NOT_REDEEMABLE), "{name} = {value}");
         }
     }

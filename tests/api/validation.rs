@@ -34,7 +34,7 @@ async fn send(school: &School, media_type: Option<&str>, body: impl Into<Vec<u8>
 
 both! {
     async fn missing_properties_are_reported_in_documented_order(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let answer = school.post("/api/v1/codes").json(&json!({})).send().await;
         let messages =
             ["email is required", "password is required", "state is required", "redirectUri is required"];
@@ -43,9 +43,9 @@ both! {
     }
 
     async fn violation_is_reported_once_for_each_property_without_its_value(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let answer = school
-            .ask_code(json!({
+            .request_code(json!({
                 "appUuid": MARKER,
                 "email": MARKER,
                 "password": MARKER.repeat(20),
@@ -65,7 +65,7 @@ both! {
     }
 
     async fn response_never_repeats_a_password(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let body = changed(sign_in_body(TEACHER), json!({ "password": MARKER }));
         let text = body.to_string();
         let cut = text.split_at(text.find(MARKER).unwrap() + MARKER.len()).0;
@@ -86,7 +86,7 @@ both! {
     }
 
     async fn unreadable_body_is_refused_with_its_reason(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let body = sign_in_body(TEACHER).to_string();
         let json = Some("application/json");
         let large = format!("{body}{}", " ".repeat(24 * 1024));
@@ -110,24 +110,24 @@ both! {
     }
 
     async fn value_of_another_type_is_a_violation(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let texts =
             ["appUuid", "email", "password", "state", "redirectUri", "codeChallenge", "codeChallengeMethod"];
         for name in texts {
             for value in [json!(1), json!(1.5), json!(true), json!([]), json!({})] {
                 let mut changes = json!({ "codeChallenge": "A".repeat(43), "codeChallengeMethod": "S256" });
                 changes[name] = value.clone();
-                assert_eq!(faulty(&school.ask_code(changes).await), [name], "{name} = {value}");
+                assert_eq!(faulty(&school.request_code(changes).await), [name], "{name} = {value}");
             }
         }
         for value in [json!(1), json!(0), json!("true"), json!("false"), json!([])] {
-            let answer = school.ask_code(json!({ "acceptPrivacyPolicy": value })).await;
+            let answer = school.request_code(json!({ "acceptPrivacyPolicy": value })).await;
             assert_eq!(faulty(&answer), ["acceptPrivacyPolicy"], "{value}");
         }
     }
 
     async fn text_at_its_maximum_length_is_accepted_and_beyond_it_refused(kind: Kind) {
-        let school = School::found_without_limits(kind).await;
+        let school = School::start_without_limits(kind).await;
         let longest = uri_of(2048);
         school.register(|registration| registration.redirect_uris.push(redirect_uri(&longest))).await;
         // A valid body with wrong credentials is refused for its credentials.
@@ -143,7 +143,7 @@ both! {
             ("password", json!("e\u{301}".repeat(256))),
             ("password", json!("\u{3B1}\u{313}\u{300}\u{345}".repeat(256))),
         ] {
-            let answer = school.ask_code(json!({ name: value })).await;
+            let answer = school.request_code(json!({ name: value })).await;
             assert_eq!(answer.whole(), refused(CREDENTIALS), "{name} = {value}");
         }
         for (name, value) in [
@@ -151,7 +151,7 @@ both! {
             ("state", json!("\u{1F511}".repeat(1024))),
             ("redirectUri", json!(longest)),
         ] {
-            let answer = school.ask_code(json!({ name: value })).await;
+            let answer = school.request_code(json!({ name: value })).await;
             assert_eq!(answer.status, 201, "{name} = {value}: {}", answer.text);
         }
         let beyond: [(&str, Value); 23] = [
@@ -181,40 +181,40 @@ both! {
             ("redirectUri", json!(uri_of(2049))),
         ];
         for (name, value) in beyond {
-            assert_eq!(faulty(&school.ask_code(json!({ name: value })).await), [name], "{name} = {value}");
+            assert_eq!(faulty(&school.request_code(json!({ name: value })).await), [name], "{name} = {value}");
         }
     }
 
     async fn null_for_a_required_property_is_a_violation(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for name in ["email", "password", "state", "redirectUri"] {
-            assert_eq!(faulty(&school.ask_code(json!({ name: null })).await), [name], "{name}");
+            assert_eq!(faulty(&school.request_code(json!({ name: null })).await), [name], "{name}");
         }
     }
 
     async fn null_optional_property_counts_as_absent(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for name in ["acceptPrivacyPolicy", "codeChallenge", "codeChallengeMethod", "unknown"] {
-            let answer = school.ask_code(json!({ name: null })).await;
+            let answer = school.request_code(json!({ name: null })).await;
             assert_eq!(answer.status, 201, "{name}: {}", answer.text);
         }
         let all = json!({ "acceptPrivacyPolicy": null, "codeChallenge": null, "codeChallengeMethod": null });
-        assert_eq!(school.ask_code(all).await.status, 201);
-        let unnamed = school.ask_code(json!({ "appUuid": null })).await;
+        assert_eq!(school.request_code(all).await.status, 201);
+        let unnamed = school.request_code(json!({ "appUuid": null })).await;
         assert_eq!(unnamed.whole(), refused("appUuid is required unless the Origin header names the app"));
         let halved = json!({ "codeChallenge": "A".repeat(43), "codeChallengeMethod": null });
-        let halved = school.ask_code(halved).await;
+        let halved = school.request_code(halved).await;
         assert_eq!(halved.whole(), refused("codeChallengeMethod is required with codeChallenge"));
     }
 
     async fn unknown_property_is_ignored(kind: Kind) {
-        let school = School::found(kind).await;
-        let answer = school.ask_code(json!({ "remember": true, "Email": 7, "": null, "a/b~c": {} })).await;
+        let school = School::start(kind).await;
+        let answer = school.request_code(json!({ "remember": true, "Email": 7, "": null, "a/b~c": {} })).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
 
     async fn absent_accept_privacy_policy_means_false(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let mut body = sign_in_body(TEACHER);
         body.as_object_mut().unwrap().remove("acceptPrivacyPolicy");
         let answer = school.post("/api/v1/codes").json(&body).send().await;

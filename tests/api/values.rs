@@ -31,13 +31,13 @@ fn claims(token: &str) -> Value {
 
 both! {
     async fn address_in_every_spelling_is_one_account_and_its_token_has_the_ascii_form(kind: Kind) {
-        let school = School::found_without_limits(kind).await;
+        let school = School::start_without_limits(kind).await;
         school.add_account(SPELLINGS[0]).await;
         for spelling in SPELLINGS {
-            let asked = school.ask_code(json!({ "email": spelling })).await;
-            assert_eq!(asked.status, 201, "{spelling:?}: {}", asked.text);
-            let url = asked.json()["items"][0]["nextAction"]["url"].as_str().unwrap().parse().unwrap();
-            let tokens = school.ask_tokens(&crate::support::code_in(&url), json!({ "scope": "openid email" })).await;
+            let answer = school.request_code(json!({ "email": spelling })).await;
+            assert_eq!(answer.status, 201, "{spelling:?}: {}", answer.text);
+            let url = answer.json()["items"][0]["nextAction"]["url"].as_str().unwrap().parse().unwrap();
+            let tokens = school.request_tokens(&crate::support::code_in(&url), json!({ "scope": "openid email" })).await;
             let token = tokens.json()["items"][0]["idToken"].as_str().unwrap().to_owned();
             assert_eq!(claims(&token)["email"], ASCII, "{spelling:?}");
         }
@@ -57,7 +57,7 @@ both! {
     }
 
     async fn text_with_a_control_character_in_any_property_is_never_a_5xx(kind: Kind) {
-        let school = School::found_without_limits(kind).await;
+        let school = School::start_without_limits(kind).await;
         let controls = ['\0', '\t', '\n', '\r', '\u{1B}', '\u{7F}', '\u{85}', '\u{9F}', '\u{200B}', '\u{FEFF}'];
         let sent: [(&str, &[&str]); 8] = [
             ("email", &["{}user@example.com", "user@exa{}mple.com", "user@{}[127.0.0.1]", "{}@[::1]"]),
@@ -74,7 +74,7 @@ both! {
                 let put = |text: &str| text.replace("{}", &control.to_string());
                 let mut changes = json!({});
                 changes[put(name)] = put(text).into();
-                let answer = school.ask_code(changes).await;
+                let answer = school.request_code(changes).await;
                 let harmless = name == "unknown{}" || name == "state" && !control.is_control();
                 let expected = if harmless { 201 } else { 400 };
                 assert_eq!(answer.status, expected, "{name} {text} {control:?}: {}", answer.text);
@@ -85,7 +85,7 @@ both! {
             for control in controls {
                 let mut changes = json!({});
                 changes[name] = format!("a{control}").into();
-                let answer = school.ask_tokens(&code, changes).await;
+                let answer = school.request_tokens(&code, changes).await;
                 assert_eq!(answer.status, 400, "{name} {control:?}: {}", answer.text);
             }
         }
@@ -99,10 +99,10 @@ both! {
     }
 
     async fn join_code_typed_on_any_keyboard_is_accepted(kind: Kind) {
-        let school = School::found_without_limits(kind).await;
+        let school = School::start_without_limits(kind).await;
         let teacher = school.token(TEACHER).await;
         let student = school.token(STUDENT).await;
-        school.chance.deal(&[7, 17, 21, 0, 1, 9, 27, 12]);
+        school.random.set_next(&[7, 17, 21, 0, 1, 9, 27, 12]);
         assert_eq!(school.generate_join_code(&teacher).await.expose(), "7KQ019XD");
         for (number, typed) in [
             "7KQ019XD", "7kq0-19xd", "7KQ0–19XD", "7KQ0—19XD", "7KQ0‑19XD", "7KQ0−19XD", "7KQ0\u{AD}19XD", "7KQ0－19XD",
@@ -116,7 +116,7 @@ both! {
     }
 
     async fn text_that_cannot_be_a_join_code_counts_as_a_guess(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let student = school.token(STUDENT).await;
         for number in 0..11 {
             let answer = school.join(&student, ["7KQ019XA", "%00", "7KQ019X%E2%80%93"][number % 3]).await;
@@ -125,7 +125,7 @@ both! {
     }
 
     async fn private_use_redirect_uri_needs_an_app_that_requires_pkce_and_belongs_to_no_origin(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let mut registration = school.registration().await;
         registration.redirect_uris.insert(0, redirect_uri("com.example.app:/callback"));
         let refused = Apps::new(school.db.clone()).register(&registration).await;
@@ -134,20 +134,20 @@ both! {
         Apps::new(school.db.clone()).register(&registration).await.unwrap();
         assert_eq!(school.registration().await, registration);
 
-        let asked = json!({ "redirectUri": "com.example.app:/callback" });
-        assert_eq!(school.ask_code(asked).await.status, 400);
+        let changes = json!({ "redirectUri": "com.example.app:/callback" });
+        assert_eq!(school.request_code(changes).await.status, 400);
         let verifier = "a".repeat(43);
         let challenge = "ZtNPunH49FD35FWYhT5Tv8I7vRKQJ8uxMaL0_9eHjNA";
-        let asked = json!({
+        let changes = json!({
             "redirectUri": "com.example.app:/callback", "codeChallenge": challenge, "codeChallengeMethod": "S256",
         });
-        let answer = school.ask_code(asked).await;
+        let answer = school.request_code(changes).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         let url = answer.json()["items"][0]["nextAction"]["url"].as_str().unwrap().to_owned();
         assert!(url.starts_with("com.example.app:/callback?code="), "{url}");
         assert!(url.contains("&redirect_uri=com.example.app:/callback&service=email&"), "{url}");
         let shown = json!({ "redirect_uri": "com.example.app:/callback", "code_verifier": verifier });
-        let tokens = school.ask_tokens(&crate::support::code_in(&url.parse().unwrap()), shown).await;
+        let tokens = school.request_tokens(&crate::support::code_in(&url.parse().unwrap()), shown).await;
         assert_eq!(tokens.status, 201, "{}", tokens.text);
         assert_eq!(tokens.json()["items"][0]["redirectUri"], "com.example.app:/callback");
 
@@ -162,13 +162,13 @@ both! {
     }
 
     async fn loopback_redirect_uri_with_an_invalid_port_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.register(|registration| registration.redirect_uris.push(redirect_uri("http://127.0.0.1/cb"))).await;
         for (port, status) in [
             ("", 201), (":1", 201), (":80", 201), (":65535", 201),
             (":0", 400), (":00080", 400), (":080", 400), (":65536", 400), (":", 400), (":+80", 400), (":8 0", 400),
         ] {
-            let answer = school.ask_code(json!({ "redirectUri": format!("http://127.0.0.1{port}/cb") })).await;
+            let answer = school.request_code(json!({ "redirectUri": format!("http://127.0.0.1{port}/cb") })).await;
             assert_eq!(answer.status, status, "{port}: {}", answer.text);
         }
     }
@@ -192,13 +192,13 @@ both! {
             db.execute_unprepared(&format!("UPDATE users SET email = '{to}' WHERE email = '{from}'")).await.unwrap();
         }
         db.close().await.unwrap();
-        let told = site.run(&doctor).await;
+        let ended = site.run(&doctor).await;
         for part in [
             "sign-in does not find 2 of 3 accounts",
             &format!("\"user@münchen.example\" (same mailbox as {ASCII}, which has an account)"),
             "\"a b@[127.0.0.1]\" (not an e-mail address)",
         ] {
-            assert!(told.out.contains(part), "{told:?}");
+            assert!(ended.out.contains(part), "{ended:?}");
         }
     }
 }

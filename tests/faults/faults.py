@@ -192,7 +192,7 @@ def scenario(name, seconds, excuses=(), database_gone=False):
 
 @scenario("kill", 25, {"503", "proxy", "cut", "refused"})
 async def kill(trial, postgres):
-    """Each node in turn gets SIGKILL and is restarted after two seconds."""
+    """One node after another gets SIGKILL and is restarted after two seconds."""
     await trial.cluster(postgres)
     for node in trial.nodes:
         async with trial.fault():
@@ -204,7 +204,7 @@ async def kill(trial, postgres):
 
 @scenario("term", 25)
 async def term(trial, postgres):
-    """Each node in turn is drained in HAProxy, gets SIGTERM and is restarted."""
+    """One node after another is drained in HAProxy, gets SIGTERM and is restarted."""
     await trial.cluster(postgres)
     for node in trial.nodes:
         async with trial.fault():
@@ -257,7 +257,7 @@ async def cut(trial, postgres):
     """PostgreSQL closes connections, then the network does. One client in ten closes its connection early."""
     relay = Relay(postgres.port)
     await trial.cluster(postgres, relay)
-    trial.load.hang_up = 0.1
+    trial.load.disconnect_share = 0.1
     async with trial.fault():
         for _ in range(10):
             statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
@@ -309,7 +309,7 @@ async def slow(trial, postgres):
 
 @scenario("term-bare", 25)
 async def term_bare(trial, postgres):
-    """Each node in turn gets SIGTERM. HAProxy is not told, and detects it by health checks. No request fails."""
+    """One node after another gets SIGTERM. HAProxy is not notified, and detects it by health checks. No request fails."""
     await trial.cluster(postgres)
     for node in trial.nodes * 2:
         async with trial.fault():

@@ -132,7 +132,7 @@ class Load:
     def __init__(self, school, port):
         self.school, self.port = school, port
         # The share of requests for which the client closes the connection early.
-        self.hang_up = 0.0
+        self.disconnect_share = 0.0
         self.ledger = Ledger(school.owners)
         self.tally = Tally()
         self.tokens = {}
@@ -150,9 +150,9 @@ class Load:
         Calls `refused` with the instant of a 503. Raises `NotSent` if the server cannot have executed the request.
         """
         tally = self.tally
-        if self.hang_up and operation != "redeem" and random.random() < self.hang_up:
+        if self.disconnect_share and operation != "redeem" and random.random() < self.disconnect_share:
             # A sign-in takes longer, because of the password hash.
-            options["hang_up"] = random.uniform(0, 0.3 if operation == "sign in" else 0.02)
+            options["disconnect_after"] = random.uniform(0, 0.3 if operation == "sign in" else 0.02)
         tally.requests += 1
         began = time.monotonic()
         try:
@@ -161,7 +161,7 @@ class Load:
             tally.failures.append(Failure("refused", began, time.monotonic()))
             raise
         except Unanswered as failure:
-            if "hang_up" not in options:
+            if "disconnect_after" not in options:
                 kind = "hung" if str(failure) == "TimeoutError" else "cut"
                 tally.failures.append(Failure(kind, began, time.monotonic()))
             return None

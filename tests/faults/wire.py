@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client over one persistent connection. Its errors tell whether a request was sent."""
+"""An HTTP/1.1 client over one persistent connection. Its errors show whether a request was sent."""
 
 import asyncio
 import contextlib
@@ -48,8 +48,8 @@ class Connection:
         self.streams = None
         self.idle_since = 0.0
 
-    async def request(self, method, path, token=None, body=None, timeout=20.0, hang_up=None):
-        """Sends a request and reads the response. `hang_up` closes the connection this many seconds after sending."""
+    async def request(self, method, path, token=None, body=None, timeout=20.0, disconnect_after=None):
+        """Sends a request and reads the response. `disconnect_after` closes the connection this many seconds after sending."""
         content = b"" if body is None else json.dumps(body).encode()
         head = [f"{method} {path} HTTP/1.1", "Host: homeroom.test", f"Content-Length: {len(content)}"]
         if body is not None:
@@ -70,9 +70,9 @@ class Connection:
         try:
             async with asyncio.timeout(timeout):
                 writer.write(request)
-                if hang_up is not None:
-                    await asyncio.sleep(hang_up)
-                    raise ConnectionAbortedError("hung up")
+                if disconnect_after is not None:
+                    await asyncio.sleep(disconnect_after)
+                    raise ConnectionAbortedError("disconnected")
                 status, headers, response, keep = await self._read(reader)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
             self.close()

@@ -7,7 +7,7 @@ use poem_openapi::{Enum, Object};
 use super::types::Instant;
 use crate::http::{
     api_error::{ApiError, Envelope},
-    constants::{Always, ErrorStatus},
+    constant_types::{Always, ErrorStatus},
     operation::ErrorSpec,
 };
 

@@ -24,7 +24,7 @@ use crate::{
         client_address::ClientAddress,
         operation::{ErrorSpec, Link, Operation, OperationResult},
         received_at::ReceivedAt,
-        text::parameter,
+        string_types::parameter,
     },
 };
 

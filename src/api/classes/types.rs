@@ -12,9 +12,9 @@ use crate::{
     domain::{class_name::ClassName, id::ClassId, join_code::JoinCode},
     http::{
         api_error::ApiError,
-        constants::Always,
+        constant_types::Always,
         operation::{Operation, OperationResponse},
-        text::{parameter, text},
+        string_types::{parameter, text},
     },
 };
 

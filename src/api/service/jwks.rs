@@ -12,7 +12,7 @@ use crate::{
     http::{
         json::Json,
         operation::{Describe, OperationDetails},
-        text::text,
+        string_types::text,
     },
     identity::signing_keys::PublicKey,
 };

@@ -20,11 +20,11 @@ use crate::{
     http::{
         api_error::ApiError,
         client_address::ClientAddress,
-        constants::Item,
+        constant_types::Item,
         json::{Json, JsonBody},
         operation::{ErrorSpec, Operation, OperationResult},
         received_at::ReceivedAt,
-        text::{parameter, text},
+        string_types::{parameter, text},
         validation::Violation,
     },
     identity::{

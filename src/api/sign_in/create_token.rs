@@ -20,11 +20,11 @@ use crate::{
     },
     http::{
         api_error::ApiError,
-        constants::Item,
+        constant_types::Item,
         json::{Json, JsonBody},
         operation::{ErrorSpec, Operation, OperationResult},
         received_at::ReceivedAt,
-        text::text,
+        string_types::text,
         validation::Violation,
     },
     identity::tokens::{ExchangeError, ExchangeRequest, IssuedTokens},

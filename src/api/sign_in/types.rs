@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use crate::{
     domain::{redirect_uri::RedirectUri, state::State},
     http::{
-        constants::{Item, KindOf},
+        constant_types::{Item, KindOf},
         operation::{Operation, OperationResponse},
-        text::text,
+        string_types::text,
         validation::Violation,
     },
 };

@@ -10,12 +10,12 @@ use super::{
     files::{in_the_future, private},
 };
 use crate::{
-    cli::{demo, failed, ownership},
+    cli::{demo, failed, file_ownership},
     clock::{Clock, SystemClock},
     config::{Config, Hashing},
     db::{
         DatabaseUrl, MigrationStatus,
-        inspect::{Inspection, PostgresFacts, SqliteFacts},
+        read_only::{Inspection, PostgresFacts, SqliteFacts},
     },
     domain::email::Email,
     identity::password_hashing::PasswordHashing,
@@ -50,7 +50,7 @@ pub async fn check(config: &Config, report: &mut Report) {
             );
             return report.skipped("schema", "there is no database");
         }
-        let files = ownership::database(path);
+        let files = file_ownership::database(path);
         private(SUBJECT, &files, report);
         in_the_future(SUBJECT, &files, SystemClock.now(), report);
         let inaccessible = files.iter().find_map(|(path, _)| {

@@ -18,7 +18,7 @@ use super::Report;
 use crate::{
     cli::{
         failed,
-        ownership::{self, Foreign},
+        file_ownership::{self, Foreign},
     },
     config::Data,
     identity::signing_keys::{self, KeyInfo, KeyState},
@@ -91,7 +91,7 @@ fn may_be_changed(directory: &Path, subject: &str, report: &mut Report) -> bool 
 /// Reports files with keys or password hashes that other users may read or change. The files of one subject share one line. The server
 /// does not start if another user owns or may write to one.
 pub fn private(subject: &str, files: &[(PathBuf, Metadata)], report: &mut Report) {
-    if let Some(Foreign { what, remedy }) = ownership::foreign(files) {
+    if let Some(Foreign { what, remedy }) = file_ownership::foreign(files) {
         return report.wrong(subject, what, &remedy);
     }
     let open_to = |bits: u32| files.iter().find(|(_, metadata)| metadata.permissions().mode() & bits != 0);
@@ -107,7 +107,7 @@ pub fn private(subject: &str, files: &[(PathBuf, Metadata)], report: &mut Report
     } else if let Some((what, remedy)) = open_to(0o077).map(shown) {
         report.warning(subject, format!("others than its owner can get at {what}"), &remedy);
     } else if let Some((path, _)) = files.first() {
-        let others = if files.len() > 1 { " and what is beside it" } else { "" };
+        let others = if files.len() > 1 { " and the files next to it" } else { "" };
         report.ok(subject, format!("{}{others}: for its owner alone", path.display()));
     }
 }
@@ -149,7 +149,7 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
         );
     }
     // Reading a pipe would block.
-    let mut found = ownership::keys(&directory).into_iter().skip(1);
+    let mut found = file_ownership::keys(&directory).into_iter().skip(1);
     if let Some((path, _)) = found.find(|(_, metadata)| !metadata.is_file()) {
         return report.wrong(SUBJECT, format!("{} is no file", path.display()), "remove it");
     }
@@ -200,7 +200,7 @@ pub fn keys(data: &Data, readable: bool, now: DateTime<Utc>, report: &mut Report
             "nothing, if this is a new server, which makes one; else restore them: tokens of before are refused without",
         );
     }
-    let files = ownership::keys(&directory);
+    let files = file_ownership::keys(&directory);
     private(SUBJECT, &files, report);
     in_the_future(SUBJECT, &files, now, report);
 }
@@ -232,11 +232,11 @@ fn report_key(key: &KeyInfo, now: DateTime<Utc>, report: &mut Report) {
 
 /// Reports files from the future: the clock was set back, or another machine wrote them.
 pub fn in_the_future(subject: &str, files: &[(PathBuf, Metadata)], now: DateTime<Utc>, report: &mut Report) {
-    let late = files.iter().find_map(|(path, metadata)| {
+    let future = files.iter().find_map(|(path, metadata)| {
         let written = DateTime::<Utc>::from(metadata.modified().ok()?);
         (written > now + APART).then(|| format!("{} was written at {}", path.display(), written.to_rfc3339()))
     });
-    if let Some(what) = late {
+    if let Some(what) = future {
         report.warning(
             subject,
             format!("{what}, and it is {} now", now.to_rfc3339()),

@@ -30,15 +30,15 @@ pub enum SelfTestError {
     Wrong,
 }
 
-/// The engine to use if `asked` is requested, and the time of a hash. If the faster engine fails the test, the reference replaces it,
-/// after the same test.
+/// The engine to use if `requested` is configured, and the time of a hash. If the faster engine fails the test, the reference
+/// replaces it, after the same test.
 pub(super) fn choose(
-    asked: HashEngine,
+    requested: HashEngine,
     filler: impl Fn(HashEngine) -> Box<dyn Fill>,
 ) -> Result<(HashEngine, Duration), SelfTestError> {
     let tested = |engine| Ok((engine, test(&mut *filler(engine))?));
-    tested(asked).or_else(|error: SelfTestError| {
-        if asked == HashEngine::Argon2 {
+    tested(requested).or_else(|error: SelfTestError| {
+        if requested == HashEngine::Argon2 {
             return Err(error);
         }
         let error: &dyn std::error::Error = &error;
@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn choose_engine_that_passes_is_used() {
-        for asked in [HashEngine::Simd, HashEngine::Argon2] {
-            let (chosen, took) = choose(asked, HashEngine::filler).unwrap();
-            assert_eq!(chosen, asked);
+        for requested in [HashEngine::Simd, HashEngine::Argon2] {
+            let (chosen, took) = choose(requested, HashEngine::filler).unwrap();
+            assert_eq!(chosen, requested);
             assert!(took > Duration::ZERO);
         }
     }

@@ -66,15 +66,15 @@ async fn verify_beyond_the_capacity_is_busy_and_the_rest_complete() {
     let settings =
         Settings { workers: NonZeroUsize::MIN, queue: NonZeroUsize::new(2), ..Settings::default() };
     let hashing = Arc::new(PasswordHashing::start(settings, &OsRandom).unwrap());
-    let asked: Vec<_> = (0..20)
+    let tasks: Vec<_> = (0..20)
         .map(|_| {
             let hashing = Arc::clone(&hashing);
             tokio::spawn(async move { verify(&hashing, None, password("password")).await })
         })
         .collect();
     let (mut answered, mut refused) = (0, 0);
-    for asked in asked {
-        match asked.await.unwrap() {
+    for task in tasks {
+        match task.await.unwrap() {
             Ok(false) => answered += 1,
             Err(HashError::Busy(RetryAfter::MIN)) => refused += 1,
             other => panic!("{other:?}"),

@@ -185,7 +185,7 @@ mod tests {
         Ok(answered)
     }
 
-    fn ask(workers: &Workers, password: &str) -> Option<Vec<u8>> {
+    fn hash(workers: &Workers, password: &str) -> Option<Vec<u8>> {
         submit(workers, password).unwrap().blocking_recv().ok().map(|answer| answer.unwrap().to_vec())
     }
 
@@ -213,7 +213,7 @@ mod tests {
         let workers = start(HOUR, 2, Echo::filler(&count));
         assert_eq!(count.now(), (0, 0));
         for password in ["a", "b", "c"] {
-            assert_eq!(ask(&workers, password).unwrap(), password.as_bytes());
+            assert_eq!(hash(&workers, password).unwrap(), password.as_bytes());
             assert_eq!(count.now(), (1, 1));
         }
         drop(workers);
@@ -225,7 +225,7 @@ mod tests {
         let count = Arc::default();
         let workers = start(Duration::from_millis(1), 2, Echo::filler(&count));
         for made in 1..=3 {
-            assert!(ask(&workers, "a").is_some());
+            assert!(hash(&workers, "a").is_some());
             let answered = Instant::now();
             while count.now() != (made, 0) {
                 assert!(answered.elapsed() < Duration::from_secs(10));
@@ -238,9 +238,9 @@ mod tests {
     fn thread_after_a_panic_uses_a_new_engine() {
         let count = Arc::default();
         let workers = start(HOUR, 2, Echo::filler(&count));
-        assert_eq!(ask(&workers, "a").unwrap(), b"a");
-        assert_eq!(ask(&workers, "panic"), None);
-        assert_eq!(ask(&workers, "b").unwrap(), b"b");
+        assert_eq!(hash(&workers, "a").unwrap(), b"a");
+        assert_eq!(hash(&workers, "panic"), None);
+        assert_eq!(hash(&workers, "b").unwrap(), b"b");
         assert_eq!(count.now(), (2, 1));
     }
 }

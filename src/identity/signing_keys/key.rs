@@ -99,7 +99,7 @@ pub struct VerifyingKey {
 }
 
 impl VerifyingKey {
-    /// What the key is called in a token's header and in the JWK set.
+    /// The id of the key, `kid` in a token's header and in the JWK set.
     #[must_use]
     pub fn kid(&self) -> KeyId {
         self.public.kid

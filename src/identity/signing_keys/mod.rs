@@ -4,10 +4,10 @@
 //! youngest key that is at least [`LEAD`] old, or else the oldest. A younger key is only published, so that verifiers know it before
 //! they receive tokens signed with it.
 
+mod administration;
 mod directory;
 mod key;
 mod key_set;
-mod upkeep;
 
 #[cfg(test)]
 mod tests;
@@ -28,14 +28,14 @@ use tokio::{
     time::timeout,
 };
 
+pub use self::{
+    administration::{KeyInfo, KeyState, RetireError, inspect, list, retire, rotate},
+    key::{PublicKey, SignError, SigningKey, TokenHeader, VerifyError, VerifyingKey, header},
+    key_set::LEAD,
+};
 use self::{
     directory::Skipped,
     key_set::{KeySet, Keys},
-};
-pub use self::{
-    key::{PublicKey, SignError, SigningKey, TokenHeader, VerifyError, VerifyingKey, header},
-    key_set::LEAD,
-    upkeep::{KeyInfo, KeyState, RetireError, inspect, list, retire, rotate},
 };
 use crate::{domain::id::KeyId, jobs::Job, random::RandomSource};
 

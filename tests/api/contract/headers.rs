@@ -18,7 +18,7 @@ use crate::{
 /// The paths of the tested operations in the document.
 const CODES: &str = "/api/v1/codes";
 const TOKENS: &str = "/api/v1/tokens";
-const DRAW: &str = "/classes/{classId}/join-code";
+const GENERATE: &str = "/classes/{classId}/join-code";
 const CLASS: &str = "/classes/{classId}";
 const JOIN: &str = "/classes/join/{joinCode}";
 
@@ -39,15 +39,15 @@ fn assert_documented(document: &Value, path: &str, answer: &Answer) {
     let documented: BTreeMap<String, Value> =
         headers.map(|(name, header)| (name.to_lowercase(), resolved(document, header))).collect();
     // The introduction documents these for every response.
-    let said_once = |name: &str| {
+    let is_in_introduction = |name: &str| {
         PROTECTION.iter().any(|(known, _)| *known == name)
             || name == "vary"
             || name.starts_with("access-control-")
     };
-    let said = answer.headers.keys().filter(|name| {
-        !["content-type", "content-length"].contains(&name.as_str()) && !said_once(name.as_str())
+    let names = answer.headers.keys().filter(|name| {
+        !["content-type", "content-length"].contains(&name.as_str()) && !is_in_introduction(name.as_str())
     });
-    for name in said {
+    for name in names {
         assert!(documented.contains_key(name.as_str()), "{name} is not documented, {context}");
     }
     for (name, header) in &documented {
@@ -74,7 +74,7 @@ fn admits(schema: &Value, text: &str) -> bool {
 /// Causes every status of every operation, from a page of `origin` if given, and compares each response with the document.
 async fn compare_every_status(kind: Kind, origin: Option<&str>) {
     let document = document();
-    let school = School::found(kind).await;
+    let school = School::start(kind).await;
     let teacher = school.token(TEACHER).await;
     let colleague = school.token(COLLEAGUE).await;
     let student = school.token(STUDENT).await;
@@ -85,7 +85,7 @@ async fn compare_every_status(kind: Kind, origin: Option<&str>) {
             statuses.map(move |status| (path.clone(), status.clone())).collect::<Vec<_>>()
         })
         .collect();
-    let mut ask = async |path: &str, call: Call<'_>| {
+    let mut check = async |path: &str, call: Call<'_>| {
         let call = if let Some(origin) = origin { call.header("Origin", origin) } else { call };
         let answer = call.send().await;
         assert_documented(&document, path, &answer);
@@ -100,40 +100,40 @@ async fn compare_every_status(kind: Kind, origin: Option<&str>) {
     let join = |code: &str| school.post(&format!("/classes/join/{code}"));
     let (own, others) = (OWN_CLASS.to_string(), OTHER_CLASS.to_string());
 
-    ask(CODES, sign_in()).await;
-    ask(CODES, school.post(CODES)).await;
+    check(CODES, sign_in()).await;
+    check(CODES, school.post(CODES)).await;
     let code = school.code(TEACHER).await;
-    ask(TOKENS, swap(&code)).await;
-    ask(TOKENS, swap(&code)).await;
-    ask(DRAW, generate(&own)).await;
-    ask(DRAW, generate(&own).bearer("x")).await;
-    ask(DRAW, generate(&others).bearer(&teacher)).await;
-    ask(DRAW, generate("10A1").bearer(&teacher)).await;
-    let generated = ask(DRAW, generate(&own).bearer(&teacher)).await.json();
+    check(TOKENS, swap(&code)).await;
+    check(TOKENS, swap(&code)).await;
+    check(GENERATE, generate(&own)).await;
+    check(GENERATE, generate(&own).bearer("x")).await;
+    check(GENERATE, generate(&others).bearer(&teacher)).await;
+    check(GENERATE, generate("10A1").bearer(&teacher)).await;
+    let generated = check(GENERATE, generate(&own).bearer(&teacher)).await.json();
     let join_code = generated["data"]["joinCode"].as_str().unwrap();
-    ask(JOIN, join(join_code)).await;
-    ask(JOIN, join("1").bearer(&colleague)).await;
-    ask(JOIN, join(join_code).bearer(&colleague)).await;
-    ask(JOIN, join(join_code).bearer(&colleague)).await;
-    ask(CLASS, read(&own)).await;
-    ask(CLASS, read(&own).bearer(&teacher)).await;
-    ask(CLASS, read(&others).bearer(&teacher)).await;
-    ask(CLASS, read("10A1").bearer(&teacher)).await;
+    check(JOIN, join(join_code)).await;
+    check(JOIN, join("1").bearer(&colleague)).await;
+    check(JOIN, join(join_code).bearer(&colleague)).await;
+    check(JOIN, join(join_code).bearer(&colleague)).await;
+    check(CLASS, read(&own)).await;
+    check(CLASS, read(&own).bearer(&teacher)).await;
+    check(CLASS, read(&others).bearer(&teacher)).await;
+    check(CLASS, read("10A1").bearer(&teacher)).await;
     for _ in 0..6 {
         let body = changed(sign_in_body("nobody@example.com"), json!({ "password": "wrong" }));
-        ask(CODES, school.post(CODES).json(&body)).await;
+        check(CODES, school.post(CODES).json(&body)).await;
     }
     for _ in 0..11 {
-        ask(JOIN, join("1").bearer(&student)).await;
+        check(JOIN, join("1").bearer(&student)).await;
     }
     for path in ["/.well-known/jwks.json", "/health/live", "/health/ready"] {
-        ask(path, school.get(path)).await;
+        check(path, school.get(path)).await;
     }
     for path in ["/", "/openapi.yaml", "/openapi.json", "/docs"] {
         for accept in ["*/*", "text/html"] {
             let get = || school.get(path).header("Accept", accept);
-            let text = ask(path, get()).await;
-            ask(path, get().header("If-None-Match", text.header("etag").unwrap())).await;
+            let text = check(path, get()).await;
+            check(path, get().header("If-None-Match", text.header("etag").unwrap())).await;
         }
     }
 
@@ -142,7 +142,7 @@ async fn compare_every_status(kind: Kind, origin: Option<&str>) {
         [
             (CODES, sign_in()),
             (TOKENS, swap(&code)),
-            (DRAW, generate(&own).bearer(&teacher)),
+            (GENERATE, generate(&own).bearer(&teacher)),
             (JOIN, join(join_code).bearer(&colleague)),
             (CLASS, read(&own).bearer(&teacher)),
             ("/health/ready", school.get("/health/ready")),
@@ -150,18 +150,18 @@ async fn compare_every_status(kind: Kind, origin: Option<&str>) {
     };
     damage_database(&school).await;
     for (path, call) in everything() {
-        ask(path, call).await;
+        check(path, call).await;
     }
     disconnect_database(&school).await;
     for (path, call) in everything() {
-        ask(path, call).await;
+        check(path, call).await;
     }
 
     let limited = classroom::Settings { join_code_rate: 1, ..classroom::Settings::default() };
-    let busy = School::found_with_classroom(kind, limited).await;
+    let busy = School::start_with_classroom(kind, limited).await;
     let teacher = busy.token(TEACHER).await;
     for _ in 0..2 {
-        ask(DRAW, busy.post(&format!("/classes/{own}/join-code")).bearer(&teacher)).await;
+        check(GENERATE, busy.post(&format!("/classes/{own}/join-code")).bearer(&teacher)).await;
     }
 
     assert!(unseen.is_empty(), "nothing was answered with {unseen:?}");
@@ -177,20 +177,20 @@ both! {
 #[test]
 fn header_of_every_response_is_documented_once() {
     let document = document();
-    let said =
+    let introduction =
         document["info"]["description"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
     for (name, value) in PROTECTION {
-        let described = said.to_lowercase();
+        let described = introduction.to_lowercase();
         assert!(described.contains(&format!("`{name}")), "{name}");
         // The introduction describes the value in words.
         assert!(
-            name == "content-security-policy" || said.contains(&format!(": {value}`")),
+            name == "content-security-policy" || introduction.contains(&format!(": {value}`")),
             "{name}: {value}"
         );
     }
-    for said_word in
+    for phrase in
         ["`Vary: Origin`", "`Access-Control-Allow-Origin`", "`Access-Control-Expose-Headers: Retry-After"]
     {
-        assert!(said.contains(said_word), "{said_word}");
+        assert!(introduction.contains(phrase), "{phrase}");
     }
 }

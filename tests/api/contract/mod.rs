@@ -52,7 +52,7 @@ fn resolved(document: &Value, schema: &Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn served_document_is_the_file_in_the_repository() {
-    let school = School::found(Kind::Sqlite).await;
+    let school = School::start(Kind::Sqlite).await;
     let yaml = school.get("/openapi.yaml").send().await;
     assert_eq!((yaml.status, yaml.header("content-type")), (200, Some("application/yaml")));
     assert!(yaml.text == file(), "openapi.yaml is not what the server serves: run scripts/openapi");

@@ -11,7 +11,7 @@ use crate::support::{
 
 both! {
     async fn unknown_path_or_method_is_refused_in_the_envelope_of_its_family(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for &(method, path, status, code, allow) in MISDIRECTED {
             let answer = school.call(method, path).send().await;
             let found = (answer.status, assert_failure(path, &answer));
@@ -26,7 +26,7 @@ both! {
     }
 
     async fn unknown_id_of_any_form_is_a_404_after_authentication(kind: Kind) {
-        let school = School::found_without_limits(kind).await;
+        let school = School::start_without_limits(kind).await;
         let token = school.token(TEACHER).await;
         let long = ["a".repeat(60_000), "%FF".repeat(10_000), "%F0%9F%8E%93".repeat(4_000)];
         for id in UNKNOWN_IDS.iter().copied().chain(long.iter().map(String::as_str)) {
@@ -41,8 +41,8 @@ both! {
                 let found = (answer.status, assert_failure(&path, &answer));
                 assert_eq!(found, (status, code.to_owned()), "{shown}");
                 // A request without a token gets 401 first.
-                let stranger = school.call(method, &path).send().await;
-                assert_eq!(assert_failure(&path, &stranger), "UNAUTHORIZED", "{shown}");
+                let anonymous = school.call(method, &path).send().await;
+                assert_eq!(assert_failure(&path, &anonymous), "UNAUTHORIZED", "{shown}");
             }
         }
         // `join` is never a class, and `join-code` may be typed as a code.
@@ -51,7 +51,7 @@ both! {
     }
 
     async fn request_without_a_valid_bearer_token_is_a_401(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let path = format!("/classes/{OWN_CLASS}/join-code");
         let (head, claims) = token.split_once('.').unwrap();
@@ -123,7 +123,7 @@ both! {
     }
 
     async fn body_that_no_operation_reads_is_ignored(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let path = format!("/classes/{OWN_CLASS}/join-code");
         let generate = || school.post(&path).bearer(&token);
@@ -141,7 +141,7 @@ both! {
     }
 
     async fn body_that_is_not_a_json_object_is_refused_with_its_reason(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for path in ["/api/v1/codes", "/api/v1/tokens"] {
             for (body, message) in malformed() {
                 let sent = school.post(path).header("Content-Type", "application/json").body(body.clone());
@@ -156,7 +156,7 @@ both! {
     }
 
     async fn body_without_exactly_one_json_content_type_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let body = sign_in_body(TEACHER).to_string();
         let send = |media_type: &'static str| {
             school.post("/api/v1/codes").header("Content-Type", media_type).body(body.clone()).send()
@@ -179,8 +179,8 @@ both! {
             let answer = send(wrong).await;
             assert_refused("/api/v1/codes", wrong, &answer, "Content-Type must be application/json");
         }
-        let unsaid = school.post("/api/v1/codes").body(body.clone()).send().await;
-        assert_refused("/api/v1/codes", "unsaid", &unsaid, "Content-Type must be application/json");
+        let absent = school.post("/api/v1/codes").body(body.clone()).send().await;
+        assert_refused("/api/v1/codes", "absent", &absent, "Content-Type must be application/json");
         let twice = school.post("/api/v1/codes").header("Content-Type", "application/json");
         let twice = twice.json(&sign_in_body(TEACHER)).send().await;
         assert_refused("/api/v1/codes", "twice", &twice, "Content-Type must be application/json");
@@ -196,7 +196,7 @@ both! {
     }
 
     async fn body_with_a_content_coding_is_415_that_names_what_is_accepted(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let codings: [&[&[u8]]; 9] = [
             &[b"gzip"], &[b"x-gzip"], &[b"br"], &[b"GZIP"], &[b"identity, gzip"], &[b"identity", b"deflate"],
             &[b"aes128gcm"], &[b"\xFF"], &[b"chunked"],
@@ -219,7 +219,7 @@ both! {
     }
 
     async fn transfer_coding_other_than_chunked_is_501_in_the_envelope_of_its_path(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let class = format!("/classes/{OWN_CLASS}");
         for (path, code) in [
             ("/api/v1/codes", "[E5010]"),
@@ -246,7 +246,7 @@ both! {
     }
 
     async fn body_beyond_24_kibibytes_is_refused_in_every_transfer(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let padded = |length: usize| {
             let mut body = sign_in_body(TEACHER).to_string().into_bytes();
             body.resize(length, b' ');
@@ -277,7 +277,7 @@ both! {
     }
 
     async fn strange_value_of_a_property_is_never_a_5xx(kind: Kind) {
-        let school = School::found_without_limits(kind).await;
+        let school = School::start_without_limits(kind).await;
         let code = school.code(TEACHER).await;
         let bodies: [(_, _, &[&str]); 2] = [
             ("/api/v1/codes", sign_in_body(TEACHER), &["codeChallenge", "appUuid", "acceptPrivacyPolicy"]),
@@ -300,7 +300,7 @@ both! {
                     } else if is_boolean != value.is_boolean() || !(is_boolean || value.is_string()) {
                         assert_refused(path, &context, &answer, name);
                     } else if answer.status != 201 {
-                        // Some strange texts are valid.
+                        // Some unusual texts are valid.
                         assert_refused(path, &context, &answer, "");
                     }
                 }
@@ -309,7 +309,7 @@ both! {
     }
 
     async fn unusual_valid_request_is_accepted(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let post = || school.post("/api/v1/codes").header("Content-Type", "application/json");
         // The last of two members with one name counts, as in browsers.
         let twice = sign_in_body(TEACHER).to_string().replacen('{', r#"{"email":"nobody@example.com","#, 1);
@@ -333,7 +333,7 @@ both! {
     }
 
     async fn unreadable_origin_is_refused(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let long = format!("https://{}.example.com", "a".repeat(10_000));
         let origins: [&[u8]; 8] = [
             b"null",

@@ -28,7 +28,7 @@ impl School {
 
 both! {
     async fn user_after_ten_wrong_join_codes_is_refused_and_others_join(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let teacher = school.token(TEACHER).await;
         let code = school.generate_join_code(&teacher).await;
         let (student, colleague) = (school.token(STUDENT).await, school.token(COLLEAGUE).await);
@@ -64,7 +64,7 @@ both! {
     }
 
     async fn class_of_600_behind_the_address_of_an_attacker_joins(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for guesser in 0..30 {
             for _ in 0..10 {
                 school.fail_to_join(guesser, ADDRESS).await.unwrap();
@@ -72,7 +72,7 @@ both! {
         }
         let pupils = (1_000..1_600).map(|pupil| school.attempt_to_join(JoinLimits::DEFAULT, pupil, ADDRESS));
         futures_util::future::join_all(pupils).await.into_iter().for_each(|pupil| drop(pupil.unwrap()));
-        school.until_nothing_is_under_way().await;
+        school.wait_until_no_attempt_is_in_progress().await;
         // Beyond the limit of the address, a user with a failure is refused there, but not elsewhere.
         school.fail_to_join(1_000, ADDRESS).await.unwrap();
         assert_eq!(school.attempt_to_join(JoinLimits::DEFAULT, 1_000, ADDRESS).await.unwrap_err(), 1);
@@ -82,7 +82,7 @@ both! {
     }
 
     async fn joins_from_networks_of_one_site_share_a_count(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for number in 0..300 {
             school.fail_to_join(number.into(), nth_of_site(number)).await.unwrap();
         }
@@ -93,7 +93,7 @@ both! {
     }
 
     async fn user_without_failures_behind_a_full_address_joins(kind: Kind) {
-        let mut school = School::found(kind).await;
+        let mut school = School::start(kind).await;
         school.restart(|parts| parts.classroom.rate_limit = JoinLimits { address: 1, ..JoinLimits::DEFAULT });
         let teacher = school.token(TEACHER).await;
         let code = school.generate_join_code(&teacher).await;
@@ -106,7 +106,7 @@ both! {
     }
 
     async fn concurrent_joins_do_not_exceed_the_limit(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let teacher = school.token(TEACHER).await;
         let code = school.generate_join_code(&teacher).await;
         let student = school.token(STUDENT).await;
@@ -120,7 +120,7 @@ both! {
         // No failure is counted: the attempts are in progress.
         assert_eq!((answer.status, seconds(&answer)), (429, 1));
         drop(tries);
-        school.until_nothing_is_under_way().await;
+        school.wait_until_no_attempt_is_in_progress().await;
         // In any order, at most ten fail.
         let typed = (0..100).map(|number| if number < 99 { "BBBBBBBB" } else { code.expose() });
         let answers = futures_util::future::join_all(typed.map(|typed| school.join(&student, typed))).await;

@@ -1,8 +1,8 @@
 //! Limits on guessing, which must not refuse other users.
 
+mod in_progress;
 mod joins;
 mod passwords;
-mod under_way;
 
 use std::net::IpAddr;
 
@@ -102,19 +102,19 @@ impl School {
     }
 
     /// The number of attempts in progress in all counts.
-    async fn under_way(&self) -> i64 {
-        self.counts().await.iter().map(|count| count.under_way).sum()
+    async fn attempts_in_progress(&self) -> i64 {
+        self.counts().await.iter().map(|count| count.in_progress).sum()
     }
 
     /// Waits until no attempt is in progress: a task releases the attempts of disconnected clients.
-    async fn until_nothing_is_under_way(&self) {
+    async fn wait_until_no_attempt_is_in_progress(&self) {
         for _ in 0..1_000 {
-            if self.under_way().await == 0 {
+            if self.attempts_in_progress().await == 0 {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
-        panic!("{} attempts are under way", self.under_way().await);
+        panic!("{} attempts are in progress", self.attempts_in_progress().await);
     }
 
     /// Sends a password from an address.
@@ -127,7 +127,7 @@ impl School {
     pub async fn enrol(&self, account: &str) {
         let teacher = self.account(TEACHER).await;
         let copy = user::Model {
-            id: UserId::new(self.clock.now(), &*self.chance),
+            id: UserId::new(self.clock.now(), &*self.random),
             email: email(account),
             ..teacher
         };

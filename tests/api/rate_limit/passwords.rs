@@ -36,7 +36,7 @@ impl School {
 
 both! {
     async fn failures_after_the_fifth_double_the_wait_up_to_15_minutes(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
         for _ in 0..4 {
             attempt().await.unwrap().commit().await.unwrap();
@@ -55,7 +55,7 @@ both! {
     }
 
     async fn free_failures_flag_sets_the_number_of_failures_without_wait(kind: Kind) {
-        let mut school = School::found(kind).await;
+        let mut school = School::start(kind).await;
         for free in [1, 3, 7] {
             school.restart(|parts| parts.identity.rate_limit = PasswordLimits { free, ..PasswordLimits::DEFAULT });
             let account = format!("{free}@example.com");
@@ -68,7 +68,7 @@ both! {
     }
 
     async fn success_resets_the_count_of_its_account_and_address(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for _ in 0..3 {
             for _ in 0..4 {
                 assert_eq!(school.guess(TEACHER, "wrong", ADDRESS).await.whole(), refused(CREDENTIALS));
@@ -78,7 +78,7 @@ both! {
     }
 
     async fn refused_attempt_response_contains_the_wait_only(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.change_account(STUDENT, |account| account.enabled = false).await;
         school.change_account(COLLEAGUE, |account| account.email_verified_at = None).await;
         let mut answers = Vec::new();
@@ -87,7 +87,7 @@ both! {
                 assert_eq!(school.guess(account, "wrong", ADDRESS).await.whole(), refused(CREDENTIALS));
             }
             // Also with the right password.
-            let answer = school.ask_code(json!({ "email": account })).await;
+            let answer = school.request_code(json!({ "email": account })).await;
             assert_eq!(assert_failure("/api/v1/codes", &answer), "[E4290]");
             assert_eq!(answer.whole(), errors(429, "[E4290]", &["Too many requests; try again later"]));
             assert_eq!(answer.header("retry-after"), Some("1"));
@@ -99,7 +99,7 @@ both! {
     }
 
     async fn full_account_count_refuses_unknown_addresses_and_accepts_the_owner(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits::DEFAULT;
         school.sign_in(TEACHER).await;
         school.fail_from_everywhere(limits, TEACHER, 100).await;
@@ -113,7 +113,7 @@ both! {
     }
 
     async fn owner_success_does_not_change_responses_to_others(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let owners = [TEACHER, STUDENT];
         let accounts = [TEACHER, "nobody@example.com", STUDENT, "nobody.else@example.com"];
@@ -138,7 +138,7 @@ both! {
     }
 
     async fn full_account_count_allows_one_attempt_every_15_minutes(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits::DEFAULT;
         school.fail_from_everywhere(limits, TEACHER, 100).await;
         for number in 0..3 {
@@ -151,7 +151,7 @@ both! {
     }
 
     async fn failures_from_one_site_do_not_fill_the_account_count(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let mut failed = 0;
         for number in 0..1_000 {
@@ -170,7 +170,7 @@ both! {
     }
 
     async fn new_account_or_new_password_resets_the_counts(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let newcomer = "newcomer@example.com";
         school.fail_from_everywhere(limits, newcomer, 100).await;
@@ -184,7 +184,7 @@ both! {
     }
 
     async fn account_stays_known_at_an_address_for_90_days(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits::DEFAULT;
         school.succeed(limits, TEACHER, ADDRESS).await;
         school.clock.advance(KNOWN - TimeDelta::milliseconds(1));
@@ -196,29 +196,29 @@ both! {
     }
 
     async fn concurrent_guesses_from_everywhere_do_not_exceed_the_account_limit(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let school = Arc::new(School::start(kind).await);
         let guesses = (0..300).map(|number| {
             let school = school.clone();
             tokio::spawn(async move { school.fail(PasswordLimits::DEFAULT, TEACHER, nth(number)).await.is_ok() })
         });
         let failed = join_all(guesses).await.into_iter().filter(|failed| *failed.as_ref().unwrap()).count();
         assert!((16..=100).contains(&failed), "{failed}");
-        assert_eq!(school.under_way().await, 0);
+        assert_eq!(school.attempts_in_progress().await, 0);
     }
 
     async fn concurrent_guesses_from_one_address_do_not_exceed_the_limit(kind: Kind) {
-        let school = Arc::new(School::found(kind).await);
+        let school = Arc::new(School::start(kind).await);
         let guesses = (0..50).map(|_| {
             let school = school.clone();
             tokio::spawn(async move { school.fail(PasswordLimits::DEFAULT, TEACHER, ADDRESS).await.is_ok() })
         });
         let failed = join_all(guesses).await.into_iter().filter(|failed| *failed.as_ref().unwrap()).count();
         assert!((1..=5).contains(&failed), "{failed}");
-        assert_eq!(school.under_way().await, 0);
+        assert_eq!(school.attempts_in_progress().await, 0);
     }
 
     async fn full_address_refuses_repeated_attempts_and_then_unknown_accounts(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits { address: 10, address_spray: 20, ..PasswordLimits::DEFAULT };
         let here = ip("2001:db8:1:2::1");
         let neighbour = ip("2001:db8:1:2:3:4:5:6");
@@ -241,7 +241,7 @@ both! {
     }
 
     async fn sign_ins_from_networks_of_one_site_share_a_count(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits { address: 10, address_spray: 20, ..PasswordLimits::DEFAULT };
         for number in 0..20 {
             school.fail(limits, &format!("{number}@spray.example"), nth_of_site(number)).await.unwrap();
@@ -251,7 +251,7 @@ both! {
     }
 
     async fn class_of_60_with_one_typo_each_signs_in(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let pupils: Vec<_> = (0..60).map(|pupil| format!("{pupil}@school.example")).collect();
         let mistyped = join_all(pupils.iter().map(|pupil| school.attempt(limits, pupil, ADDRESS))).await;
@@ -265,7 +265,7 @@ both! {
     }
 
     async fn guesses_at_known_accounts_count_in_the_address(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let pupils: Vec<_> = (0..300).map(|pupil| format!("{pupil}@school.example")).collect();
         for pupil in &pupils {
@@ -284,7 +284,7 @@ both! {
     }
 
     async fn spray_from_everywhere_is_limited_and_known_accounts_sign_in(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits { server_spray: 16, ..PasswordLimits::DEFAULT };
         school.succeed(limits, TEACHER, ADDRESS).await;
         let mut failed = 0;
@@ -303,7 +303,7 @@ both! {
     }
 
     async fn school_of_600_behind_the_address_of_an_attacker_signs_in(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits::DEFAULT;
         let (mut failed, mut refused) = (0, 0);
         for pupil in 0..600 {
@@ -321,14 +321,14 @@ both! {
     }
 
     async fn class_behind_a_full_address_signs_in(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.spray(PasswordLimits::DEFAULT, ADDRESS, 100).await;
         let pupils: Vec<_> = (0..30).map(|pupil| format!("{pupil}@school.example")).collect();
         for pupil in &pupils {
             school.enrol(pupil).await;
         }
         let before = school.counts_with_failures().await;
-        let answers = join_all(pupils.iter().map(|pupil| school.ask_code(json!({ "email": pupil }))));
+        let answers = join_all(pupils.iter().map(|pupil| school.request_code(json!({ "email": pupil }))));
         for answer in answers.await {
             assert_eq!(answer.status, 201, "{answer:?}");
         }
@@ -338,32 +338,32 @@ both! {
     }
 
     async fn refused_attempt_changes_nothing(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         for _ in 0..5 {
             assert_eq!(school.guess(TEACHER, "wrong", ADDRESS).await.status, 400);
         }
         let before = school.counts().await;
         for _ in 0..3 {
-            assert_eq!(school.ask_code(json!({})).await.status, 429);
+            assert_eq!(school.request_code(json!({})).await.status, 429);
         }
         assert_eq!(school.counts().await, before);
     }
 
     async fn counts_survive_a_restart_and_are_shared_by_nodes(kind: Kind) {
-        let mut school = School::found(kind).await;
+        let mut school = School::start(kind).await;
         for _ in 0..5 {
             assert_eq!(school.guess(TEACHER, "wrong", ADDRESS).await.status, 400);
         }
         school.restart(|_| {});
-        assert_eq!(school.ask_code(json!({})).await.status, 429);
+        assert_eq!(school.request_code(json!({})).await.status, 429);
         school.restart(|parts| parts.identity.rate_limit = PasswordLimits::NONE);
-        assert_eq!(school.ask_code(json!({})).await.status, 201);
+        assert_eq!(school.request_code(json!({})).await.status, 201);
     }
 
     async fn clock_set_back_does_not_extend_the_wait(kind: Kind) {
         // Minutes by which the clock is moved, and the resulting wait in seconds. Clocks of nodes may differ by 30 s.
         for (moved, wait) in [(-1_800, None), (-31, None), (-30, Some(31)), (-1, Some(2)), (0, Some(1)), (60, None)] {
-            let school = School::found(kind).await;
+            let school = School::start(kind).await;
             let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
             for _ in 0..5 {
                 attempt().await.unwrap().commit().await.unwrap();
@@ -381,7 +381,7 @@ both! {
     }
 
     async fn sweep_deletes_counts_without_effect(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         school.spray(PasswordLimits::DEFAULT, ADDRESS, 600).await;
         school.succeed(PasswordLimits::DEFAULT, TEACHER, ip(ELSEWHERE)).await;
         let after = async |time: TimeDelta| {
@@ -399,7 +399,7 @@ both! {
     }
 
     async fn client_address_is_taken_from_trusted_proxies_only(kind: Kind) {
-        let mut school = School::found(kind).await;
+        let mut school = School::start(kind).await;
         let as_of = |school: &School, from: &str, client: &str| {
             let body = changed(sign_in_body(TEACHER), json!({ "password": "wrong" }));
             let call = school.post("/api/v1/codes").json(&body).from(ip(from));

@@ -79,7 +79,7 @@ impl<'a> Call<'a> {
 
     pub async fn send(self) -> Answer {
         let school = self.school;
-        Answer::of(school.pass(self.request()).await).await
+        Answer::of(school.respond(self.request()).await).await
     }
 
     /// The request, for another endpoint.

@@ -1,9 +1,9 @@
 //! A sample school on a new database, with a clock and a random source that the test controls.
 
 mod answer;
-mod chance;
 mod databases;
 mod envelope;
+mod fixed_random;
 pub mod process;
 pub mod proxy;
 pub mod signing_in;
@@ -50,9 +50,9 @@ use url::Url;
 pub(crate) use self::databases::both;
 pub use self::{
     answer::{ADDRESS, Answer, Call, PROTECTION},
-    chance::Chance,
     databases::Kind,
     envelope::{CLASSROOM_CODES, SIGN_IN_CODES, assert_envelope, assert_failure},
+    fixed_random::FixedRandom,
 };
 
 pub const APP: AppId = AppId::from_u128(0x1111_1111_1111_1111_1111_1111_1111_1111);
@@ -83,23 +83,23 @@ impl Clock for StoppedClock {
     }
 }
 
-type Door = Box<dyn poem::endpoint::DynEndpoint<Output = Response>>;
+type BoxedEndpoint = Box<dyn poem::endpoint::DynEndpoint<Output = Response>>;
 
 /// A server over a sample school: a teacher with a class, a colleague with another, and a student.
 pub struct School {
     pub clock: Arc<StoppedClock>,
-    pub chance: Arc<Chance>,
+    pub random: Arc<FixedRandom>,
     pub db: Db,
     pub server: Server,
-    door: Door,
+    endpoint: BoxedEndpoint,
     // Dropped last, because other fields may have files open in it.
     directory: TempDir,
 }
 
 impl School {
     /// Starts a school on a new database. Its clock shows 2026-05-04T09:42:00.250Z.
-    pub async fn found(kind: Kind) -> Self {
-        Self::found_with(
+    pub async fn start(kind: Kind) -> Self {
+        Self::start_with_hashing(
             kind,
             password_hashing::Settings {
                 workers: NonZeroUsize::MIN,
@@ -111,8 +111,8 @@ impl School {
     }
 
     /// Starts a school without rate limits.
-    pub async fn found_without_limits(kind: Kind) -> Self {
-        let mut school = Self::found(kind).await;
+    pub async fn start_without_limits(kind: Kind) -> Self {
+        let mut school = Self::start(kind).await;
         school.restart(|parts| {
             parts.identity.rate_limit = PasswordLimits::NONE;
             parts.classroom.rate_limit = JoinLimits::NONE;
@@ -122,26 +122,26 @@ impl School {
     }
 
     /// Starts a school with these classroom settings.
-    pub async fn found_with_classroom(kind: Kind, classroom: classroom::Settings) -> Self {
-        let mut school = Self::found(kind).await;
+    pub async fn start_with_classroom(kind: Kind, classroom: classroom::Settings) -> Self {
+        let mut school = Self::start(kind).await;
         school.restart(|parts| parts.classroom = classroom);
         school
     }
 
     /// Starts a school with these hash settings.
-    pub async fn found_with(kind: Kind, hashing: password_hashing::Settings) -> Self {
+    pub async fn start_with_hashing(kind: Kind, hashing: password_hashing::Settings) -> Self {
         let directory = TempDir::new().unwrap();
         let db = Db::connect(&kind.location(directory.path()).await).await.unwrap();
         db.migrate().await.unwrap();
         let now = DateTime::from_timestamp_millis(1_777_887_720_250).unwrap();
         let clock = Arc::new(StoppedClock(Mutex::new(now)));
-        let chance = Arc::new(Chance::default());
+        let random = Arc::new(FixedRandom::default());
         let hashing = PasswordHashing::start(hashing, &OsRandom).unwrap();
-        populate(&db, &hashing, &chance, now).await;
+        populate(&db, &hashing, &random, now).await;
         keys_in(directory.path());
-        let server = Server::new(parts(&db, &clock, &chance, hashing, directory.path()));
-        let door: Door = Box::new(poem::endpoint::ToDynEndpoint(server.endpoint().unwrap()));
-        Self { clock, chance, db, server, door, directory }
+        let server = Server::new(parts(&db, &clock, &random, hashing, directory.path()));
+        let endpoint: BoxedEndpoint = Box::new(poem::endpoint::ToDynEndpoint(server.endpoint().unwrap()));
+        Self { clock, random, db, server, endpoint, directory }
     }
 
     /// The directory of the signing keys.
@@ -157,10 +157,10 @@ impl School {
             ..Default::default()
         };
         let hashing = PasswordHashing::start(hashing, &OsRandom).unwrap();
-        let mut parts = parts(&self.db, &self.clock, &self.chance, hashing, self.directory.path());
+        let mut parts = parts(&self.db, &self.clock, &self.random, hashing, self.directory.path());
         change(&mut parts);
         self.server = Server::new(parts);
-        self.door = Box::new(poem::endpoint::ToDynEndpoint(self.server.endpoint().unwrap()));
+        self.endpoint = Box::new(poem::endpoint::ToDynEndpoint(self.server.endpoint().unwrap()));
     }
 
     /// A request, to be sent with [`Call::send`].
@@ -178,8 +178,8 @@ impl School {
         Call::new(self, method, path)
     }
 
-    pub(self) async fn pass(&self, request: poem::Request) -> Response {
-        self.door.get_response(request).await
+    pub(self) async fn respond(&self, request: poem::Request) -> Response {
+        self.endpoint.get_response(request).await
     }
 
     /// Signs in and returns the redirect URL.
@@ -237,7 +237,7 @@ impl School {
             &OsRandom,
         )
         .unwrap();
-        account(&self.db, &hashing, &self.chance, email, self.clock.now()).await
+        account(&self.db, &hashing, &self.random, email, self.clock.now()).await
     }
 }
 
@@ -270,7 +270,7 @@ pub fn code_in(url: &Url) -> String {
     url.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
 }
 
-async fn populate(db: &Db, hashing: &PasswordHashing, chance: &Chance, now: DateTime<Utc>) {
+async fn populate(db: &Db, hashing: &PasswordHashing, random: &FixedRandom, now: DateTime<Utc>) {
     let registration = Registration {
         app: app::Model {
             id: APP,
@@ -287,9 +287,9 @@ async fn populate(db: &Db, hashing: &PasswordHashing, chance: &Chance, now: Date
     };
     Apps::new(db.clone()).register(&registration).await.unwrap();
     let classes = Classes::new(db.clone(), Arc::new(OsRandom));
-    let teacher = account(db, hashing, chance, TEACHER, now).await;
-    let colleague = account(db, hashing, chance, COLLEAGUE, now).await;
-    account(db, hashing, chance, STUDENT, now).await;
+    let teacher = account(db, hashing, random, TEACHER, now).await;
+    let colleague = account(db, hashing, random, COLLEAGUE, now).await;
+    account(db, hashing, random, STUDENT, now).await;
     for (id, owner, name) in [(OWN_CLASS, teacher, "10A1"), (OTHER_CLASS, colleague, "10A2")] {
         classes.create(Some(id), owner, ClassName::parse(name).unwrap(), now).await.unwrap();
     }
@@ -298,19 +298,19 @@ async fn populate(db: &Db, hashing: &PasswordHashing, chance: &Chance, now: Date
 async fn account(
     db: &Db,
     hashing: &PasswordHashing,
-    chance: &Chance,
+    random: &FixedRandom,
     email: &str,
     now: DateTime<Utc>,
 ) -> UserId {
     let (email, password) = (Email::parse(email).unwrap(), Password::parse(PASSWORD).unwrap());
-    Accounts::new(db.clone()).add(hashing, chance, email, password, now).await.unwrap()
+    Accounts::new(db.clone()).add(hashing, random, email, password, now).await.unwrap()
 }
 
 /// The parts of the server of a school. Its keys are in `directory`.
 fn parts(
     db: &Db,
     clock: &Arc<StoppedClock>,
-    chance: &Arc<Chance>,
+    random: &Arc<FixedRandom>,
     hashing: PasswordHashing,
     directory: &Path,
 ) -> Parts {
@@ -318,7 +318,7 @@ fn parts(
     Parts {
         db: db.clone(),
         clock: clock.clone(),
-        random: chance.clone(),
+        random: random.clone(),
         hashing,
         keys: SigningKeys::open(&directory.join("keys"), clock.now(), &OsRandom).unwrap(),
         identity: identity::Settings {

@@ -18,7 +18,7 @@ use url::Url;
 use super::{Kind, OWN_CLASS, PUBLIC_URL, code_in, exchange_body, sign_in_body};
 
 /// The time limit for a program that should finish immediately. It only detects a program that hangs.
-const PATIENCE: Duration = Duration::from_mins(1);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// A data directory and a database to run the program with.
 pub struct Site {
@@ -169,7 +169,7 @@ impl Site {
 
     /// Waits until a program listens.
     pub async fn listening(mut program: Program) -> Server {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + MAX_WAIT;
         let url = loop {
             let out = program.out();
             if let Some((line, _)) = out.split_once('\n') {
@@ -179,7 +179,7 @@ impl Site {
             assert!(Instant::now() < until, "it does not listen");
             pause().await;
         };
-        let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        let client = Client::builder().no_proxy().timeout(MAX_WAIT).build().unwrap();
         Server { program, url, client }
     }
 }
@@ -211,7 +211,7 @@ impl Program {
 
     /// Waits until the program ends.
     pub async fn end(mut self) -> Ended {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + MAX_WAIT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return Ended { status, out: self.out(), err: self.err() };
@@ -241,7 +241,7 @@ pub struct Server {
 }
 
 /// A response over a socket: the status, and the body as JSON or `null`.
-pub type Heard = (u16, Value);
+pub type StatusAndBody = (u16, Value);
 
 impl Server {
     /// Kills the server with SIGKILL, and starts it again.
@@ -272,11 +272,11 @@ impl Server {
     }
 
     /// Tries to sign in.
-    pub async fn try_sign_in(&self, email: &str, password: &str, accept: bool) -> Heard {
+    pub async fn try_sign_in(&self, email: &str, password: &str, accept: bool) -> StatusAndBody {
         let mut body = sign_in_body(email);
         body["password"] = password.into();
         body["acceptPrivacyPolicy"] = accept.into();
-        heard(self.post("/api/v1/codes").json(&body)).await
+        send(self.post("/api/v1/codes").json(&body)).await
     }
 
     /// Signs in and returns the code.
@@ -287,8 +287,8 @@ impl Server {
     }
 
     /// Tries to exchange a code.
-    pub async fn exchange(&self, code: &str) -> Heard {
-        heard(self.post("/api/v1/tokens").json(&exchange_body(code))).await
+    pub async fn exchange(&self, code: &str) -> StatusAndBody {
+        send(self.post("/api/v1/tokens").json(&exchange_body(code))).await
     }
 
     /// Exchanges a code for an access token.
@@ -301,19 +301,19 @@ impl Server {
     /// Generates a join code for the sample teacher's class.
     pub async fn generate_join_code(&self, token: &str) -> String {
         let generate = self.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(token);
-        let (status, body) = heard(generate).await;
+        let (status, body) = send(generate).await;
         assert_eq!(status, 200, "{body}");
         body["data"]["joinCode"].as_str().unwrap().to_owned()
     }
 
     /// Tries to join.
     pub async fn join(&self, token: &str, code: &str) -> u16 {
-        heard(self.post(&format!("/classes/join/{code}")).bearer_auth(token)).await.0
+        send(self.post(&format!("/classes/join/{code}")).bearer_auth(token)).await.0
     }
 }
 
 /// Sends a request and reads the complete response.
-pub async fn heard(request: RequestBuilder) -> Heard {
+pub async fn send(request: RequestBuilder) -> StatusAndBody {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     (status, serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default())

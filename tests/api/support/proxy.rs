@@ -18,20 +18,20 @@ use url::Url;
 pub struct Proxy {
     /// The database URL through this proxy.
     pub location: DatabaseUrl,
-    marks: Arc<Mutex<Marks>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
-struct Marks {
+struct State {
     /// The text of the statement to affect, and the effect.
-    armed: Option<(&'static str, Fate)>,
+    next: Option<(&'static str, Effect)>,
     lost: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    AnswerLost,
-    KeptBack,
+enum Effect {
+    ResponseLost,
+    HeldBack,
     Slow,
 }
 
@@ -47,81 +47,81 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         url.set_port(Some(port)).unwrap();
-        let marks = Arc::new(Mutex::new(Marks::default()));
-        let shared = marks.clone();
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = state.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (server, marks) = (server.clone(), shared.clone());
+                let (server, state) = (server.clone(), shared.clone());
                 tokio::spawn(async move {
                     // Either end may close.
-                    _ = carry(client, TcpStream::connect(server).await.unwrap(), &marks).await;
+                    _ = forward(client, TcpStream::connect(server).await.unwrap(), &state).await;
                 });
             }
         });
         // Without its statement cache, the driver sends the text of each statement.
         url.query_pairs_mut().append_pair("statement-cache-capacity", "0");
-        Self { location: url.as_str().parse().unwrap(), marks }
+        Self { location: url.as_str().parse().unwrap(), state }
     }
 
     /// Loses the response to the next statement that contains this text.
-    pub fn lose_answer_to(&self, words: &'static str) {
-        self.marks.lock().unwrap().armed = Some((words, Fate::AnswerLost));
+    pub fn lose_response_to(&self, words: &'static str) {
+        self.state.lock().unwrap().next = Some((words, Effect::ResponseLost));
     }
 
     /// Holds back the next statement that contains this text.
-    pub fn keep_back(&self, words: &'static str) {
-        self.marks.lock().unwrap().armed = Some((words, Fate::KeptBack));
+    pub fn hold_back(&self, words: &'static str) {
+        self.state.lock().unwrap().next = Some((words, Effect::HeldBack));
     }
 
     /// Delays the next statement that contains this text, and reports when it is sent.
     pub async fn slow_down(&self, words: &'static str) {
-        self.marks.lock().unwrap().armed = Some((words, Fate::Slow));
-        while self.marks.lock().unwrap().armed.is_some() {
+        self.state.lock().unwrap().next = Some((words, Effect::Slow));
+        while self.state.lock().unwrap().next.is_some() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
     /// The number of lost responses.
     pub fn lost(&self) -> usize {
-        self.marks.lock().unwrap().lost
+        self.state.lock().unwrap().lost
     }
 }
 
-async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks>) -> std::io::Result<()> {
-    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+async fn forward(mut client: TcpStream, mut server: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
+    let (mut request, mut response) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     // The first response is that to the preparation, the second that to the execution.
-    let mut left: Option<(u8, Fate)> = None;
+    let mut remaining: Option<(u8, Effect)> = None;
     loop {
         tokio::select! {
-            read = client.read(&mut asked) => {
-                let asked = &asked[..read?];
-                if asked.is_empty() {
+            read = client.read(&mut request) => {
+                let request = &request[..read?];
+                if request.is_empty() {
                     return Ok(());
                 }
-                let fated = take_if_in(marks, asked);
-                if let Some((_, Fate::Slow)) = fated {
+                let taken = take_if_in(state, request);
+                if let Some((_, Effect::Slow)) = taken {
                     tokio::time::sleep(SLOW).await;
-                } else if let Some((words, fate)) = fated {
+                } else if let Some((words, effect)) = taken {
                     // A simple query, such as COMMIT, has only one response.
-                    left = Some((if words == "COMMIT" { 1 } else { 2 }, fate));
-                } else if left == Some((1, Fate::KeptBack)) {
+                    remaining = Some((if words == "COMMIT" { 1 } else { 2 }, effect));
+                } else if remaining == Some((1, Effect::HeldBack)) {
                     pending::<()>().await;
                 }
-                server.write_all(asked).await?;
+                server.write_all(request).await?;
             }
-            read = server.read(&mut answered) => {
-                let answer = &answered[..read?];
+            read = server.read(&mut response) => {
+                let answer = &response[..read?];
                 if answer.is_empty() {
                     return Ok(());
                 }
                 // A response ends with `ReadyForQuery`.
                 let whole = answer.len() >= 6 && answer[answer.len() - 6..answer.len() - 1] == [b'Z', 0, 0, 0, 5];
                 if whole {
-                    left = left.map(|(left, fate)| (left - 1, fate));
+                    remaining = remaining.map(|(remaining, effect)| (remaining - 1, effect));
                 }
-                match left {
-                    Some((0, Fate::AnswerLost)) => {
-                        marks.lock().unwrap().lost += 1;
+                match remaining {
+                    Some((0, Effect::ResponseLost)) => {
+                        state.lock().unwrap().lost += 1;
                         return Ok(());
                     }
                     _ => client.write_all(answer).await?,
@@ -131,8 +131,8 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, marks: &Mutex<Marks
     }
 }
 
-/// The requested effect, if its text is in `asked`.
-fn take_if_in(marks: &Mutex<Marks>, asked: &[u8]) -> Option<(&'static str, Fate)> {
-    let text = String::from_utf8_lossy(asked);
-    marks.lock().unwrap().armed.take_if(|(words, _)| text.contains(*words))
+/// The requested effect, if its text is in `request`.
+fn take_if_in(state: &Mutex<State>, request: &[u8]) -> Option<(&'static str, Effect)> {
+    let text = String::from_utf8_lossy(request);
+    state.lock().unwrap().next.take_if(|(words, _)| text.contains(*words))
 }

@@ -20,14 +20,14 @@ pub const NOT_REDEEMABLE: &str =
 
 impl School {
     /// Sends the documented request for a code with these changes.
-    pub async fn ask_code(&self, changes: Value) -> Answer {
+    pub async fn request_code(&self, changes: Value) -> Answer {
         // A fixed request id, so that equal responses are equal in every byte.
-        let call = self.post("/api/v1/codes").header("X-Request-Id", "asked");
+        let call = self.post("/api/v1/codes").header("X-Request-Id", "fixed");
         call.json(&changed(sign_in_body(TEACHER), changes)).send().await
     }
 
     /// Sends the documented exchange with these changes.
-    pub async fn ask_tokens(&self, code: &str, changes: Value) -> Answer {
+    pub async fn request_tokens(&self, code: &str, changes: Value) -> Answer {
         self.post("/api/v1/tokens").json(&changed(exchange_body(code), changes)).send().await
     }
 

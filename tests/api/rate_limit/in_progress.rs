@@ -31,19 +31,19 @@ fn small_queue() -> password_hashing::Settings {
 
 both! {
     async fn disconnect_before_the_hash_counts_no_failure(kind: Kind) {
-        let school = School::found(kind).await;
-        let mut hung_up = 0;
+        let school = School::start(kind).await;
+        let mut disconnected = 0;
         for _ in 0..10 {
             let reserved = async {
-                while school.under_way().await == 0 {}
+                while school.attempts_in_progress().await == 0 {}
             };
             tokio::select! {
-                answer = school.ask_code(json!({})) => assert_eq!(answer.status, 201),
-                () = reserved => hung_up += 1,
+                answer = school.request_code(json!({})) => assert_eq!(answer.status, 201),
+                () = reserved => disconnected += 1,
             }
-            school.until_nothing_is_under_way().await;
+            school.wait_until_no_attempt_is_in_progress().await;
         }
-        assert!(hung_up > 0, "all were judged before");
+        assert!(disconnected > 0, "all passwords were verified before");
         // A disconnect during the reservation counts no failure either.
         let school = Arc::new(school);
         for number in 0..20 {
@@ -55,32 +55,32 @@ both! {
             attempt.abort();
             _ = attempt.await;
         }
-        school.until_nothing_is_under_way().await;
+        school.wait_until_no_attempt_is_in_progress().await;
         assert_eq!(school.counts_with_failures().await, 0);
     }
 
     async fn disconnects_of_other_clients_do_not_refuse_a_first_sign_in(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let limits = PasswordLimits { address: 3, address_spray: 5, server_spray: 16, ..PasswordLimits::DEFAULT };
         for number in 0..200 {
             drop(school.attempt(limits, &format!("{number}@spray.example"), ADDRESS).await.unwrap());
         }
         school.succeed(limits, TEACHER, ADDRESS).await;
-        school.until_nothing_is_under_way().await;
+        school.wait_until_no_attempt_is_in_progress().await;
         assert_eq!(school.counts_with_failures().await, 0);
     }
 
     async fn attempts_in_progress_refuse_further_ones_of_the_account_for_a_second(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
-        let mut under_way = Vec::new();
+        let mut reservations = Vec::new();
         for _ in 0..5 {
-            under_way.push(attempt().await.unwrap());
+            reservations.push(attempt().await.unwrap());
         }
         assert_eq!(attempt().await.unwrap_err(), 1);
-        under_way.pop().unwrap().release().await;
-        under_way.push(attempt().await.unwrap());
-        for reservation in under_way {
+        reservations.pop().unwrap().release().await;
+        reservations.push(attempt().await.unwrap());
+        for reservation in reservations {
             reservation.commit().await.unwrap();
         }
         assert_eq!(attempt().await.unwrap_err(), 1);
@@ -93,7 +93,7 @@ both! {
     }
 
     async fn reservations_of_a_killed_node_expire_after_30_seconds(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
         for _ in 0..5 {
             std::mem::forget(attempt().await.unwrap());
@@ -104,34 +104,34 @@ both! {
     }
 
     async fn failure_ends_one_reservation_and_leaves_the_others(kind: Kind) {
-        let school = School::found(kind).await;
+        let school = School::start(kind).await;
         let attempt = || school.attempt(PasswordLimits::DEFAULT, TEACHER, ADDRESS);
         let (first, second) = (attempt().await.unwrap(), attempt().await.unwrap());
-        assert_eq!(school.under_way().await, 4, "in the counts of the account here and everywhere");
+        assert_eq!(school.attempts_in_progress().await, 4, "in the counts of the account here and everywhere");
         first.commit().await.unwrap();
-        assert_eq!(school.under_way().await, 2);
+        assert_eq!(school.attempts_in_progress().await, 2);
         drop(second);
-        school.until_nothing_is_under_way().await;
+        school.wait_until_no_attempt_is_in_progress().await;
     }
 
     async fn request_without_guess_counts_no_failure(kind: Kind) {
-        let school = School::found_with(kind, small_queue()).await;
+        let school = School::start_with_hashing(kind, small_queue()).await;
         for change in [
             json!({ "state": "" }),
             json!({ "appUuid": AppId::from_u128(0) }),
             json!({ "redirectUri": "https://elsewhere.example" }),
         ] {
-            assert_eq!(school.ask_code(change).await.status, 400);
+            assert_eq!(school.request_code(change).await.status, 400);
         }
         assert_eq!(school.counts().await, []);
         // Passwords that the full queue refuses.
         let accounts: Vec<_> = (0..32).map(|number| format!("{number}@spray.example")).collect();
         let answers = join_all(accounts.iter().map(|account| school.guess(account, "wrong", ADDRESS))).await;
-        let judged = answers.iter().filter(|answer| answer.status == 400).count();
-        assert!(judged < 32 && answers.iter().any(|answer| answer.status == 503));
-        assert_eq!(school.under_way().await, 0);
+        let verified = answers.iter().filter(|answer| answer.status == 400).count();
+        assert!(verified < 32 && answers.iter().any(|answer| answer.status == 503));
+        assert_eq!(school.attempts_in_progress().await, 0);
         let accounts = school.counts_with_failures().await;
-        assert!((2 * judged..=2 * judged + 3 + 16).contains(&accounts), "{accounts} for {judged}");
+        assert!((2 * verified..=2 * verified + 3 + 16).contains(&accounts), "{accounts} for {verified}");
 
         // A right password without the demanded consent, and an error of the server.
         school
@@ -141,25 +141,25 @@ both! {
             })
             .await;
         for _ in 0..10 {
-            let answer = school.ask_code(json!({})).await;
+            let answer = school.request_code(json!({})).await;
             assert_eq!(answer.status, 400, "{answer:?}");
             assert_ne!(answer.whole(), refused(CREDENTIALS));
         }
         damage_database(&school).await;
         for _ in 0..10 {
-            assert_eq!(school.ask_code(json!({})).await.status, 500);
+            assert_eq!(school.request_code(json!({})).await.status, 500);
         }
         assert_eq!(school.counts_with_failures().await, accounts);
-        assert_eq!(school.under_way().await, 0);
+        assert_eq!(school.attempts_in_progress().await, 0);
     }
 
     async fn request_refused_before_the_hash_takes_no_queue_entry(kind: Kind) {
-        let school = School::found_with(kind, small_queue()).await;
+        let school = School::start_with_hashing(kind, small_queue()).await;
         for _ in 0..5 {
             assert_eq!(school.guess("nobody@example.com", "wrong", ip(ELSEWHERE)).await.status, 400);
         }
         let refused = join_all((0..50).map(|_| school.guess("nobody@example.com", "wrong", ip(ELSEWHERE))));
-        let unknown_app = join_all((0..50).map(|_| school.ask_code(json!({ "appUuid": AppId::from_u128(0) }))));
+        let unknown_app = join_all((0..50).map(|_| school.request_code(json!({ "appUuid": AppId::from_u128(0) }))));
         let honest = async {
             let mut statuses = Vec::new();
             for _ in 0..5 {
@@ -175,7 +175,7 @@ both! {
 
     async fn flood_from_one_address_does_not_refuse_another_address(kind: Kind) {
         let settings = password_hashing::Settings { queue: NonZeroUsize::new(8), ..small_queue() };
-        let school = School::found_with(kind, settings).await;
+        let school = School::start_with_hashing(kind, settings).await;
         let flood = async {
             for round in 0..8 {
                 let accounts: Vec<_> = (0..32).map(|number| format!("{round}.{number}@spray.example")).collect();
@@ -196,7 +196,7 @@ both! {
 
 #[tokio::test]
 async fn disconnect_while_the_code_is_stored_counts_no_failure() {
-    let school = School::found(Kind::Postgres).await;
+    let school = School::start(Kind::Postgres).await;
     for _ in 0..6 {
         let holder = school.db.writer().begin().await.unwrap();
         holder.execute_unprepared("LOCK TABLE authorization_codes IN EXCLUSIVE MODE").await.unwrap();
@@ -207,12 +207,12 @@ async fn disconnect_while_the_code_is_stored_counts_no_failure() {
             while school.db.read().query_one_raw(waiting.clone()).await.unwrap().is_none() {}
         };
         tokio::select! {
-            answer = school.ask_code(json!({})) => panic!("{answer:?}"),
+            answer = school.request_code(json!({})) => panic!("{answer:?}"),
             () = waits => {}
         }
         holder.rollback().await.unwrap();
     }
-    school.until_nothing_is_under_way().await;
+    school.wait_until_no_attempt_is_in_progress().await;
     assert_eq!(school.counts_with_failures().await, 0);
-    assert_eq!(school.ask_code(json!({})).await.status, 201);
+    assert_eq!(school.request_code(json!({})).await.status, 201);
 }

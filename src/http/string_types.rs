@@ -10,7 +10,7 @@ use crate::domain::id::{AppId, ClassId, EnrollmentId, KeyId, UserId};
 /// The text of a JSON string is wiped after parsing, because it may be a secret.
 macro_rules! text {
     ($value:ty, $name:literal, $parse:expr, { $($field:ident: $bound:expr),* $(,)? } shown $show:expr) => {
-        $crate::http::text::text!($value, $name, $parse, { $($field: $bound),* });
+        $crate::http::string_types::text!($value, $name, $parse, { $($field: $bound),* });
 
         impl poem_openapi::types::ToJSON for $value {
             fn to_json(&self) -> Option<serde_json::Value> {
@@ -68,7 +68,7 @@ macro_rules! parameter {
         #[derive(Debug)]
         pub struct $name(pub String);
 
-        $crate::http::text::text!($name, "Parameter", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
+        $crate::http::string_types::text!($name, "Parameter", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
             $($field: $bound),*
         } shown |parameter: &Self| &parameter.0);
 

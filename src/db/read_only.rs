@@ -162,9 +162,9 @@ impl Inspection {
 /// Tests a connection. A pool would retry until its timeout, and then not report the reason.
 async fn test_connection(options: &PgConnectOptions) -> Result<(), DbErr> {
     let failed = |error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)));
-    let late = |_| DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned()));
+    let timed_out = |_| DbErr::Conn(RuntimeErr::Internal("the database does not answer".to_owned()));
     let connecting = PgConnection::connect_with(options);
-    let connection = tokio::time::timeout(ACQUIRE, connecting).await.map_err(late)?;
+    let connection = tokio::time::timeout(ACQUIRE, connecting).await.map_err(timed_out)?;
     connection.map_err(failed)?.close().await.map_err(failed)
 }
 
