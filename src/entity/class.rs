@@ -2,9 +2,11 @@
 
 use sea_orm::{QueryOrder, entity::prelude::*};
 
+use super::join_code;
 use crate::domain::{
     class_name::ClassName,
     id::{ClassId, UserId},
+    join_code::JoinCode,
 };
 
 /// A class.
@@ -30,13 +32,32 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
 }
 
-/// No query starts at a class and follows a relation.
+/// Relations to other tables.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The join code of the class, if one was generated.
+    #[sea_orm(has_one = "super::join_code::Entity")]
+    JoinCode,
+}
+
+impl Related<join_code::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::JoinCode.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// A class and its join code, valid or expired.
+    pub async fn find_with_join_code(
+        db: &impl ConnectionTrait,
+        id: ClassId,
+    ) -> Result<Option<(Model, Option<JoinCode>)>, DbErr> {
+        let found = Self::find_by_id(id).find_also_related(join_code::Entity).one(db).await?;
+        Ok(found.map(|(class, join_code)| (class, join_code.map(|row| row.code))))
+    }
+
     /// All classes, oldest first.
     pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
         Self::find().order_by_asc(Column::Id).all(db).await

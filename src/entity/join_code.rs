@@ -3,10 +3,7 @@
 use sea_orm::{Statement, entity::prelude::*};
 
 use super::class;
-use crate::domain::{
-    id::{ClassId, UserId},
-    join_code::JoinCode,
-};
+use crate::domain::{id::ClassId, join_code::JoinCode};
 
 /// The join code of a class.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -41,16 +38,25 @@ impl Related<class::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// Replaces the join code of a class, if `owner` owns the class. Returns whether it did. A code of another class is a
-    /// unique violation.
-    pub async fn replace(db: &impl ConnectionTrait, owner: UserId, new: &Model) -> Result<bool, DbErr> {
+    /// Replaces the join code of a class, if it is still `previous`. Returns whether it did. A code of another class is a unique
+    /// violation.
+    ///
+    /// The condition stops a statement that the network delayed: it cannot replace a code that was generated after its request
+    /// was answered 503.
+    pub async fn replace(
+        db: &impl ConnectionTrait,
+        previous: Option<&JoinCode>,
+        new: &Model,
+    ) -> Result<bool, DbErr> {
         let Model { class_id, code, expires_at, created_at } = new.clone();
         // Raw, because it is shorter and clearer than an `INSERT ... SELECT` of sea-query.
         let sql = "INSERT INTO join_codes (class_id, code, expires_at, created_at) \
-                   SELECT id, $1, $2, $3 FROM classes WHERE id = $4 AND owner_id = $5 \
+                   SELECT id, $1, $2, $3 FROM classes WHERE id = $4 \
                    ON CONFLICT (class_id) DO UPDATE SET code = excluded.code, \
-                   expires_at = excluded.expires_at, created_at = excluded.created_at";
-        let values = [code.into(), expires_at.into(), created_at.into(), class_id.into(), owner.into()];
+                   expires_at = excluded.expires_at, created_at = excluded.created_at \
+                   WHERE join_codes.code = $5";
+        let previous = previous.cloned();
+        let values = [code.into(), expires_at.into(), created_at.into(), class_id.into(), previous.into()];
         let replace = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
         Ok(db.execute_raw(replace).await?.rows_affected() == 1)
     }

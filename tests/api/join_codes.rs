@@ -1,7 +1,10 @@
 //! Generating join codes: every documented response, and the limit.
 
 use chrono::TimeDelta;
-use homeroom::{domain::id::ClassId, entity::join_code};
+use homeroom::{
+    domain::{id::ClassId, join_code::JoinCode},
+    entity::join_code,
+};
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 
@@ -151,5 +154,24 @@ both! {
         assert_eq!(generate(&school, &token).await.status, 429);
         school.clock.advance(TimeDelta::hours(2));
         assert_eq!(generate(&school, &token).await.status, 200);
+    }
+
+    async fn replace_join_code_that_changed_since_it_was_read_changes_nothing(kind: Kind) {
+        let school = School::start(kind).await;
+        let token = school.token(TEACHER).await;
+        generate(&school, &token).await;
+        let read = row(&school, OWN_CLASS).await;
+        generate(&school, &token).await;
+        let newer = row(&school, OWN_CLASS).await;
+
+        // A statement that the network delayed.
+        let late = join_code::Model { code: JoinCode::parse("7KQ2M9XD").unwrap(), ..read.clone() };
+        for previous in [Some(&read.code), None] {
+            let replaced = join_code::Entity::replace(school.db.writer(), previous, &late).await.unwrap();
+            assert!(!replaced, "{previous:?}");
+            assert_eq!(row(&school, OWN_CLASS).await, newer);
+        }
+        assert!(join_code::Entity::replace(school.db.writer(), Some(&newer.code), &late).await.unwrap());
+        assert_eq!(row(&school, OWN_CLASS).await, late);
     }
 }
