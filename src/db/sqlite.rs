@@ -86,6 +86,14 @@ async fn pool(connections: u32, options: SqliteConnectOptions) -> Result<Databas
     Ok(pool.await.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?.into())
 }
 
+/// Closes the writer's connection after a failure, so that the next batch opens the file again. If a file is read-only for a moment,
+/// SQLite opens it for reading alone, and would refuse every later change on that connection.
+pub(super) async fn close_writer(writer: &DatabaseConnection) {
+    if let Ok(connection) = writer.get_sqlite_connection_pool().acquire().await {
+        _ = connection.close().await;
+    }
+}
+
 /// The path of a file's write-ahead log. SQLite creates the log when the file is opened, and deletes it with the last connection.
 pub(super) fn log_of(path: &Path) -> PathBuf {
     let mut log = OsString::from(path);

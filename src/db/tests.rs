@@ -100,6 +100,19 @@ async fn close_runs_queued_writes_and_refuses_later_ones() {
 }
 
 #[tokio::test]
+async fn write_after_failed_batch_uses_a_new_connection() {
+    let (_directory, db) = database().await;
+    // Like a connection that was opened while the file was read-only.
+    db.write((), |db, ()| Box::pin(async move { db.execute_unprepared("PRAGMA query_only = on").await }))
+        .await
+        .unwrap();
+    let refused = db.write(vec![1], |db, numbers| Box::pin(insert(db, numbers))).await;
+    assert_eq!(kind(&refused.unwrap_err()), ErrorKind::Unavailable);
+    db.write(vec![2], |db, numbers| Box::pin(insert(db, numbers))).await.unwrap();
+    assert_eq!(numbers(&db).await, [2]);
+}
+
+#[tokio::test]
 async fn write_over_read_connection_fails() {
     let (_directory, db) = database().await;
     let refused = db.read().execute_unprepared("INSERT INTO numbers VALUES (1)").await;

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Atomicity, ErrorKind, Job, closed, kind};
+use super::{Atomicity, ErrorKind, Job, closed, kind, sqlite};
 
 /// Upper bound on the jobs of one batch. With this many, the commit is a small part of the work.
 const BATCH: usize = 64;
@@ -102,6 +102,9 @@ async fn write_batches(connection: DatabaseConnection, mut receiver: mpsc::Recei
 
 async fn write_batch(connection: &DatabaseConnection, mut batch: Vec<Box<dyn Queued>>) {
     let committed = commit(connection, &mut batch).await;
+    if committed.is_err() {
+        sqlite::close_writer(connection).await;
+    }
     for job in batch {
         job.answer(committed.clone());
     }
