@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 
 use crate::{
     db::{self, Db, ErrorKind},
@@ -16,7 +16,7 @@ use crate::{
     random::RandomSource,
     rate_limit::{
         limiter::{Action, LimitError, Limiter},
-        policies::{self, Count},
+        policies,
     },
 };
 
@@ -90,46 +90,27 @@ impl JoinCodes {
         if found.owner_id != owner {
             return Err(GenerateError::NotOwner);
         }
-        let mut limit = policies::generated_codes(class, self.per_minute);
+        self.limiter
+            .count(Action::GenerateJoinCode, policies::generated_codes(class, self.per_minute), now)
+            .await?;
+
         let expires_at = (now + self.life).trunc_subsecs(0);
         for _ in 0..TRIES {
             let code = JoinCode::generate(&*self.random);
             let new = join_code::Model { class_id: class, code: code.clone(), expires_at, created_at: now };
-            // The first try counts.
-            let change = Change { limit: limit.take(), previous: previous.clone(), new };
-            match self.db.write(change, |db, change| Box::pin(change.apply(db))).await {
-                Ok(None) => {
+            let replace = self.db.write((previous.clone(), new), |db, (previous, new)| {
+                Box::pin(join_code::Entity::replace(db, previous.as_ref(), new))
+            });
+            match replace.await {
+                // If the row is not as it was read, a concurrent request has replaced this code already.
+                Ok(_) => {
                     metrics::counter!(crate::metrics::JOIN_CODES_GENERATED).increment(1);
                     return Ok(Generated { code, expires_at });
-                }
-                Ok(Some(full)) => {
-                    return Err(self.limiter.refusal(Action::GenerateJoinCode, &full, now).await.into());
                 }
                 Err(error) if db::kind(&error) == ErrorKind::UniqueViolation => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(GenerateError::Exhausted)
-    }
-}
-
-/// The change of a class's join code.
-struct Change {
-    limit: Option<Count>,
-    previous: Option<JoinCode>,
-    new: join_code::Model,
-}
-
-impl Change {
-    /// Counts the new code and replaces the previous one. If the count is full, it is returned and nothing changes.
-    async fn apply(&self, db: &impl ConnectionTrait) -> Result<Option<Count>, DbErr> {
-        if let Some(count) = &self.limit
-            && !count.increase(db, self.new.created_at).await?
-        {
-            return Ok(Some(count.clone()));
-        }
-        // If the row is not as it was read, a concurrent request has generated a newer code.
-        join_code::Entity::replace(db, self.previous.as_ref(), &self.new).await?;
-        Ok(None)
     }
 }

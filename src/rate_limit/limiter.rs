@@ -113,15 +113,24 @@ impl Limiter {
         }
     }
 
-    /// The refusal of an event because its [`count`](Count::increase) is full.
-    pub async fn refusal(&self, action: Action, count: &Count, now: DateTime<Utc>) -> LimitError {
-        match rate_limit::Entity::find_by_keys(self.db.read(), [count.key.clone()]).await {
-            Ok(rows) => {
-                let wait = rows.first().and_then(|row| count.wait(row, now.timestamp_millis()));
-                rate_limited(action, wait.unwrap_or_default())
-            }
-            Err(error) => error.into(),
+    /// Counts an event, unless its count is full. Without a count there is no limit.
+    pub async fn count(
+        &self,
+        action: Action,
+        count: Option<Count>,
+        now: DateTime<Utc>,
+    ) -> Result<(), LimitError> {
+        let Some(count) = count else { return Ok(()) };
+        let at = now.timestamp_millis();
+        let counted = self.db.write(count.clone(), move |db, count| {
+            Box::pin(rate_limit::Entity::count(db, &count.key, count.limit, count.drain, at))
+        });
+        if counted.await? {
+            return Ok(());
         }
+        let rows = rate_limit::Entity::find_by_keys(self.db.read(), [count.key.clone()]).await?;
+        let wait = rows.first().and_then(|row| count.wait(row, at));
+        Err(rate_limited(action, wait.unwrap_or_default()))
     }
 
     /// Reserves an attempt in its own counts.
@@ -238,12 +247,6 @@ impl Attempt {
 }
 
 impl Count {
-    /// Counts an event, unless the count is full. Returns whether it did. It is part of the job that the event consists of, so that
-    /// both share a commit.
-    pub async fn increase(&self, db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool, DbErr> {
-        rate_limit::Entity::count(db, &self.key, self.limit, self.drain, now.timestamp_millis()).await
-    }
-
     /// The milliseconds for which this count refuses attempts, if it does.
     fn wait(&self, row: &rate_limit::Model, at: i64) -> Option<i64> {
         if row.failures(self.drain, at) == 0 {
