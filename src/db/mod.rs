@@ -1,8 +1,9 @@
 //! The database: one SQLite file, or a PostgreSQL server.
 //!
 //! [`Db::read`] gives a connection for queries. [`Db::write`] and [`Db::transaction`] run a job that changes rows, and return
-//! once the change is durable. A job runs to its end even if the client disconnects. So a change cannot arrive later than one that
-//! was requested after it.
+//! once the change is durable. A job runs to its end even if the client disconnects. On SQLite, changes are made in the order in
+//! which they were requested. On PostgreSQL, the network or a stopped server can delay a statement, so a statement that must not
+//! replace newer data has a condition.
 //!
 //! On SQLite one task makes all changes of this process: changes share commits and do not wait for each other's locks. On
 //! PostgreSQL all connections are one pool.
