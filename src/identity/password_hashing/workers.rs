@@ -9,11 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::setpriority_process;
+
 use super::{
     HashError,
     engine::Fill,
     queue::{Job, Next, Queue},
 };
+
+/// The threads' nice value. Under load they keep every core busy, and a request without a hash must not wait for them. With a higher
+/// value, many requests without a hash would starve sign-ins.
+const NICE: i32 = 5;
 
 /// Threads that share one queue. Dropping them waits until each has finished its current hash.
 #[derive(Debug)]
@@ -57,6 +63,8 @@ impl Drop for Workers {
 }
 
 fn work(queue: &Queue, idle: Duration, filler: impl Fn() -> Box<dyn Fill>) {
+    // On Linux this changes the calling thread alone. A system that refuses it hashes at normal priority.
+    _ = setpriority_process(None, NICE);
     let mut engine = None;
     loop {
         // Without an engine there is no memory to free, so the wait has no limit.
