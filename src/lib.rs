@@ -5,7 +5,7 @@
 //! | adapters | [`cli`]: one file per command. [`api`]: the contract, typed handlers from which `openapi.yaml` is generated. [`http`]: the HTTP kit, which knows no operation |
 //! | composition | [`server`] builds services and endpoint. [`config`]: flags. [`listener`]: connections and TLS |
 //! | services | [`identity`]: sign-in, tokens, accounts, apps. [`classroom`]: classes, join codes, enrollments |
-//! | infrastructure | [`rate_limit`], [`entity`]: tables and their queries, [`db`], [`domain`]: value types, [`clock`], [`random`], [`metrics`] |
+//! | infrastructure | [`rate_limit`], [`mail`]: mails and the outbox, [`entity`]: tables and their queries, [`db`], [`domain`]: value types, [`clock`], [`random`], [`metrics`] |
 //!
 //! Imports point downwards only, and services know no HTTP: `tests/api/architecture.rs` checks it. `docs/architecture.md` has the
 //! code map, the path of a request and the invariants.
@@ -22,6 +22,7 @@ pub mod http;
 pub mod identity;
 pub mod jobs;
 pub mod listener;
+pub mod mail;
 pub mod metrics;
 pub mod random;
 pub mod rate_limit;

@@ -14,6 +14,7 @@ pub use sea_orm_migration::{MigratorTrait, SchemaManager};
 mod m20261127_000001_identity;
 mod m20261127_000002_classroom;
 mod m20261127_000003_rate_limits;
+mod m20261128_000001_accounts;
 
 /// All migrations, in the order in which they are applied.
 pub struct Migrator;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000001_identity::Migration),
             Box::new(m20261127_000002_classroom::Migration),
             Box::new(m20261127_000003_rate_limits::Migration),
+            Box::new(m20261128_000001_accounts::Migration),
         ]
     }
 

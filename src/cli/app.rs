@@ -16,9 +16,6 @@ use crate::{
     random::OsRandom,
 };
 
-/// The default lifetime of access and id tokens, in minutes.
-const ACCESS_TOKEN_MINUTES: i32 = 60;
-
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -185,18 +182,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// A new app with default properties.
 pub fn new(id: AppId, name: Label, now: chrono::DateTime<chrono::Utc>) -> Registration {
     Registration {
-        app: app::Model {
-            id,
-            name,
-            enabled: true,
-            policy_version: None,
-            policy_demanded: false,
-            pkce_required: false,
-            access_token_minutes: ACCESS_TOKEN_MINUTES,
-            created_at: now,
-        },
+        app: app::Model::new(id, name, now),
         redirect_uris: Vec::new(),
         login_domains: Vec::new(),
+        mail_domains: Vec::new(),
     }
 }
 
@@ -213,7 +202,9 @@ async fn register(db: &Db, registration: &Registration) -> anyhow::Result<()> {
     })
 }
 
-fn print(Registration { app, redirect_uris, login_domains }: &Registration) -> anyhow::Result<()> {
+fn print(
+    Registration { app, redirect_uris, login_domains, mail_domains }: &Registration,
+) -> anyhow::Result<()> {
     let state = if app.enabled { "enabled" } else { "disabled" };
     say(&format!("{}\t{}\t{state}", app.id, app.name.as_str()))?;
     for uri in redirect_uris {
@@ -221,6 +212,9 @@ fn print(Registration { app, redirect_uris, login_domains }: &Registration) -> a
     }
     for domain in login_domains {
         say(&format!("\tlogin domain\t{}", domain.as_str()))?;
+    }
+    for domain in mail_domains {
+        say(&format!("\tmail domain\t{}", domain.as_str()))?;
     }
     if let Some(version) = &app.policy_version {
         let demanded = if app.policy_demanded { ", demanded" } else { "" };

@@ -91,6 +91,19 @@ id! {
 }
 
 id! {
+    /// A session: `sid` of the access tokens.
+    SessionId
+}
+id! {
+    /// A mail in the outbox.
+    MailId
+}
+id! {
+    /// An event in the audit trail.
+    AuditEventId
+}
+
+id! {
     /// A signing key: `kid` in the header of a JWT (RFC 7515 section 4.1.4).
     KeyId
 }

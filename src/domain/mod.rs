@@ -26,18 +26,22 @@ macro_rules! redacted_debug {
 }
 use redacted_debug;
 
-pub mod authorization_code;
+pub mod account_page;
 pub mod class_name;
 pub mod email;
 pub mod id;
 pub mod join_code;
 pub mod label;
+pub mod language;
+pub mod mail_domain;
 pub mod network;
 pub mod origin;
 pub mod password;
+pub mod person;
 pub mod pkce;
 pub mod rate_limit_key;
 pub mod redirect_uri;
 pub mod retry_after;
+pub mod secret_token;
 pub mod state;
 mod unicode;

@@ -7,9 +7,9 @@ use sea_orm::DeriveValueType;
 use url::Url;
 
 use super::{
-    authorization_code::AuthorizationCode,
     id::AppId,
     origin::{self, Origin},
+    secret_token::AuthorizationCode,
     state::State,
 };
 

@@ -8,6 +8,7 @@ use sea_orm::{
 
 use super::{app_login_domain, app_redirect_uri};
 use crate::domain::{
+    account_page::AccountPage,
     id::AppId,
     label::Label,
     origin::{LoginDomain, Origin},
@@ -34,6 +35,14 @@ pub struct Model {
     pub access_token_minutes: i32,
     /// The time of registration.
     pub created_at: DateTimeUtc,
+    /// Whether people may register an account through it.
+    pub registration_open: bool,
+    /// The minutes after which a session without a refresh ends.
+    pub session_idle_minutes: i32,
+    /// The minutes after which a session ends in any case.
+    pub session_minutes: i32,
+    /// The page that the links in mails lead to.
+    pub account_page: Option<AccountPage>,
 }
 
 /// The relations of an app.
@@ -60,6 +69,26 @@ impl Related<app_login_domain::Entity> for Entity {
 }
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// An enabled app with default settings.
+    pub fn new(id: AppId, name: Label, now: DateTimeUtc) -> Self {
+        Self {
+            id,
+            name,
+            enabled: true,
+            policy_version: None,
+            policy_demanded: false,
+            pkce_required: false,
+            access_token_minutes: 60,
+            created_at: now,
+            registration_open: false,
+            session_idle_minutes: 1_440,
+            session_minutes: 43_200,
+            account_page: None,
+        }
+    }
+}
 
 /// An app with its redirect URIs.
 pub type WithRedirectUris = (Model, Vec<app_redirect_uri::Model>);

@@ -4,10 +4,10 @@ use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, e
 
 use super::{app, user};
 use crate::domain::{
-    authorization_code::CodeDigest,
-    id::{AppId, UserId},
+    id::{AppId, SessionId, UserId},
     pkce::CodeChallenge,
     redirect_uri::RedirectUri,
+    secret_token::CodeDigest,
     state::State,
 };
 
@@ -34,6 +34,8 @@ pub struct Model {
     pub expires_at: DateTimeUtc,
     /// The time of its redemption.
     pub redeemed_at: Option<DateTimeUtc>,
+    /// The session that its redemption began, which may have ended.
+    pub session_id: Option<SessionId>,
 }
 
 /// The relations of a code.

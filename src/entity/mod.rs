@@ -2,11 +2,18 @@
 
 pub mod app;
 pub mod app_login_domain;
+pub mod app_mail_domain;
 pub mod app_redirect_uri;
+pub mod audit_event;
 pub mod authorization_code;
 pub mod class;
 pub mod enrollment;
 pub mod join_code;
+pub mod outgoing_mail;
+pub mod password_reset;
 pub mod policy_acceptance;
 pub mod rate_limit;
+pub mod refresh_token;
+pub mod registration;
+pub mod session;
 pub mod user;

@@ -2,7 +2,13 @@
 
 use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
 
-use crate::domain::{email::Email, id::UserId, password::PasswordHash};
+use crate::domain::{
+    email::Email,
+    id::UserId,
+    language::Language,
+    password::PasswordHash,
+    person::{AvatarUrl, PersonName, PhoneNumber},
+};
 
 /// An account.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
@@ -22,6 +28,20 @@ pub struct Model {
     pub email_verified_at: Option<DateTimeUtc>,
     /// The time of creation.
     pub created_at: DateTimeUtc,
+    /// The first name.
+    pub first_name: Option<PersonName>,
+    /// The last name.
+    pub last_name: Option<PersonName>,
+    /// The date of birth.
+    pub date_of_birth: Option<Date>,
+    /// The phone number.
+    pub phone_number: Option<PhoneNumber>,
+    /// The URL of a picture.
+    pub avatar_url: Option<AvatarUrl>,
+    /// The language of mails.
+    pub language: Language,
+    /// The time of the last change of the profile. None if there was none.
+    pub updated_at: Option<DateTimeUtc>,
 }
 
 /// No relation is queried from here.
@@ -31,6 +51,25 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
+    /// An enabled account with a confirmed address and an empty profile.
+    pub fn new(id: UserId, email: Email, password_hash: PasswordHash, now: DateTimeUtc) -> Self {
+        Self {
+            id,
+            email,
+            password_hash,
+            enabled: true,
+            email_verified_at: Some(now),
+            created_at: now,
+            first_name: None,
+            last_name: None,
+            date_of_birth: None,
+            phone_number: None,
+            avatar_url: None,
+            language: Language::default(),
+            updated_at: None,
+        }
+    }
+
     /// Whether the account is enabled and its address confirmed.
     pub fn may_sign_in(&self) -> bool {
         self.enabled && self.email_verified_at.is_some()

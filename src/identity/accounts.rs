@@ -56,14 +56,7 @@ impl Accounts {
     ) -> Result<UserId, AddError> {
         let id = UserId::new(now, random);
         let password_hash = hashing.hash(password, random::bytes(random)).await?;
-        let account = user::Model {
-            id,
-            email: email.clone(),
-            password_hash,
-            enabled: true,
-            email_verified_at: Some(now),
-            created_at: now,
-        };
+        let account = user::Model::new(id, email.clone(), password_hash, now);
         let insert = self.db.write(account.into_active_model(), |db, account| {
             Box::pin(user::Entity::insert(account.clone()).exec_without_returning(db))
         });

@@ -6,10 +6,11 @@ use crate::{
     db::{self, Db},
     domain::{
         id::AppId,
+        mail_domain::MailDomain,
         origin::{LoginDomain, Origin},
         redirect_uri::RedirectUri,
     },
-    entity::{app, app_login_domain, app_redirect_uri},
+    entity::{app, app_login_domain, app_mail_domain, app_redirect_uri},
 };
 
 /// The apps in a database.
@@ -26,6 +27,8 @@ pub struct Registration {
     pub redirect_uris: Vec<RedirectUri>,
     /// The domains of the app's own sign-in pages.
     pub login_domains: Vec<LoginDomain>,
+    /// The mail domains whose addresses may register. None restricts nothing.
+    pub mail_domains: Vec<MailDomain>,
 }
 
 /// Why [`Apps::register`] failed.
@@ -122,7 +125,8 @@ impl Apps {
     async fn registration(&self, app: app::Model) -> Result<Registration, DbErr> {
         let redirect_uris = app_redirect_uri::Entity::of_app(self.db.read(), app.id).await?;
         let login_domains = app_login_domain::Entity::of_app(self.db.read(), app.id).await?;
-        Ok(Registration { app, redirect_uris, login_domains })
+        let mail_domains = app_mail_domain::Entity::of_app(self.db.read(), app.id).await?;
+        Ok(Registration { app, redirect_uris, login_domains, mail_domains })
     }
 
     /// Whether the origin belongs to any enabled app, so that its pages may read responses (CORS).
@@ -160,12 +164,13 @@ impl Apps {
 }
 
 async fn replace(db: &impl ConnectionTrait, registration: &Registration) -> Result<(), DbErr> {
-    let Registration { app, redirect_uris, login_domains } = registration;
+    let Registration { app, redirect_uris, login_domains, mail_domains } = registration;
     if app::Entity::find_by_id(app.id).one(db).await?.is_some() {
         app.clone().into_active_model().reset_all().update(db).await?;
     } else {
         app::Entity::insert(app.clone().into_active_model()).exec_without_returning(db).await?;
     }
     app_redirect_uri::Entity::replace(db, app.id, redirect_uris).await?;
-    app_login_domain::Entity::replace(db, app.id, login_domains).await
+    app_login_domain::Entity::replace(db, app.id, login_domains).await?;
+    app_mail_domain::Entity::replace(db, app.id, mail_domains).await
 }

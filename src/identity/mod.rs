@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod apps;
 pub mod consent;
 pub mod password_hashing;
+pub mod password_policy;
 pub mod sign_in;
 pub mod signing_keys;
 pub mod tokens;

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     db::{self, Db},
     domain::{
-        authorization_code::AuthorizationCode, email::Email, id::AppId, network::Network, password::Password,
-        pkce::CodeChallenge, redirect_uri::RedirectUri, retry_after::RetryAfter, state::State,
+        email::Email, id::AppId, network::Network, password::Password, pkce::CodeChallenge,
+        redirect_uri::RedirectUri, retry_after::RetryAfter, secret_token::AuthorizationCode, state::State,
     },
     entity::{app, authorization_code, policy_acceptance, user},
     random::RandomSource,
@@ -227,6 +227,7 @@ impl SignIn {
             issued_at: now,
             expires_at: now + self.code_life,
             redeemed_at: None,
+            session_id: None,
         };
         Box::pin(self.store(issued, acceptance, reservation)).await.map_err(|error| {
             match db::kind(&error) {

@@ -14,11 +14,11 @@ use super::{
 use crate::{
     db::Db,
     domain::{
-        authorization_code::AuthorizationCode,
         email::Email,
         id::{self, AppId, UserId},
         pkce::CodeVerifier,
         redirect_uri::RedirectUri,
+        secret_token::AuthorizationCode,
         state::State,
     },
     entity::{app, authorization_code, user},

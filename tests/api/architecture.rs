@@ -10,7 +10,7 @@ use crate::support::source::{Tokens, code};
 
 const SERVICES: &[&str] = &["identity", "classroom"];
 const INFRASTRUCTURE: &[&str] =
-    &["rate_limit", "jobs", "entity", "db", "domain", "clock", "random", "metrics"];
+    &["rate_limit", "mail", "jobs", "entity", "db", "domain", "clock", "random", "metrics"];
 const NOTHING: &[&str] = &[];
 
 /// Each top-level module, and the others that it may import. `poem` means HTTP: poem, hyper and their types.
@@ -31,7 +31,8 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     // Infrastructure. It imports no service.
     ("rate_limit", &[&["entity", "db", "domain", "metrics"]]),
     ("jobs", &[&["entity", "db", "clock", "metrics"]]),
-    ("entity", &[&["domain"]]),
+    ("mail", &[&["jobs", "entity", "db", "domain", "clock", "random", "metrics"]]),
+    ("entity", &[&["domain", "random"]]),
     ("db", &[&["migration", "metrics"]]),
     ("domain", &[&["random"]]),
     ("clock", &[NOTHING]),

@@ -14,11 +14,11 @@ use homeroom::{
     clock::Clock,
     db,
     domain::{
-        authorization_code::AuthorizationCode,
         class_name::ClassName,
         email::Email,
         id::{ClassId, EnrollmentId, UserId},
         redirect_uri::RedirectUri,
+        secret_token::AuthorizationCode,
         state::State,
     },
     entity::{
@@ -80,6 +80,7 @@ async fn issue(school: &School, code: &str, user: UserId) {
         issued_at: now,
         expires_at: now + TimeDelta::seconds(60),
         redeemed_at: None,
+        session_id: None,
     };
     let issue = authorization_code::Entity::insert(issued.into_active_model());
     issue.exec_without_returning(school.db.writer()).await.unwrap();

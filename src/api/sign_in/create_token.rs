@@ -13,9 +13,9 @@ use super::{
 use crate::{
     api::{Services, openapi::Tag},
     domain::{
-        authorization_code::AuthorizationCode,
         id::{AppId, InvalidId},
         pkce::CodeVerifier,
+        secret_token::AuthorizationCode,
         state::State,
     },
     http::{

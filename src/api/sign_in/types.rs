@@ -48,6 +48,34 @@ impl<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> List<T> {
     }
 }
 
+/// A success body of the sign-in family with any number of items.
+#[derive(Debug, Object)]
+#[oai(rename = "Items", rename_all = "camelCase")]
+pub struct Items<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> {
+    /// The kind of the items.
+    kind: KindOf<T>,
+    /// The number of all items.
+    #[oai(validator(minimum(value = "0"), maximum(value = "100")))]
+    total_items: i32,
+    /// The number of items in this response.
+    #[oai(validator(minimum(value = "0"), maximum(value = "100")))]
+    items_length: i32,
+    /// The items.
+    #[oai(validator(max_items = 100))]
+    items: Vec<T>,
+}
+
+impl<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> Items<T> {
+    /// The success response of an operation with these items.
+    pub fn response<O: Operation<Body = Self>>(
+        items: impl IntoIterator<Item = impl Into<T>>,
+    ) -> OperationResponse<O> {
+        let items: Vec<T> = items.into_iter().map(Into::into).collect();
+        let count = i32::try_from(items.len()).unwrap_or(i32::MAX);
+        OperationResponse(Self { kind: KindOf::default(), total_items: count, items_length: count, items })
+    }
+}
+
 /// A redirect URI in a request. Codes are sent only to a registered one.
 #[derive(Debug)]
 pub struct RequestedUri(pub String);

@@ -272,18 +272,10 @@ pub fn code_in(url: &Url) -> String {
 
 async fn populate(db: &Db, hashing: &PasswordHashing, random: &FixedRandom, now: DateTime<Utc>) {
     let registration = Registration {
-        app: app::Model {
-            id: APP,
-            name: Label::parse("Sample app").unwrap(),
-            enabled: true,
-            policy_version: None,
-            policy_demanded: false,
-            pkce_required: false,
-            access_token_minutes: 60,
-            created_at: now,
-        },
+        app: app::Model::new(APP, Label::parse("Sample app").unwrap(), now),
         redirect_uris: vec![RedirectUri::register(REDIRECT_URI).unwrap()],
         login_domains: Vec::new(),
+        mail_domains: Vec::new(),
     };
     Apps::new(db.clone()).register(&registration).await.unwrap();
     let classes = Classes::new(db.clone(), Arc::new(OsRandom));

@@ -51,6 +51,7 @@ impl School {
             app,
             redirect_uris: vec![redirect_uri("https://other.example.net/callback")],
             login_domains: vec![login_domain("login.example.net")],
+            mail_domains: Vec::new(),
         };
         Apps::new(self.db.clone()).register(&registration).await.unwrap();
     }

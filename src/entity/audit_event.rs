@@ -1,0 +1,169 @@
+//! The audit trail: one row per security event, written with the change. No row contains a secret.
+
+use std::net::IpAddr;
+
+use sea_orm::{IntoActiveModel, entity::prelude::*};
+
+use crate::{
+    domain::id::{AppId, AuditEventId, SessionId, UserId},
+    random::RandomSource,
+};
+
+/// A security event.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "audit_events")]
+pub struct Model {
+    /// The id, which sorts by time.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: AuditEventId,
+    /// The time.
+    pub at: DateTimeUtc,
+    /// What was done.
+    pub action: Action,
+    /// Whether it was done.
+    pub outcome: Outcome,
+    /// Why it was not done, or the property that changed, as a word such as `password_wrong`.
+    pub reason: Option<String>,
+    /// Who did it.
+    pub actor: Actor,
+    /// The user to whom it was done.
+    pub user_id: Option<UserId>,
+    /// The app.
+    pub app_id: Option<AppId>,
+    /// The session.
+    pub session_id: Option<SessionId>,
+    /// The client's address.
+    pub address: Option<String>,
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Action {
+    /// A sign-in with a password.
+    SignIn,
+    /// An exchange of a code, which begins a session.
+    SessionBegin,
+    /// The end of a session. The reason says why, such as `signed_out` or `password_changed`.
+    SessionEnd,
+    /// A refresh token was used again after its rotation, or a code after its exchange. The session ended.
+    TokenReuse,
+    /// A registration.
+    Register,
+    /// The confirmation of an address, which creates the account.
+    Confirm,
+    /// The creation of an account by an operator.
+    AccountCreate,
+    /// A request to reset a password.
+    ResetRequest,
+    /// A new password by the link of a mail.
+    PasswordReset,
+    /// A new password by a signed-in user or by an operator.
+    PasswordChange,
+    /// A change of an account by an operator. The reason names it, such as `disabled`.
+    AccountChange,
+    /// The deletion of an account.
+    AccountDelete,
+    /// The export of all data of an account by an operator.
+    AccountExport,
+    /// Failed sign-ins of an account were forgotten.
+    Unlock,
+    /// The registration or change of an app by an operator.
+    AppChange,
+}
+
+/// The outcome of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was refused.
+    Failure,
+}
+
+/// Who caused an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Actor {
+    /// The user, or a client on behalf of the user.
+    User,
+    /// An operator on the command line.
+    Operator,
+    /// The server itself.
+    Server,
+}
+
+/// No relation is queried from here.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// A success caused by a user.
+    pub fn new(action: Action, now: DateTimeUtc, random: &dyn RandomSource) -> Self {
+        Self {
+            id: AuditEventId::new(now, random),
+            at: now,
+            action,
+            outcome: Outcome::Success,
+            reason: None,
+            actor: Actor::User,
+            user_id: None,
+            app_id: None,
+            session_id: None,
+            address: None,
+        }
+    }
+
+    /// Sets the user.
+    #[must_use]
+    pub fn user(self, user: UserId) -> Self {
+        Self { user_id: Some(user), ..self }
+    }
+
+    /// Sets the app.
+    #[must_use]
+    pub fn app(self, app: AppId) -> Self {
+        Self { app_id: Some(app), ..self }
+    }
+
+    /// Sets the session.
+    #[must_use]
+    pub fn session(self, session: SessionId) -> Self {
+        Self { session_id: Some(session), ..self }
+    }
+
+    /// Sets the client's address, if it is known. An IPv4 client of an IPv6 socket is recorded as IPv4.
+    #[must_use]
+    pub fn from(self, address: Option<IpAddr>) -> Self {
+        Self { address: address.map(|address| address.to_canonical().to_string()), ..self }
+    }
+
+    /// Sets the reason.
+    #[must_use]
+    pub fn because(self, reason: &str) -> Self {
+        Self { reason: Some(reason.to_owned()), ..self }
+    }
+
+    /// Makes it a failure.
+    #[must_use]
+    pub fn failed(self, reason: &str) -> Self {
+        Self { outcome: Outcome::Failure, ..self.because(reason) }
+    }
+
+    /// Sets the actor.
+    #[must_use]
+    pub fn by(self, actor: Actor) -> Self {
+        Self { actor, ..self }
+    }
+}
+
+impl Entity {
+    /// Records an event. Call it in the transaction of the change.
+    pub async fn record(db: &impl ConnectionTrait, event: Model) -> Result<(), DbErr> {
+        Self::insert(event.into_active_model()).exec_without_returning(db).await?;
+        Ok(())
+    }
+}

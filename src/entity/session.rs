@@ -1,0 +1,88 @@
+//! Sessions: what a code exchange begins and refresh tokens continue. A session that ended has no row.
+
+use sea_orm::{IntoActiveModel, QuerySelect, QueryTrait, entity::prelude::*};
+
+use crate::domain::{
+    id::{AppId, SessionId, UserId},
+    redirect_uri::RedirectUri,
+};
+
+/// A session of a user in an app.
+#[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "sessions")]
+pub struct Model {
+    /// `sid` of its access tokens.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: SessionId,
+    /// The user.
+    pub user_id: UserId,
+    /// The app.
+    pub app_id: AppId,
+    /// The redirect URI that received the code.
+    pub redirect_uri: RedirectUri,
+    /// The granted scope, separated by spaces (RFC 6749 section 3.3).
+    pub scope: String,
+    /// The address of the client that exchanged the code.
+    pub address: Option<String>,
+    /// The `User-Agent` of that client.
+    pub user_agent: Option<String>,
+    /// The time at which the password was checked: `auth_time` of OpenID Connect Core section 2.
+    pub authenticated_at: DateTimeUtc,
+    /// The time at which the code was exchanged.
+    pub created_at: DateTimeUtc,
+    /// The time of the exchange or of the last refresh.
+    pub last_used_at: DateTimeUtc,
+    /// From this instant on the session has ended, unless it is refreshed before. Never after `expires_at`.
+    pub idle_expires_at: DateTimeUtc,
+    /// From this instant on the session has ended.
+    pub expires_at: DateTimeUtc,
+}
+
+/// No relation is queried from here.
+#[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Begins a session.
+    pub async fn begin(db: &impl ConnectionTrait, session: Model) -> Result<(), DbErr> {
+        Self::insert(session.into_active_model()).exec_without_returning(db).await?;
+        Ok(())
+    }
+
+    /// Ends a session of a user, and returns whether it existed.
+    pub async fn end(db: &impl ConnectionTrait, user: UserId, id: SessionId) -> Result<bool, DbErr> {
+        let sessions = Self::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(user));
+        Ok(sessions.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Ends all sessions of a user except for `kept`, and returns their number.
+    pub async fn end_of_user(
+        db: &impl ConnectionTrait,
+        user: UserId,
+        kept: Option<SessionId>,
+    ) -> Result<u64, DbErr> {
+        let mut sessions = Self::delete_many().filter(Column::UserId.eq(user));
+        if let Some(kept) = kept {
+            sessions = sessions.filter(Column::Id.ne(kept));
+        }
+        Ok(sessions.exec(db).await?.rows_affected)
+    }
+
+    /// Ends all sessions in an app, and returns their number.
+    pub async fn end_of_app(db: &impl ConnectionTrait, app: AppId) -> Result<u64, DbErr> {
+        Ok(Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?.rows_affected)
+    }
+
+    /// Deletes up to `limit` sessions that ended before `before`, and returns their number.
+    pub async fn sweep(db: &impl ConnectionTrait, before: DateTimeUtc, limit: u64) -> Result<u64, DbErr> {
+        let ended = Self::find()
+            .filter(Column::IdleExpiresAt.lte(before))
+            .limit(limit)
+            .select_only()
+            .column(Column::Id)
+            .into_query();
+        Ok(Self::delete_many().filter(Column::Id.in_subquery(ended)).exec(db).await?.rows_affected)
+    }
+}
