@@ -17,6 +17,7 @@ use crate::domain::{
 /// An app.
 #[derive(Debug, Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "apps")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of its own")]
 pub struct Model {
     /// The client id, without its prefix.
     #[sea_orm(primary_key, auto_increment = false)]
