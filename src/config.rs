@@ -101,6 +101,19 @@ pub struct RateLimits {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+impl RateLimits {
+    /// The limits on passwords.
+    pub fn passwords(&self) -> PasswordLimits {
+        PasswordLimits {
+            free: self.password_free_failures,
+            account: self.password_account_failures,
+            address: self.password_address_failures,
+            address_spray: self.password_address_spray,
+            server_spray: self.password_server_spray,
+        }
+    }
+}
+
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -243,18 +256,11 @@ impl Config {
 
     /// The settings of the sign-in services.
     pub fn identity(&self, public_url: &Url) -> identity::Settings {
-        let limits = &self.rate_limits;
         identity::Settings {
             issuer: self.issuer.clone().unwrap_or_else(|| audience(public_url)),
             audience: audience(public_url),
             code_life: TimeDelta::seconds(self.code_life),
-            rate_limit: PasswordLimits {
-                free: limits.password_free_failures,
-                account: limits.password_account_failures,
-                address: limits.password_address_failures,
-                address_spray: limits.password_address_spray,
-                server_spray: limits.password_server_spray,
-            },
+            rate_limit: self.rate_limits.passwords(),
         }
     }
 

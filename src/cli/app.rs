@@ -3,15 +3,28 @@
 use std::io::Write;
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
 
-use super::{COMMAND_CONNECTIONS, say, usage, with_database, with_existing};
+use super::{
+    COMMAND_CONNECTIONS,
+    given::{Given, or_none, unique},
+    listing::{Listing, time},
+    say, usage, with_database, with_existing,
+};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
     db::Db,
-    domain::{id::AppId, label::Label, origin::LoginDomain, redirect_uri::RedirectUri},
-    entity::app,
+    domain::{
+        account_page::AccountPage, id::AppId, label::Label, mail_domain::MailDomain, origin::LoginDomain,
+        redirect_uri::RedirectUri,
+    },
+    entity::{
+        app,
+        audit_event::{self, Action, Actor},
+    },
     identity::apps::{Apps, RegisterError, Registration},
     random::OsRandom,
 };
@@ -51,7 +64,7 @@ enum Command {
         data: Data,
     },
     /// Print every app: id, name, state, then a line for each registered property
-    List(Data),
+    List(Listing),
 }
 
 /// The properties of an app. `None` is a property that the command does not name.
@@ -76,9 +89,35 @@ struct Details {
     /// The lifetime of its access and id tokens, in minutes (1 to 1440). 60 for a new app without this flag
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(i32).range(1..=1440))]
     access_token_minutes: Option<i32>,
-    /// Whether users may sign in to it
+    /// The minutes after which a session without a refresh ends (1 to 525600). At least those of access tokens. 1440 for a new app
+    /// without this flag
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(i32).range(1..=525_600))]
+    session_idle_minutes: Option<i32>,
+    /// The minutes after which a session ends in any case (1 to 525600). At least the idle ones. 43200 for a new app without this
+    /// flag. Sessions that have begun keep their lifetime
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(i32).range(1..=525_600))]
+    session_minutes: Option<i32>,
+    /// Whether people may register an account through it. `closed` for a new app without this flag
+    #[arg(long, value_name = "STATE", value_enum)]
+    registration: Option<RegistrationState>,
+    /// A mail domain whose addresses may register, such as school.example. Repeat the flag for each domain. Without one, all may. An
+    /// empty value removes all
+    #[arg(long, value_name = "DOMAIN", value_parser = |text: &str| or_none(text, MailDomain::parse))]
+    mail_domain: Option<Vec<Given<MailDomain>>>,
+    /// The page that links in mails lead to, with the parameters `action` and `confirmHash`. An empty value removes it. Without it,
+    /// mails contain the secret alone
+    #[arg(long, value_name = "URL", value_parser = |text: &str| or_none(text, AccountPage::parse))]
+    account_page: Option<Given<AccountPage>>,
+    /// Whether users may sign in to it. `false` ends all its sessions
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
+}
+
+/// Whether people may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RegistrationState {
+    Open,
+    Closed,
 }
 
 impl Details {
@@ -96,6 +135,11 @@ impl Details {
             demand_policy,
             require_pkce,
             access_token_minutes,
+            session_idle_minutes,
+            session_minutes,
+            registration: registration_state,
+            mail_domain,
+            account_page,
             enabled,
         } = self;
         let redirect_uris = redirect_uri.map(unique);
@@ -106,6 +150,12 @@ impl Details {
         put(&mut registration.app.policy_demanded, demand_policy);
         put(&mut registration.app.pkce_required, require_pkce);
         put(&mut registration.app.access_token_minutes, access_token_minutes);
+        put(&mut registration.app.session_idle_minutes, session_idle_minutes);
+        put(&mut registration.app.session_minutes, session_minutes);
+        let open = registration_state.map(|state| state == RegistrationState::Open);
+        put(&mut registration.app.registration_open, open);
+        put(&mut registration.mail_domains, mail_domain.map(unique));
+        put(&mut registration.app.account_page, account_page.map(|Given(page)| page));
         put(&mut registration.app.enabled, enabled);
     }
 }
@@ -121,25 +171,6 @@ fn warn(uri: &RedirectUri) {
     _ = writeln!(std::io::stderr(), "warning: --redirect-uri {}: {meaning}", uri.as_str());
 }
 
-/// A value, or an empty text, which stands for none.
-#[derive(Debug, Clone)]
-struct Given<T>(Option<T>);
-
-fn or_none<T, E>(text: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<Given<T>, E> {
-    if text.is_empty() { Ok(Given(None)) } else { parse(text).map(|value| Given(Some(value))) }
-}
-
-/// The given values without duplicates.
-fn unique<T: PartialEq>(given: Vec<Given<T>>) -> Vec<T> {
-    let mut values = Vec::new();
-    for value in given.into_iter().filter_map(|Given(value)| value) {
-        if !values.contains(&value) {
-            values.push(value);
-        }
-    }
-    values
-}
-
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let now = SystemClock.now();
     match arguments.command {
@@ -151,7 +182,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 }
                 let mut registration = new(id, name, now);
                 details.apply(&mut registration);
-                register(db, &registration).await?;
+                register(db, &registration, "registered", now).await?;
                 say(&format!("{id}"))
             })
             .await
@@ -163,16 +194,23 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 if let Some(name) = name {
                     registration.app.name = name;
                 }
+                let was_enabled = registration.app.enabled;
                 details.apply(&mut registration);
-                register(db, &registration).await
+                let reason = match (was_enabled, registration.app.enabled) {
+                    (true, false) => "disabled",
+                    (false, true) => "enabled",
+                    _ => "changed",
+                };
+                register(db, &registration, reason, now).await
             })
             .await
         }
-        Command::List(data) => {
+        Command::List(Listing { format, data }) => {
             with_existing(&data, async |db| {
-                let registrations = Apps::new(db.clone()).list().await;
-                let registrations = registrations.context("listing")?;
-                registrations.iter().try_for_each(print)
+                for registration in Apps::new(db.clone()).list().await.context("listing")? {
+                    format.say(|| text(&registration), || json(&registration))?;
+                }
+                Ok(())
             })
             .await
         }
@@ -180,7 +218,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 /// A new app with default properties.
-pub fn new(id: AppId, name: Label, now: chrono::DateTime<chrono::Utc>) -> Registration {
+pub fn new(id: AppId, name: Label, now: DateTime<Utc>) -> Registration {
     Registration {
         app: app::Model::new(id, name, now),
         redirect_uris: Vec::new(),
@@ -193,35 +231,90 @@ async fn find(db: &Db, id: AppId) -> anyhow::Result<Option<Registration>> {
     Apps::new(db.clone()).find(id).await.context("looking up the app")
 }
 
-async fn register(db: &Db, registration: &Registration) -> anyhow::Result<()> {
-    Apps::new(db.clone()).register(registration).await.map_err(|error| match error {
-        RegisterError::DomainTaken | RegisterError::NoPolicyToDemand | RegisterError::PkceNotRequired(_) => {
-            usage(error)
-        }
+async fn register(
+    db: &Db,
+    registration: &Registration,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> anyhow::Result<()> {
+    let event = audit_event::Model::new(Action::AppChange, now, &OsRandom)
+        .app(registration.app.id)
+        .by(Actor::Operator)
+        .because(reason);
+    let registered = Apps::new(db.clone()).register_with_event(registration, Some(event)).await;
+    registered.map_err(|error| match error {
+        RegisterError::DomainTaken
+        | RegisterError::NoPolicyToDemand
+        | RegisterError::PkceNotRequired(_)
+        | RegisterError::IdleTooShort
+        | RegisterError::SessionTooShort => usage(error),
         RegisterError::Database(error) => anyhow::Error::new(error).context("registering the app"),
     })
 }
 
-fn print(
-    Registration { app, redirect_uris, login_domains, mail_domains }: &Registration,
-) -> anyhow::Result<()> {
+/// The lines of an app: id, name and state, then one line for each property.
+fn text(registration: &Registration) -> String {
+    let Registration { app, redirect_uris, login_domains, mail_domains } = registration;
     let state = if app.enabled { "enabled" } else { "disabled" };
-    say(&format!("{}\t{}\t{state}", app.id, app.name.as_str()))?;
+    let mut lines = vec![format!("{}\t{}\t{state}", app.id, app.name.as_str())];
+    let mut property = |name: &str, value: &str| lines.push(format!("\t{name}\t{value}"));
     for uri in redirect_uris {
-        say(&format!("\tredirect URI\t{}", uri.as_str()))?;
+        property("redirect URI", uri.as_str());
     }
     for domain in login_domains {
-        say(&format!("\tlogin domain\t{}", domain.as_str()))?;
-    }
-    for domain in mail_domains {
-        say(&format!("\tmail domain\t{}", domain.as_str()))?;
+        property("login domain", domain.as_str());
     }
     if let Some(version) = &app.policy_version {
         let demanded = if app.policy_demanded { ", demanded" } else { "" };
-        say(&format!("\tprivacy policy\t{}{demanded}", version.as_str()))?;
+        property("privacy policy", &format!("{}{demanded}", version.as_str()));
     }
     if app.pkce_required {
-        say("\tPKCE\trequired")?;
+        property("PKCE", "required");
     }
-    say(&format!("\taccess tokens\t{} minutes", app.access_token_minutes))
+    property("access tokens", &format!("{} minutes", app.access_token_minutes));
+    let (idle, lifetime) = (app.session_idle_minutes, app.session_minutes);
+    property("sessions", &format!("{lifetime} minutes, {idle} without a refresh"));
+    property("registration", if app.registration_open { "open" } else { "closed" });
+    for domain in mail_domains {
+        property("mail domain", domain.as_str());
+    }
+    if let Some(page) = &app.account_page {
+        property("account page", page.as_str());
+    }
+    lines.join("\n")
+}
+
+fn json(registration: &Registration) -> Value {
+    let Registration { app, redirect_uris, login_domains, mail_domains } = registration;
+    let app::Model {
+        id,
+        name,
+        enabled,
+        policy_version,
+        policy_demanded,
+        pkce_required,
+        access_token_minutes,
+        created_at,
+        registration_open,
+        session_idle_minutes,
+        session_minutes,
+        account_page,
+    } = app;
+    json!({
+        "id": id,
+        "name": name.as_str(),
+        "enabled": enabled,
+        "redirectUris": redirect_uris.iter().map(RedirectUri::as_str).collect::<Vec<_>>(),
+        "loginDomains": login_domains.iter().map(LoginDomain::as_str).collect::<Vec<_>>(),
+        "policyVersion": policy_version.as_ref().map(Label::as_str),
+        "policyDemanded": policy_demanded,
+        "pkceRequired": pkce_required,
+        "accessTokenMinutes": access_token_minutes,
+        "sessionIdleMinutes": session_idle_minutes,
+        "sessionMinutes": session_minutes,
+        "registration": if *registration_open { "open" } else { "closed" },
+        "mailDomains": mail_domains.iter().map(MailDomain::as_str).collect::<Vec<_>>(),
+        "accountPage": account_page.as_ref().map(AccountPage::as_str),
+        "createdAt": time(*created_at),
+    })
 }

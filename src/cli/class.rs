@@ -5,7 +5,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::{say, usage, with_existing};
+use serde_json::json;
+
+use super::{
+    listing::{Listing, time},
+    say, usage, with_existing,
+};
 use crate::{
     classroom::classes::Classes,
     clock::{Clock, SystemClock},
@@ -36,7 +41,7 @@ enum Command {
         data: Data,
     },
     /// Print all classes: id, owner, name
-    List(Data),
+    List(Listing),
 }
 
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -53,11 +58,21 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             })
             .await
         }
-        Command::List(data) => {
+        Command::List(Listing { format, data }) => {
             with_existing(&data, async |db| {
                 let listed = classes(db).list().await;
                 for class in listed.context("listing the classes")? {
-                    say(&format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str()))?;
+                    let text = || format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str());
+                    let json = || {
+                        json!({
+                            "id": class.id,
+                            "ownerId": class.owner_id,
+                            "name": class.name.as_str(),
+                            "isActive": class.is_active,
+                            "createdAt": time(class.created_at),
+                        })
+                    };
+                    format.say(text, json)?;
                 }
                 Ok(())
             })

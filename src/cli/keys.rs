@@ -3,7 +3,12 @@
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use super::{say, usage};
+use serde_json::json;
+
+use super::{
+    listing::{Listing, time},
+    say, usage,
+};
 use crate::{
     clock::{Clock, SystemClock},
     config::Data,
@@ -30,7 +35,7 @@ enum Command {
         data: Data,
     },
     /// Print every key with its creation time and its state
-    List(Data),
+    List(Listing),
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -50,15 +55,30 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 RetireError::Directory(_) => anyhow::Error::new(error).context("retiring"),
             })
         }
-        Command::List(data) => {
+        Command::List(Listing { format, data }) => {
             let keys = signing_keys::list(&data.keys(), now).context("listing")?;
             for key in keys {
-                let state = match key.state {
-                    KeyState::Signing => "signing".to_owned(),
-                    KeyState::Waiting { signs_at } => format!("signs at {}", signs_at.to_rfc3339()),
-                    KeyState::Verifying => "verifying".to_owned(),
+                let (state, signs_at) = match key.state {
+                    KeyState::Signing => ("signing", None),
+                    KeyState::Waiting { signs_at } => ("waiting", Some(signs_at)),
+                    KeyState::Verifying => ("verifying", None),
                 };
-                say(&format!("{}\t{}\t{state}", key.kid, key.created_at.to_rfc3339()))?;
+                let text = || {
+                    let state = signs_at.map_or_else(
+                        || state.to_owned(),
+                        |signs_at| format!("signs at {}", signs_at.to_rfc3339()),
+                    );
+                    format!("{}\t{}\t{state}", key.kid, key.created_at.to_rfc3339())
+                };
+                let json = || {
+                    json!({
+                        "id": key.kid,
+                        "createdAt": time(key.created_at),
+                        "state": state,
+                        "signsAt": signs_at.map(time),
+                    })
+                };
+                format.say(text, json)?;
             }
             Ok(())
         }

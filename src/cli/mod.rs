@@ -6,13 +6,16 @@ mod class;
 mod demo;
 mod doctor;
 mod file_ownership;
+mod given;
 mod health;
 mod keys;
+mod listing;
 mod log;
 mod migrate;
 mod openapi;
 mod reload_certificate;
 mod serve;
+mod session;
 mod shutdown_limits;
 mod user;
 
@@ -63,8 +66,10 @@ enum Command {
     Migrate(Data),
     /// Register the apps that users sign in to
     App(app::Arguments),
-    /// Create and change accounts
+    /// Create, change, export and remove accounts
     User(user::Arguments),
+    /// List and end sessions
+    Session(session::Arguments),
     /// Create classes
     Class(class::Arguments),
     /// Rotate, retire and list the keys that sign tokens
@@ -177,6 +182,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Migrate(data) => migrate::run(&data).await,
         Command::App(arguments) => app::run(arguments).await,
         Command::User(arguments) => user::run(arguments).await,
+        Command::Session(arguments) => session::run(arguments).await,
         Command::Class(arguments) => class::run(arguments).await,
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Doctor(config) => doctor::run(&config).await,

@@ -18,6 +18,20 @@ pub struct RateLimitKey(Vec<u8>);
 super::not_auto_increment!(RateLimitKey);
 super::redacted_debug!(RateLimitKey);
 
+/// The bit in the second half of an account's key that tells a site from a network.
+const SITE: u8 = 0x80;
+
+/// From where attempts on an account count in a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountScope {
+    /// From everywhere.
+    Everywhere,
+    /// From one network.
+    Network,
+    /// From one IPv6 site.
+    Site,
+}
+
 impl RateLimitKey {
     /// An account, which need not exist.
     pub fn account(email: &Email) -> Self {
@@ -26,10 +40,34 @@ impl RateLimitKey {
 
     /// An account, tried from one network.
     pub fn account_from(email: &Email, network: Network) -> Self {
-        Self::new(account(email), half("network", &network))
+        let mut network = half("network", &network);
+        network[0] &= !SITE;
+        Self::new(account(email), network)
     }
 
-    /// The range that contains [`account`](Self::account) and every [`account_from`](Self::account_from).
+    /// An account, tried from one IPv6 site.
+    pub fn account_at_site(email: &Email, site: Network) -> Self {
+        let mut site = half("network", &site);
+        site[0] |= SITE;
+        Self::new(account(email), site)
+    }
+
+    /// The subject of a key of an account.
+    pub fn account_scope(&self) -> AccountScope {
+        match self.0.get(16..) {
+            Some([0, rest @ ..]) if rest.iter().all(|byte| *byte == 0) => AccountScope::Everywhere,
+            Some([first, ..]) if first & SITE != 0 => AccountScope::Site,
+            _ => AccountScope::Network,
+        }
+    }
+
+    /// The half that all keys of one account share.
+    pub fn account_half(&self) -> &[u8] {
+        &self.0[..16.min(self.0.len())]
+    }
+
+    /// The range that contains [`account`](Self::account), every [`account_from`](Self::account_from) and every
+    /// [`account_at_site`](Self::account_at_site).
     pub fn all_of(email: &Email) -> RangeInclusive<Self> {
         Self::account(email)..=Self::new(account(email), [0xFF; 16])
     }
@@ -98,6 +136,7 @@ mod tests {
             RateLimitKey::account(&other),
             RateLimitKey::account_from(&email, here),
             RateLimitKey::account_from(&email, there),
+            RateLimitKey::account_at_site(&email, wide.site()),
             RateLimitKey::account_from(&other, here),
             RateLimitKey::sign_ins_from(here),
             RateLimitKey::spray_from(here),
@@ -112,7 +151,11 @@ mod tests {
         keys.extend(wide.enclosing().into_iter().map(RateLimitKey::sign_ins_from));
         let all = RateLimitKey::all_of(&email);
         let of_account: Vec<_> = (0..keys.len()).filter(|&index| all.contains(&keys[index])).collect();
-        assert_eq!(of_account, [0, 2, 3]);
+        assert_eq!(of_account, [0, 2, 3, 4]);
+        let scopes: Vec<_> = of_account.iter().map(|&index| keys[index].account_scope()).collect();
+        let network = AccountScope::Network;
+        assert_eq!(scopes, [AccountScope::Everywhere, network, network, AccountScope::Site]);
+        assert!(of_account.iter().all(|&index| keys[index].account_half() == keys[0].account_half()));
         let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use sea_orm::{IntoActiveModel, entity::prelude::*};
+use sea_orm::{IntoActiveModel, QueryOrder, entity::prelude::*, sea_query::Expr};
 
 use crate::{
     domain::id::{AppId, AuditEventId, SessionId, UserId},
@@ -165,5 +165,19 @@ impl Entity {
     pub async fn record(db: &impl ConnectionTrait, event: Model) -> Result<(), DbErr> {
         Self::insert(event.into_active_model()).exec_without_returning(db).await?;
         Ok(())
+    }
+
+    /// Removes the clients' addresses from the events of a user.
+    pub async fn forget_addresses(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
+        let events = Self::update_many()
+            .col_expr(Column::Address, Expr::value(None::<String>))
+            .filter(Column::UserId.eq(user));
+        events.exec(db).await?;
+        Ok(())
+    }
+
+    /// The events of a user, oldest first.
+    pub async fn of_user(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::UserId.eq(user)).order_by_asc(Column::Id).all(db).await
     }
 }

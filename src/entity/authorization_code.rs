@@ -70,6 +70,27 @@ impl Entity {
         Ok(())
     }
 
+    /// Deletes the unredeemed codes of a user, so that none of them begins a session.
+    pub async fn revoke_of_user(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
+        let unredeemed =
+            Self::delete_many().filter(Column::UserId.eq(user)).filter(Column::RedeemedAt.is_null());
+        unredeemed.exec(db).await?;
+        Ok(())
+    }
+
+    /// Deletes the unredeemed codes for an app, so that none of them begins a session.
+    pub async fn revoke_of_app(db: &impl ConnectionTrait, app: AppId) -> Result<(), DbErr> {
+        let unredeemed =
+            Self::delete_many().filter(Column::AppId.eq(app)).filter(Column::RedeemedAt.is_null());
+        unredeemed.exec(db).await?;
+        Ok(())
+    }
+
+    /// The codes of a user, oldest first.
+    pub async fn of_user(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::UserId.eq(user)).order_by_asc(Column::IssuedAt).all(db).await
+    }
+
     /// Deletes the unredeemed codes of a user, except for the newest `kept` ones.
     pub async fn keep_newest(db: &impl ConnectionTrait, user: UserId, kept: u64) -> Result<(), DbErr> {
         // SQLite has no offset without a limit. A user has fewer codes than this.

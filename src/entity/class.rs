@@ -1,6 +1,6 @@
 //! Classes.
 
-use sea_orm::{QueryOrder, entity::prelude::*};
+use sea_orm::{PaginatorTrait, QueryOrder, entity::prelude::*, sea_query::Expr};
 
 use super::join_code;
 use crate::domain::{
@@ -56,6 +56,24 @@ impl Entity {
     ) -> Result<Option<(Model, Option<JoinCode>)>, DbErr> {
         let found = Self::find_by_id(id).find_also_related(join_code::Entity).one(db).await?;
         Ok(found.map(|(class, join_code)| (class, join_code.map(|row| row.code))))
+    }
+
+    /// Gives the classes of an owner to another one.
+    pub async fn hand_over(db: &impl ConnectionTrait, from: UserId, to: UserId) -> Result<(), DbErr> {
+        let classes =
+            Self::update_many().col_expr(Column::OwnerId, Expr::value(to)).filter(Column::OwnerId.eq(from));
+        classes.exec(db).await?;
+        Ok(())
+    }
+
+    /// The number of classes of an owner.
+    pub async fn count_of_owner(db: &impl ConnectionTrait, owner: UserId) -> Result<u64, DbErr> {
+        Self::find().filter(Column::OwnerId.eq(owner)).count(db).await
+    }
+
+    /// The classes of an owner, oldest first.
+    pub async fn of_owner(db: &impl ConnectionTrait, owner: UserId) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::OwnerId.eq(owner)).order_by_asc(Column::Id).all(db).await
     }
 
     /// All classes, oldest first.

@@ -1,7 +1,7 @@
 //! Enrollments: one row for each pair of class and student.
 
 use sea_orm::{
-    ActiveEnum,
+    ActiveEnum, QueryOrder, QuerySelect, QueryTrait,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
@@ -56,6 +56,24 @@ impl Entity {
     pub async fn exists(db: &impl ConnectionTrait, class: ClassId, student: UserId) -> Result<bool, DbErr> {
         let found = Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student));
         Ok(found.one(db).await?.is_some())
+    }
+
+    /// Deletes the enrollments of an owner in the owner's own classes.
+    pub async fn delete_of_owner(db: &impl ConnectionTrait, owner: UserId) -> Result<(), DbErr> {
+        let classes = class::Entity::find()
+            .select_only()
+            .column(class::Column::Id)
+            .filter(class::Column::OwnerId.eq(owner));
+        let enrollments = Self::delete_many()
+            .filter(Column::StudentId.eq(owner))
+            .filter(Column::ClassId.in_subquery(classes.into_query()));
+        enrollments.exec(db).await?;
+        Ok(())
+    }
+
+    /// The enrollments of a student, oldest first.
+    pub async fn of_student(db: &impl ConnectionTrait, student: UserId) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::StudentId.eq(student)).order_by_asc(Column::Id).all(db).await
     }
 
     /// Inserts an enrollment, unless its student is already enrolled in the class or `code` is not the class's valid code.

@@ -1,6 +1,6 @@
 //! The outbox: mails that wait to be sent, and dead ones, which will not be tried again. A sent mail has no row.
 
-use sea_orm::{IntoActiveModel, entity::prelude::*};
+use sea_orm::{IntoActiveModel, QueryOrder, entity::prelude::*};
 
 use crate::domain::{email::Email, id::MailId};
 
@@ -52,5 +52,16 @@ impl Entity {
     pub async fn enqueue(db: &impl ConnectionTrait, mail: Model) -> Result<(), DbErr> {
         Self::insert(mail.into_active_model()).exec_without_returning(db).await?;
         Ok(())
+    }
+
+    /// Deletes the mails to an address.
+    pub async fn delete_to(db: &impl ConnectionTrait, recipient: &Email) -> Result<(), DbErr> {
+        Self::delete_many().filter(Column::Recipient.eq(recipient.clone())).exec(db).await?;
+        Ok(())
+    }
+
+    /// The mails to an address, oldest first.
+    pub async fn to(db: &impl ConnectionTrait, recipient: &Email) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::Recipient.eq(recipient.clone())).order_by_asc(Column::Id).all(db).await
     }
 }

@@ -1,6 +1,6 @@
 //! Password resets that wait for a new password.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{QueryOrder, entity::prelude::*};
 
 use crate::domain::{
     id::{AppId, UserId},
@@ -29,3 +29,16 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Deletes the resets of a user, so that their links are invalid.
+    pub async fn revoke_of_user(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
+        Self::delete_many().filter(Column::UserId.eq(user)).exec(db).await?;
+        Ok(())
+    }
+
+    /// The resets of a user, oldest first.
+    pub async fn of_user(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::UserId.eq(user)).order_by_asc(Column::CreatedAt).all(db).await
+    }
+}

@@ -1,6 +1,6 @@
 //! Acceptances of the privacy policies of apps.
 
-use sea_orm::{entity::prelude::*, sea_query::OnConflict};
+use sea_orm::{QueryOrder, entity::prelude::*, sea_query::OnConflict};
 
 use crate::domain::{
     id::{AppId, UserId},
@@ -41,6 +41,11 @@ impl Entity {
         version: &Label,
     ) -> Result<bool, DbErr> {
         Ok(Self::find_by_id((user, app, version.clone())).one(db).await?.is_some())
+    }
+
+    /// The acceptances of a user, oldest first.
+    pub async fn of_user(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::UserId.eq(user)).order_by_asc(Column::AcceptedAt).all(db).await
     }
 
     /// Records an acceptance, unless the user accepted this version before.

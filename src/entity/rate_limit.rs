@@ -195,6 +195,21 @@ impl Entity {
         Ok(())
     }
 
+    /// Deletes all counts with a key in `keys`.
+    pub async fn delete_range(
+        db: &impl ConnectionTrait,
+        keys: RangeInclusive<RateLimitKey>,
+    ) -> Result<(), DbErr> {
+        let (first, last) = keys.into_inner();
+        Self::delete_many().filter(Column::Key.between(first, last)).exec(db).await?;
+        Ok(())
+    }
+
+    /// All counts that have failures at a time.
+    pub async fn with_failures(db: &impl ConnectionTrait, at: i64) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::DrainedAt.gt(at)).all(db).await
+    }
+
     /// Deletes up to `limit` counts that have had no effect since `before`, and returns their number. Locked rows are skipped.
     pub async fn sweep(db: &impl ConnectionTrait, before: i64, limit: u64) -> Result<u64, DbErr> {
         let mut deletable = Self::find()

@@ -1,6 +1,6 @@
 //! Registrations that wait for the confirmation of their address. A confirmed registration becomes a user.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{QueryOrder, entity::prelude::*};
 
 use crate::domain::{
     email::Email,
@@ -46,3 +46,16 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// Deletes the registrations of an address.
+    pub async fn delete_of_address(db: &impl ConnectionTrait, email: &Email) -> Result<(), DbErr> {
+        Self::delete_many().filter(Column::Email.eq(email.clone())).exec(db).await?;
+        Ok(())
+    }
+
+    /// The registrations of an address, oldest first.
+    pub async fn of_address(db: &impl ConnectionTrait, email: &Email) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::Email.eq(email.clone())).order_by_asc(Column::CreatedAt).all(db).await
+    }
+}

@@ -1,7 +1,8 @@
 //! Sessions: what a code exchange begins and refresh tokens continue. A session that ended has no row.
 
-use sea_orm::{IntoActiveModel, QuerySelect, QueryTrait, entity::prelude::*};
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
+use super::user;
 use crate::domain::{
     id::{AppId, SessionId, UserId},
     redirect_uri::RedirectUri,
@@ -38,11 +39,32 @@ pub struct Model {
     pub expires_at: DateTimeUtc,
 }
 
-/// No relation is queried from here.
+/// The relations of a session.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The user.
+    #[sea_orm(belongs_to = "super::user::Entity", from = "Column::UserId", to = "super::user::Column::Id")]
+    User,
+}
+
+impl Related<user::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::User.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+/// The sessions that an operator means. All given conditions apply.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Selection {
+    /// The session with this id.
+    pub id: Option<SessionId>,
+    /// Sessions of this user.
+    pub user: Option<UserId>,
+    /// Sessions in this app.
+    pub app: Option<AppId>,
+}
 
 impl Entity {
     /// Begins a session.
@@ -73,6 +95,26 @@ impl Entity {
     /// Ends all sessions in an app, and returns their number.
     pub async fn end_of_app(db: &impl ConnectionTrait, app: AppId) -> Result<u64, DbErr> {
         Ok(Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?.rows_affected)
+    }
+
+    /// The selected sessions that have not ended, oldest first, with their users.
+    pub async fn select_active(
+        db: &impl ConnectionTrait,
+        selection: Selection,
+        now: DateTimeUtc,
+    ) -> Result<Vec<(Model, Option<user::Model>)>, DbErr> {
+        let Selection { id, user, app } = selection;
+        let mut sessions = Self::find().filter(Column::IdleExpiresAt.gt(now));
+        if let Some(id) = id {
+            sessions = sessions.filter(Column::Id.eq(id));
+        }
+        if let Some(user) = user {
+            sessions = sessions.filter(Column::UserId.eq(user));
+        }
+        if let Some(app) = app {
+            sessions = sessions.filter(Column::AppId.eq(app));
+        }
+        sessions.find_also_related(user::Entity).order_by_asc(Column::Id).all(db).await
     }
 
     /// Deletes up to `limit` sessions that ended before `before`, and returns their number.

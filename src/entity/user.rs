@@ -90,6 +90,11 @@ impl Entity {
         Ok(!others.is_empty())
     }
 
+    /// Changes the given properties of an account, and returns whether it exists.
+    pub async fn change(db: &impl ConnectionTrait, id: UserId, changed: ActiveModel) -> Result<bool, DbErr> {
+        Ok(Self::update_many().set(changed).filter(Column::Id.eq(id)).exec(db).await?.rows_affected == 1)
+    }
+
     /// All accounts, oldest first.
     pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
         Self::find().order_by_asc(Column::Id).all(db).await

@@ -10,7 +10,9 @@ use crate::{
         origin::{LoginDomain, Origin},
         redirect_uri::RedirectUri,
     },
-    entity::{app, app_login_domain, app_mail_domain, app_redirect_uri},
+    entity::{
+        app, app_login_domain, app_mail_domain, app_redirect_uri, audit_event, authorization_code, session,
+    },
 };
 
 /// The apps in a database.
@@ -45,6 +47,12 @@ pub enum RegisterError {
         "only an app that requires PKCE may have the redirect URI {0}, whose scheme other apps can claim (RFC 8252 section 8.1)"
     )]
     PkceNotRequired(String),
+    /// A session would end before its first access token expires, so that no client refreshes in time.
+    #[error("the idle lifetime of a session must be at least the lifetime of an access token")]
+    IdleTooShort,
+    /// A session would never reach its idle lifetime.
+    #[error("the lifetime of a session must be at least its idle lifetime")]
+    SessionTooShort,
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
@@ -86,8 +94,17 @@ impl Apps {
         Self { db }
     }
 
-    /// Registers an app, or replaces the registration that has the same id.
+    /// Registers an app, or replaces the registration that has the same id. A disabled app has no sessions and no codes.
     pub async fn register(&self, registration: &Registration) -> Result<(), RegisterError> {
+        self.register_with_event(registration, None).await
+    }
+
+    /// The same, with an event in the audit trail.
+    pub async fn register_with_event(
+        &self,
+        registration: &Registration,
+        event: Option<audit_event::Model>,
+    ) -> Result<(), RegisterError> {
         let Registration { app, redirect_uris, .. } = registration;
         if app.policy_demanded && app.policy_version.is_none() {
             return Err(RegisterError::NoPolicyToDemand);
@@ -97,8 +114,22 @@ impl Apps {
         {
             return Err(RegisterError::PkceNotRequired(uri.as_str().to_owned()));
         }
-        let replace =
-            self.db.transaction(registration.clone(), |db, registration| Box::pin(replace(db, registration)));
+        if app.session_idle_minutes < app.access_token_minutes {
+            return Err(RegisterError::IdleTooShort);
+        }
+        if app.session_minutes < app.session_idle_minutes {
+            return Err(RegisterError::SessionTooShort);
+        }
+        let job = (registration.clone(), event);
+        let replace = self.db.transaction(job, |db, (registration, event)| {
+            Box::pin(async move {
+                replace(db, registration).await?;
+                match event {
+                    Some(event) => audit_event::Entity::record(db, event.clone()).await,
+                    None => Ok(()),
+                }
+            })
+        });
         replace.await.map_err(|error| match db::kind(&error) {
             db::ErrorKind::UniqueViolation => RegisterError::DomainTaken,
             _ => error.into(),
@@ -172,5 +203,10 @@ async fn replace(db: &impl ConnectionTrait, registration: &Registration) -> Resu
     }
     app_redirect_uri::Entity::replace(db, app.id, redirect_uris).await?;
     app_login_domain::Entity::replace(db, app.id, login_domains).await?;
-    app_mail_domain::Entity::replace(db, app.id, mail_domains).await
+    app_mail_domain::Entity::replace(db, app.id, mail_domains).await?;
+    if !app.enabled {
+        authorization_code::Entity::revoke_of_app(db, app.id).await?;
+        session::Entity::end_of_app(db, app.id).await?;
+    }
+    Ok(())
 }

@@ -3,8 +3,10 @@
 pub mod accounts;
 pub mod apps;
 pub mod consent;
+pub mod export;
 pub mod password_hashing;
 pub mod password_policy;
+pub mod session_administration;
 pub mod sign_in;
 pub mod signing_keys;
 pub mod tokens;

@@ -248,7 +248,7 @@ impl Attempt {
 
 impl Count {
     /// The milliseconds for which this count refuses attempts, if it does.
-    fn wait(&self, row: &rate_limit::Model, at: i64) -> Option<i64> {
+    pub(super) fn wait(&self, row: &rate_limit::Model, at: i64) -> Option<i64> {
         if row.failures(self.drain, at) == 0 {
             return None;
         }

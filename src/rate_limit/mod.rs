@@ -1,6 +1,6 @@
 //! Limits on guessing passwords and join codes.
 //!
-//! [`policies`] is the table of all limits. [`limiter`] applies it. The counts are in the database, shared by all nodes and
+//! [`policies`] is the table of all limits. [`limiter`] applies it, and [`lockouts`] shows it to operators. The counts are in the database, shared by all nodes and
 //! kept across restarts.
 //!
 //! - Only failures count. An address without an account is counted like one with an account.
@@ -10,4 +10,5 @@
 //!   that there was a success.
 
 pub mod limiter;
+pub mod lockouts;
 pub mod policies;

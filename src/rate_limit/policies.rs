@@ -15,7 +15,7 @@ use crate::domain::{
     email::Email,
     id::{ClassId, UserId},
     network::Network,
-    rate_limit_key::RateLimitKey,
+    rate_limit_key::{AccountScope, RateLimitKey},
 };
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
@@ -226,7 +226,7 @@ impl PasswordLimits {
         let keys = |subject| match subject {
             AccountAtNetwork => vec![RateLimitKey::account_from(email, network)],
             AccountAtSite if network.site() == network => Vec::new(),
-            AccountAtSite => vec![RateLimitKey::account_from(email, network.site())],
+            AccountAtSite => vec![RateLimitKey::account_at_site(email, network.site())],
             Account => vec![RateLimitKey::account(email)],
             SignInsFrom => enclosing().map(RateLimitKey::sign_ins_from).collect(),
             SprayFrom => enclosing().map(RateLimitKey::spray_from).collect(),
@@ -235,6 +235,17 @@ impl PasswordLimits {
             User | JoinsFrom | GeneratedCodes => Vec::new(),
         };
         SIGN_IN.iter().flat_map(|policy| policy.counts(&self, keys(policy.subject))).collect()
+    }
+
+    /// The count that a stored key of an account belongs to. `None` if it has no limit.
+    pub(super) fn count_of_account(self, key: &RateLimitKey) -> Option<Count> {
+        let subject = match key.account_scope() {
+            AccountScope::Everywhere => Account,
+            AccountScope::Network => AccountAtNetwork,
+            AccountScope::Site => AccountAtSite,
+        };
+        let policy = SIGN_IN.iter().find(|policy| policy.subject == subject)?;
+        policy.counts(&self, vec![key.clone()]).pop()
     }
 }
 

@@ -84,10 +84,31 @@ async fn invalid_value_is_one_line_and_exit_2_and_creates_nothing() {
         ("app add --name A --redirect-uri https://example.com/#a", "--redirect-uri"),
         ("app add --name A --login-domain https://example.com", "--login-domain"),
         ("app add --name A --access-token-minutes 1441", "--access-token-minutes"),
+        ("app add --name A --session-minutes 0", "--session-minutes"),
+        ("app add --name A --session-idle-minutes 525601", "--session-idle-minutes"),
+        ("app add --name A --registration maybe", "--registration"),
+        ("app add --name A --mail-domain a@b.example", "--mail-domain"),
+        ("app add --name A --account-page http://app.example/", "--account-page"),
         ("app set 1", "<UUID>"),
+        ("session revoke", "--all"),
+        ("session revoke 1", "[ID]"),
+        ("session revoke --all --email a@example.com", "--all"),
+        ("session list --app 1", "--app"),
         ("user unlock", "--email"),
         ("user unlock --email nobody", "--email"),
         ("user add", "--email"),
+        ("user set --email a@example.com", "--first-name"),
+        ("user set --email a@example.com --date-of-birth 4.5.2012", "--date-of-birth"),
+        ("user set --email a@example.com --phone-number call", "--phone-number"),
+        ("user set --email a@example.com --avatar-url http://a.example/b", "--avatar-url"),
+        ("user set --email a@example.com --language fr", "--language"),
+        ("user set --email a@example.com --new-email nobody", "--new-email"),
+        (
+            "user remove --email a@example.com --hand-over-to b@example.com --delete-classes",
+            "--delete-classes",
+        ),
+        ("user remove --email a@example.com --hand-over-to nobody", "--hand-over-to"),
+        ("user reset-link --email a@example.com --app 1", "--app"),
         ("user add --email nobody", "--email"),
         ("user add --email a@example.com --password VeryStrongPass123!", "--password"),
         ("class add --owner a@example.com", "--name"),
@@ -168,6 +189,7 @@ both! {
             "\tredirect URI\thttp://localhost/b\n\tredirect URI\thttps://roll.example/a\n",
             "\tlogin domain\tlogin.roll.example\n\tprivacy policy\t1, demanded\n",
             "\tPKCE\trequired\n\taccess tokens\t5 minutes\n",
+            "\tsessions\t43200 minutes, 1440 without a refresh\n\tregistration\tclosed\n",
         ];
         assert_eq!(site.run(&["app", "list"]).await.success(), first.concat());
 
@@ -183,6 +205,7 @@ both! {
             &format!("{id}\tCall\tdisabled\n"),
             "\tredirect URI\thttps://call.example/\n\tlogin domain\tlogin.call.example\n",
             "\taccess tokens\t5 minutes\n",
+            "\tsessions\t43200 minutes, 1440 without a refresh\n\tregistration\tclosed\n",
         ];
         assert_eq!(site.run(&["app", "list"]).await.success(), then.concat());
 
@@ -312,7 +335,19 @@ async fn openapi_prints_the_served_document() {
 #[tokio::test]
 async fn command_in_a_wrong_directory_fails_and_creates_nothing() {
     let site = Site::bare();
-    for command in ["user list", "user unlock --email a@example.com", "app list", "class list"] {
+    for command in [
+        "user list",
+        "user show --email a@example.com",
+        "user unlock --email a@example.com",
+        "user disable --email a@example.com",
+        "user export --email a@example.com",
+        "user remove --email a@example.com",
+        "user reset-link --email a@example.com",
+        "app list",
+        "class list",
+        "session list",
+        "session revoke --all",
+    ] {
         let arguments: Vec<_> = command.split(' ').collect();
         let refusal = site.run(&arguments).await.refusal();
         assert!(refusal.contains("there is no ") && refusal.contains("--data-dir"), "{command}: {refusal}");
@@ -353,6 +388,11 @@ async fn unwritable_output_fails_with_a_message_and_a_closed_pipe_without() {
         "app list",
         "app add --name B",
         "user list",
+        "user list --json",
+        "user show --email user@example.com",
+        "user export --email user@example.com",
+        "user reset-link --email user@example.com",
+        "session revoke --all",
         "class list",
         "class add --owner user@example.com --name B",
         "keys list",

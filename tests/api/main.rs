@@ -20,6 +20,7 @@ mod logs;
 mod memory;
 mod middleware;
 mod migrations;
+mod operator;
 mod origins;
 mod pkce;
 mod races;

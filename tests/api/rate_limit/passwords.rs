@@ -6,8 +6,9 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use homeroom::{
     clock::Clock,
-    identity::accounts::Accounts,
+    identity::accounts::{Accounts, Change},
     jobs::sweep::{KEEP_COUNTS, delete_expired},
+    random::OsRandom,
     rate_limit::{
         limiter::{KNOWN, Limiter},
         policies::PasswordLimits,
@@ -177,9 +178,11 @@ both! {
         school.add_account(newcomer).await;
         school.fail_from_everywhere(limits, newcomer, 100).await;
         let account = Accounts::new(school.db.clone()).find(email(newcomer)).await.unwrap().unwrap();
-        Accounts::new(school.db.clone()).change(&account, None, Some(true)).await.unwrap();
+        let accounts = Accounts::new(school.db.clone());
+        let change = async |change| accounts.change(&account, vec![change], school.clock.now(), &OsRandom).await;
+        change(Change::Enabled(true)).await.unwrap();
         assert!(school.fail(limits, newcomer, ip(ELSEWHERE)).await.is_err());
-        Accounts::new(school.db.clone()).change(&account, Some(account.password_hash.clone()), None).await.unwrap();
+        change(Change::Password(account.password_hash.clone())).await.unwrap();
         school.fail(limits, newcomer, ip(ELSEWHERE)).await.unwrap();
     }
 
