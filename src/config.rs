@@ -1,6 +1,8 @@
 //! The operator's settings. Each is a flag and an environment variable.
 
 mod data;
+mod mail;
+mod secret_file;
 mod trusted_proxy;
 
 use std::{
@@ -16,7 +18,10 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-pub use self::data::{Data, DatabaseError};
+pub use self::{
+    data::{Data, DatabaseError},
+    mail::{Mail, MailError},
+};
 use crate::{
     classroom, identity,
     identity::password_hashing::{self, HashEngine},
@@ -210,6 +215,10 @@ pub struct Config {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
     pub http: Http,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub mail: Mail,
 
     /// The lifetime of an authorization code, in seconds (10 to 600)
     #[arg(long, env = "HOMEROOM_CODE_LIFE", value_name = "SECONDS", default_value_t = 60,

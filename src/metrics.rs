@@ -37,6 +37,14 @@ pub const CODES_EXPIRED: &str = "homeroom_codes_expired_total";
 pub const JOIN_CODES_GENERATED: &str = "homeroom_join_codes_generated_total";
 /// Enrolled students.
 pub const ENROLLMENTS: &str = "homeroom_enrollments_total";
+/// Mails that the SMTP server accepted, or that were written to files.
+pub const MAILS_SENT: &str = "homeroom_mails_sent_total";
+/// Failed attempts to send a mail.
+pub const MAIL_FAILURES: &str = "homeroom_mail_failures_total";
+/// Mails in the outbox that are not sent yet. All nodes of a database report the same number.
+pub const MAILS_WAITING: &str = "homeroom_mails_waiting";
+/// Mails that will not be tried again. All nodes of a database report the same number.
+pub const MAILS_DEAD: &str = "homeroom_mails_dead";
 /// The version of the program, as the label `version`. The value is 1.
 pub const BUILD: &str = "homeroom_build_info";
 
@@ -72,7 +80,7 @@ const HASH_BOUNDS: &[f64] = &[0.001, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 
 const BATCH_BOUNDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// All metrics of this program.
-pub const ALL: [Metric; 18] = [
+pub const ALL: [Metric; 22] = [
     metric(
         REQUESTS,
         Kind::CounterBy,
@@ -98,6 +106,10 @@ pub const ALL: [Metric; 18] = [
     metric(CODES_EXPIRED, Kind::Counter, "Authorization codes deleted after their expiry."),
     metric(JOIN_CODES_GENERATED, Kind::Counter, "Join codes generated."),
     metric(ENROLLMENTS, Kind::Counter, "Students enrolled."),
+    metric(MAILS_SENT, Kind::Counter, "Mails accepted by the SMTP server, or written to files."),
+    metric(MAIL_FAILURES, Kind::Counter, "Failed attempts to send a mail."),
+    metric(MAILS_WAITING, Kind::Gauge, "Mails that are not sent yet, of all nodes."),
+    metric(MAILS_DEAD, Kind::Gauge, "Mails that will not be tried again, of all nodes."),
     metric(BUILD, Kind::Gauge, "The version of the program; the value is 1."),
 ];
 

@@ -30,6 +30,7 @@ use crate::{
         signing_keys::{ReloadKeys, SigningKeys},
     },
     jobs::{Runner, sweep::Sweep},
+    mail::{self, Outbox, Sender},
     random::RandomSource,
 };
 
@@ -56,6 +57,8 @@ pub struct Parts {
     pub identity: identity::Settings,
     /// The settings of classes.
     pub classroom: classroom::Settings,
+    /// The settings of mails.
+    pub mail: mail::Settings,
     /// The proxies whose `Forwarded` and `X-Forwarded-For` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -67,6 +70,8 @@ pub struct Server {
     pub identity: Arc<Identity>,
     /// Classes.
     pub classroom: Arc<Classroom>,
+    /// Sends mails.
+    pub sender: Sender,
     db: Db,
     clock: Arc<dyn Clock>,
     random: Arc<dyn RandomSource>,
@@ -95,9 +100,12 @@ impl Server {
             hsts,
             identity,
             classroom,
+            mail: mail::Settings { composer, from, delivery },
         } = parts;
+        let (outbox, draining) = (Outbox::new(composer), Arc::new(AtomicBool::new(false)));
         Self {
-            identity: Arc::new(Identity::new(db.clone(), random.clone(), hashing, keys, identity)),
+            sender: Sender::new(db.clone(), clock.clone(), from, delivery, &outbox, draining.clone()),
+            identity: Arc::new(Identity::new(db.clone(), random.clone(), hashing, keys, outbox, identity)),
             classroom: Arc::new(Classroom::new(&db, &random, &classroom)),
             db,
             clock,
@@ -105,11 +113,12 @@ impl Server {
             public_url,
             trusted_proxies: TrustedProxies::new(trusted_proxies),
             hsts,
-            draining: Arc::default(),
+            draining,
         }
     }
 
-    /// Reports the server as not ready from now on, so that load balancers send new requests to other nodes.
+    /// Reports the server as not ready from now on, so that load balancers send new requests to other nodes. Mails that are being
+    /// sent have until the end of [`Runner::stop`], and no more are begun.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
@@ -119,6 +128,7 @@ impl Server {
         let mut runner = Runner::default();
         runner.every(UPKEEP, ReloadKeys(self.identity.keys.clone()));
         runner.every(UPKEEP, Sweep::new(self.db.clone(), self.clock.clone()));
+        self.sender.start(&mut runner);
         runner
     }
 

@@ -26,6 +26,7 @@ use crate::{
     },
     entity::user,
     identity::{accounts::Accounts, apps::Apps, password_hashing::PasswordHashing},
+    mail::Delivery,
     random::OsRandom,
 };
 
@@ -43,7 +44,11 @@ const ACCOUNTS: [&str; 3] = [TEACHER, OTHER_TEACHER, STUDENT];
 const PASSWORD: &str = "VeryStrongPass123!";
 
 pub async fn run(config: &Config) -> anyhow::Result<()> {
-    let hashing = prepare(config)?;
+    let (hashing, mut mail) = prepare(config)?;
+    // So that the link of a mail can be tried without a mailbox.
+    if let Delivery::Files(directory) = mail.delivery {
+        mail.delivery = Delivery::Files(directory.printing(|mail| _ = say(mail)));
+    }
     if !config.listen.ip().to_canonical().is_loopback() {
         tracing::warn!(
             listen = %config.listen,
@@ -58,7 +63,8 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         let hashing = hashing.join()?;
         create_missing(&db, &hashing).await.context("creating the sample school")?;
         let database = database_url(&config.data)?;
-        listen(config, db.clone(), hashing, |url, public_url| say(&welcome(url, public_url, &database))).await
+        let welcome = |url: &str, public_url: &str| say(&welcome(url, public_url, &database));
+        listen(config, db.clone(), hashing, mail, welcome).await
     });
     closing(&db, work).await
 }

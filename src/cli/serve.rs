@@ -27,6 +27,7 @@ use crate::{
     },
     jobs::Runner,
     listener::{Limits, Listener},
+    mail,
     random::OsRandom,
     server::{Parts, Server, UPKEEP},
 };
@@ -37,7 +38,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 const METRICS_CONNECTIONS: usize = 16;
 
 pub async fn run(config: &Config) -> anyhow::Result<()> {
-    let hashing = prepare(config)?;
+    let (hashing, mail) = prepare(config)?;
     with_database(&config.data, config.data.database_connections, async |db| {
         let hashing = hashing.join()?;
         let open = demo::open_accounts(db.read(), &hashing).await.context("checking the sample school")?;
@@ -48,7 +49,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
                  `homeroom user set --email {account} --enabled false`"
             );
         }
-        listen(config, db.clone(), hashing, |_, _| Ok(())).await
+        listen(config, db.clone(), hashing, mail, |_, _| Ok(())).await
     })
     .await
 }
@@ -67,13 +68,14 @@ impl Hashing {
 }
 
 /// The steps before the database is opened. Invalid settings are reported before anything is created.
-pub fn prepare(config: &Config) -> anyhow::Result<Hashing> {
+pub fn prepare(config: &Config) -> anyhow::Result<(Hashing, mail::Settings)> {
     config.public_url(config.listen).map_err(usage)?;
+    let mail = config.mail.settings(config.data.directory()).map_err(usage)?;
     log::to_stderr(&config.log, config.log_format);
     file_ownership::check(&config.data)?;
     // The self-test of the hash takes as long as opening the database, so that both run in parallel.
     let settings = config.hashing.settings();
-    Ok(Hashing(thread::spawn(move || PasswordHashing::start(settings, &OsRandom))))
+    Ok((Hashing(thread::spawn(move || PasswordHashing::start(settings, &OsRandom))), mail))
 }
 
 /// Serves until the process receives a signal to stop. Once the server listens, calls `welcome` with the URL that reaches it from
@@ -82,6 +84,7 @@ pub async fn listen(
     config: &Config,
     db: Db,
     hashing: PasswordHashing,
+    mail: mail::Settings,
     welcome: impl FnOnce(&str, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let keys = SigningKeys::open(&config.data.keys(), SystemClock.now(), &OsRandom)
@@ -99,6 +102,7 @@ pub async fn listen(
         keys,
         identity: config.identity(&public_url),
         classroom: config.classroom(),
+        mail,
         public_url,
         trusted_proxies: config.rate_limits.trusted_proxies.clone(),
         hsts: config.http.hsts,

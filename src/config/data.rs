@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use zeroize::Zeroizing;
 
+use super::secret_file;
 use crate::db::{self, DatabaseUrl, InvalidDatabaseUrl};
 
 /// The data directory and the database.
@@ -58,13 +58,10 @@ impl Data {
     pub fn database(&self) -> Result<DatabaseUrl, DatabaseError> {
         if let Some(path) = &self.database_url_file {
             let path = path.clone();
-            let text = match std::fs::read_to_string(&path) {
-                Ok(text) => Zeroizing::new(text),
+            let url = match secret_file::read(&path) {
+                Ok(url) => url,
                 Err(cause) => return Err(DatabaseError::File { path, cause }),
             };
-            // Editors may add a byte order mark and a line break.
-            let url = text.trim_start_matches('\u{FEFF}');
-            let url = url.strip_suffix('\n').map_or(url, |url| url.strip_suffix('\r').unwrap_or(url));
             return url.parse().map_err(|cause| DatabaseError::UrlInFile { path, cause });
         }
         match &self.database_url {

@@ -102,6 +102,16 @@ impl RateLimitKey {
         Self::new(half("generated codes", &class), [0; 16])
     }
 
+    /// Mails to an address that any client can cause.
+    pub fn mails_to(email: &Email) -> Self {
+        Self::new(half("mails to", &email.as_str()), [0; 16])
+    }
+
+    /// Notices of changes to an address.
+    pub fn notices_to(email: &Email) -> Self {
+        Self::new(half("notices to", &email.as_str()), [0; 16])
+    }
+
     fn new(first: [u8; 16], second: [u8; 16]) -> Self {
         Self([first, second].concat())
     }
@@ -146,6 +156,9 @@ mod tests {
             RateLimitKey::sign_ins(1),
             RateLimitKey::joiner(UserId::from_u128(0)),
             RateLimitKey::generated_codes(ClassId::from_u128(0)),
+            RateLimitKey::mails_to(&email),
+            RateLimitKey::mails_to(&other),
+            RateLimitKey::notices_to(&email),
         ];
         // The same address with three prefix lengths.
         keys.extend(wide.enclosing().into_iter().map(RateLimitKey::sign_ins_from));

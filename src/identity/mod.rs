@@ -20,7 +20,7 @@ use chrono::TimeDelta;
 use self::{
     apps::Apps, password_hashing::PasswordHashing, sign_in::SignIn, signing_keys::SigningKeys, tokens::Tokens,
 };
-use crate::{db::Db, random::RandomSource, rate_limit::policies::PasswordLimits};
+use crate::{db::Db, mail::Outbox, random::RandomSource, rate_limit::policies::PasswordLimits};
 
 /// The services that the API calls.
 pub struct Identity {
@@ -32,6 +32,8 @@ pub struct Identity {
     pub apps: Apps,
     /// The keys behind the tokens.
     pub keys: Arc<SigningKeys>,
+    /// Mails to users.
+    pub outbox: Outbox,
 }
 
 /// The operator's settings for these services.
@@ -54,6 +56,7 @@ impl Identity {
         random: Arc<dyn RandomSource>,
         hashing: PasswordHashing,
         keys: SigningKeys,
+        outbox: Outbox,
         settings: Settings,
     ) -> Self {
         let Settings { issuer, audience, code_life, rate_limit } = settings;
@@ -63,6 +66,7 @@ impl Identity {
             tokens: Tokens::new(db.clone(), random, keys.clone(), issuer, audience),
             apps: Apps::new(db),
             keys,
+            outbox,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::Job;
 use crate::{
     clock::{Clock, JumpDetector},
     db::{Db, causes},
-    entity::{authorization_code, rate_limit},
+    entity::{authorization_code, outgoing_mail, rate_limit},
 };
 
 /// The time for which an expired code is kept if it was not redeemed. It exceeds the largest difference between the clocks of two
@@ -21,6 +21,8 @@ pub const KEEP_CODES: TimeDelta = TimeDelta::minutes(5);
 /// The time for which a count without effect is kept. It is longer than [`KEEP_CODES`], because a node whose
 /// clock is wrong by an hour may still need the count.
 pub const KEEP_COUNTS: TimeDelta = TimeDelta::hours(2);
+/// The time for which a mail that could not be sent is shown to the operator.
+pub const KEEP_DEAD_MAILS: TimeDelta = TimeDelta::days(30);
 /// The largest difference between this clock and the database's at which rows are deleted.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::minutes(1);
 /// The minimum time since the start or the last clock jump before rows are deleted. A machine may start with a wrong clock.
@@ -70,7 +72,8 @@ pub async fn delete_expired_if_clocks_agree(db: &Db, now: DateTime<Utc>) -> Resu
     delete_expired(db, now).await
 }
 
-/// Deletes redeemed codes once they have expired, other codes after [`KEEP_CODES`], and counts after [`KEEP_COUNTS`].
+/// Deletes redeemed codes once they have expired, other codes after [`KEEP_CODES`], counts after [`KEEP_COUNTS`], and dead mails
+/// after [`KEEP_DEAD_MAILS`].
 pub async fn delete_expired(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
     loop {
         let sweep = db.write((), move |db, ()| {
@@ -86,6 +89,14 @@ pub async fn delete_expired(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
     let before = (now - KEEP_COUNTS).timestamp_millis();
     loop {
         let sweep = db.write((), move |db, ()| Box::pin(rate_limit::Entity::sweep(db, before, BATCH)));
+        if sweep.await? < BATCH {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let before = now - KEEP_DEAD_MAILS;
+    loop {
+        let sweep = db.write((), move |db, ()| Box::pin(outgoing_mail::Entity::sweep(db, before, BATCH)));
         if sweep.await? < BATCH {
             return Ok(());
         }

@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("http", &[INFRASTRUCTURE, &["poem"]]),
     // The composition root, its settings, and the listener in front of it.
     ("server", &[&["api", "http", "poem"], SERVICES, INFRASTRUCTURE]),
-    ("config", &[SERVICES, &["db", "rate_limit"]]),
+    ("config", &[SERVICES, &["db", "mail", "rate_limit"]]),
     ("listener", &[&["domain", "metrics", "poem"]]),
     // Services. They import neither each other nor HTTP.
     ("identity", &[INFRASTRUCTURE]),

@@ -12,7 +12,7 @@ use crate::support::{
 const UNKNOWN: &str = "44444444-4444-4444-4444-444444444444";
 
 /// The flags of `serve`: name, environment variable, and how the default is written.
-const FLAGS: [(&str, &str, &str); 30] = [
+const FLAGS: &[(&str, &str, &str)] = &[
     ("listen", "HOMEROOM_LISTEN", "127.0.0.1:8080]"),
     ("public-url", "HOMEROOM_PUBLIC_URL", "http:// and the listen address;"),
     ("issuer", "HOMEROOM_ISSUER", "the public URL]"),
@@ -29,6 +29,12 @@ const FLAGS: [(&str, &str, &str); 30] = [
     ("database-url", "HOMEROOM_DATABASE_URL", "homeroom.db in the data directory]"),
     ("database-url-file", "HOMEROOM_DATABASE_URL_FILE", "none]"),
     ("database-connections", "HOMEROOM_DATABASE_CONNECTIONS", "16]"),
+    ("smtp-url", "HOMEROOM_SMTP_URL", "none; mails are written to files"),
+    ("smtp-url-file", "HOMEROOM_SMTP_URL_FILE", "none]"),
+    ("smtp-ehlo-name", "HOMEROOM_SMTP_EHLO_NAME", "the host name]"),
+    ("smtp-ca", "HOMEROOM_SMTP_CA", "those that Mozilla trusts]"),
+    ("mail-from", "HOMEROOM_MAIL_FROM", "Homeroom <homeroom@localhost>, without an SMTP server]"),
+    ("mail-templates", "HOMEROOM_MAIL_TEMPLATES", "none]"),
     ("code-life", "HOMEROOM_CODE_LIFE", "60]"),
     ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
     ("join-code-rate", "HOMEROOM_JOIN_CODE_RATE", "60]"),

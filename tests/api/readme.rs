@@ -128,7 +128,10 @@ async fn claims_table_in_docs_clients_lists_every_claim() {
 #[test]
 fn every_flag_is_documented_in_docs_configuration() {
     let page = read("docs/configuration.md");
-    let config = read("src/config.rs");
+    let mut config = read("src/config.rs");
+    for entry in fs::read_dir(top().join("src/config")).unwrap() {
+        config += &fs::read_to_string(entry.unwrap().path()).unwrap();
+    }
     let variables = config.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
     for variable in variables {
         assert!(page.contains(variable), "{variable} is not in docs/configuration.md");

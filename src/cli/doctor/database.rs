@@ -8,6 +8,7 @@ use rustix::fs::{Access, access};
 use super::{
     Report,
     files::{in_the_future, private},
+    mail,
 };
 use crate::{
     cli::{demo, failed, file_ownership},
@@ -91,6 +92,7 @@ pub async fn check(config: &Config, report: &mut Report) {
             if status.pending.is_empty() {
                 accounts(&database, report).await;
                 sample_school(&database, &config.hashing, report).await;
+                mail::outbox(&database, report).await;
             }
         }
         Err(error) => {

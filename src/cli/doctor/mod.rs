@@ -3,6 +3,7 @@
 mod database;
 mod files;
 mod machine;
+mod mail;
 
 use std::{fmt::Display, io::ErrorKind, net::SocketAddr};
 
@@ -31,6 +32,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
     let readable = files::data_directory(config.data.directory(), &mut report);
     files::keys(&config.data, readable, SystemClock.now(), &mut report);
     database::check(config, &mut report).await;
+    mail::server(config, &mut report).await;
     machine::password_hash(&config.hashing, &mut report).await;
     machine::memory(&config.hashing, &mut report);
     machine::open_files(config.http.max_connections.get(), &mut report);
