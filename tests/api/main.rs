@@ -17,6 +17,7 @@ mod hostile;
 mod join_codes;
 mod jwts;
 mod logs;
+mod mail;
 mod memory;
 mod middleware;
 mod migrations;

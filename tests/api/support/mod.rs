@@ -7,6 +7,7 @@ mod fixed_random;
 pub mod process;
 pub mod proxy;
 pub mod signing_in;
+pub mod smtp;
 pub mod source;
 
 use std::{
