@@ -3,6 +3,7 @@
 mod data;
 mod mail;
 mod secret_file;
+mod sessions;
 mod trusted_proxy;
 
 use std::{
@@ -21,6 +22,7 @@ use url::Url;
 pub use self::{
     data::{Data, DatabaseError},
     mail::{Mail, MailError},
+    sessions::Sessions,
 };
 use crate::{
     classroom, identity,
@@ -225,6 +227,10 @@ pub struct Config {
           value_parser = clap::value_parser!(i64).range(10..=600))]
     pub code_life: i64,
 
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub sessions: Sessions,
+
     /// The lifetime of a join code, in minutes (1 to 527040, which are 366 days)
     #[arg(long, env = "HOMEROOM_JOIN_CODE_LIFE", value_name = "MINUTES", default_value_t = 10_080,
           value_parser = clap::value_parser!(i64).range(1..=527_040))]
@@ -269,6 +275,7 @@ impl Config {
             issuer: self.issuer.clone().unwrap_or_else(|| audience(public_url)),
             audience: audience(public_url),
             code_life: TimeDelta::seconds(self.code_life),
+            refresh_reuse_interval: self.sessions.refresh_reuse_interval(),
             rate_limit: self.rate_limits.passwords(),
         }
     }

@@ -33,6 +33,10 @@ pub const CODES_ISSUED: &str = "homeroom_codes_issued_total";
 pub const CODES_REDEEMED: &str = "homeroom_codes_redeemed_total";
 /// Authorization codes deleted after their expiry.
 pub const CODES_EXPIRED: &str = "homeroom_codes_expired_total";
+/// Refresh tokens exchanged for new tokens.
+pub const TOKENS_REFRESHED: &str = "homeroom_tokens_refreshed_total";
+/// Sessions that ended because a code or a refresh token was used twice.
+pub const TOKENS_REUSED: &str = "homeroom_tokens_reused_total";
 /// Join codes that were generated.
 pub const JOIN_CODES_GENERATED: &str = "homeroom_join_codes_generated_total";
 /// Enrolled students.
@@ -80,7 +84,7 @@ const HASH_BOUNDS: &[f64] = &[0.001, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 
 const BATCH_BOUNDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// All metrics of this program.
-pub const ALL: [Metric; 22] = [
+pub const ALL: &[Metric] = &[
     metric(
         REQUESTS,
         Kind::CounterBy,
@@ -104,6 +108,12 @@ pub const ALL: [Metric; 22] = [
     metric(CODES_ISSUED, Kind::Counter, "Authorization codes issued."),
     metric(CODES_REDEEMED, Kind::Counter, "Authorization codes redeemed."),
     metric(CODES_EXPIRED, Kind::Counter, "Authorization codes deleted after their expiry."),
+    metric(TOKENS_REFRESHED, Kind::Counter, "Refresh tokens exchanged for new tokens."),
+    metric(
+        TOKENS_REUSED,
+        Kind::Counter,
+        "Sessions that ended because a code or a refresh token was used twice.",
+    ),
     metric(JOIN_CODES_GENERATED, Kind::Counter, "Join codes generated."),
     metric(ENROLLMENTS, Kind::Counter, "Students enrolled."),
     metric(MAILS_SENT, Kind::Counter, "Mails accepted by the SMTP server, or written to files."),

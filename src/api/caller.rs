@@ -8,8 +8,12 @@ use poem_openapi::{
     error::AuthorizationError, registry::Registry,
 };
 
-use super::Services;
-use crate::{domain::id::UserId, http::received_at::ReceivedAt};
+use super::{Services, classes, is_sign_in, sign_in};
+use crate::{
+    domain::id::{AppId, SessionId, UserId},
+    http::{api_error::ApiError, received_at::ReceivedAt},
+    identity::tokens::{self, BearerError},
+};
 
 /// An access token of `POST /api/v1/tokens`, in the `Authorization` header (RFC 6750 section 2.1). It is a JWT of type
 /// `at+jwt` (RFC 9068), signed with RS256 and checked as RFC8725 requires.
@@ -19,11 +23,16 @@ struct AccessToken(Bearer);
 
 /// The authenticated caller of a request.
 ///
-/// A handler with this parameter answers 401 before it runs, if the request has no valid access token. The parameter also adds
-/// the security requirement to the document. Declare it as the first parameter, so that 401 comes before 404.
+/// A handler with this parameter answers 401 before it runs, if the request has no valid access token or its session has ended.
+/// The parameter also adds the security requirement to the document. Declare it as the first parameter, so that 401 comes before
+/// 404.
 pub struct Caller {
     /// The user to whom the token was issued.
     pub user: UserId,
+    /// The app to which the token was issued.
+    pub app: AppId,
+    /// The session of the token.
+    pub session: SessionId,
 }
 
 impl<'a> ApiExtractor<'a> for Caller {
@@ -48,9 +57,24 @@ impl<'a> ApiExtractor<'a> for Caller {
         let AccessToken(bearer) = <AccessToken as ApiExtractor>::from_request(request, body, options).await?;
         let services = <Data<&Arc<Services>>>::from_request_without_body(request).await?;
         let ReceivedAt(now) = ReceivedAt::from_request_without_body(request).await?;
+        let authenticated = services.identity.tokens.bearer(&bearer.token, now).await;
+        let tokens::Bearer { user, app, session } =
+            authenticated.map_err(|error| refuse(error, request.uri().path()))?;
+        Ok(Self { user, app, session })
+    }
+}
+
+/// The error of a request to this path. Only the sign-in family tells a caller that the app is disabled.
+fn refuse(error: BearerError, path: &str) -> poem::Error {
+    match error {
+        BearerError::AppDisabled if is_sign_in(path) => {
+            ApiError::documented(sign_in::error::APP_DISABLED).into()
+        }
         // The middleware writes the 401 in the envelope of the family.
-        let bearer =
-            services.identity.tokens.bearer(&bearer.token, now).await.map_err(|_| AuthorizationError)?;
-        Ok(Self { user: bearer.user })
+        BearerError::Invalid | BearerError::AppDisabled => AuthorizationError.into(),
+        BearerError::Database(error) if is_sign_in(path) => {
+            ApiError::<sign_in::error::ErrorCode>::from(error).into()
+        }
+        BearerError::Database(error) => ApiError::<classes::error::ErrorCode>::from(error).into(),
     }
 }

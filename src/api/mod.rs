@@ -3,7 +3,7 @@
 //! There is one folder for each family and one file for each operation. The file of an operation holds its types, errors,
 //! examples, links and handler. A handler extracts, calls one service method and converts the result.
 
-mod caller;
+pub mod caller;
 pub mod classes;
 pub mod openapi;
 pub mod service;
@@ -73,9 +73,14 @@ pub fn middleware<E: Endpoint>(
     Middleware::new(inner, Settings { routes, origins: identity, write_error, clock, random, hsts })
 }
 
-/// Errors below `/api/v1` have the envelope of the sign-in family. All other errors have the envelope of the classroom family.
+/// Whether a path is below that of the sign-in family.
+fn is_sign_in(path: &str) -> bool {
+    path == "/api/v1" || path.starts_with("/api/v1/")
+}
+
+/// Errors of the sign-in family have its envelope. All other errors have the envelope of the classroom family.
 fn write_error(path: &str) -> WriteError {
-    if path == "/api/v1" || path.starts_with("/api/v1/") {
+    if is_sign_in(path) {
         api_error::write_error::<sign_in::error::ErrorCode>
     } else {
         api_error::write_error::<classes::error::ErrorCode>

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         email::Email,
         id::{AppId, SessionId},
+        user_agent::UserAgent,
     },
     entity::session::Selection,
     identity::{accounts::Accounts, session_administration},
@@ -74,8 +75,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 for (session, user) in sessions.context("listing")? {
                     let email = user.email.as_str();
                     let text = || {
-                        let client = [&session.address, &session.user_agent];
-                        let [address, program] = client.map(|value| column(value.as_deref().unwrap_or("-")));
+                        let client =
+                            [session.address.as_deref(), session.user_agent.as_ref().map(UserAgent::as_str)];
+                        let [address, program] = client.map(|value| column(value.unwrap_or("-")));
                         let (begin, used) = (time(session.created_at), time(session.last_used_at));
                         let (id, app) = (session.id, session.app_id);
                         format!("{id}\t{email}\t{app}\t{begin}\t{used}\t{address}\t{program}")

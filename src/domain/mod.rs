@@ -42,6 +42,8 @@ pub mod pkce;
 pub mod rate_limit_key;
 pub mod redirect_uri;
 pub mod retry_after;
+pub mod scope;
 pub mod secret_token;
 pub mod state;
 mod unicode;
+pub mod user_agent;

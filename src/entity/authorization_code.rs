@@ -70,22 +70,6 @@ impl Entity {
         Ok(())
     }
 
-    /// Deletes the unredeemed codes of a user, so that none of them begins a session.
-    pub async fn revoke_of_user(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
-        let unredeemed =
-            Self::delete_many().filter(Column::UserId.eq(user)).filter(Column::RedeemedAt.is_null());
-        unredeemed.exec(db).await?;
-        Ok(())
-    }
-
-    /// Deletes the unredeemed codes for an app, so that none of them begins a session.
-    pub async fn revoke_of_app(db: &impl ConnectionTrait, app: AppId) -> Result<(), DbErr> {
-        let unredeemed =
-            Self::delete_many().filter(Column::AppId.eq(app)).filter(Column::RedeemedAt.is_null());
-        unredeemed.exec(db).await?;
-        Ok(())
-    }
-
     /// The codes of a user, oldest first.
     pub async fn of_user(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
         Self::find().filter(Column::UserId.eq(user)).order_by_asc(Column::IssuedAt).all(db).await
@@ -118,15 +102,17 @@ impl Entity {
         Ok(issued.all(db).await?.pop().and_then(|(issued, app, user)| Some((issued, app?, user?))))
     }
 
-    /// Redeems a code that is neither redeemed nor expired. Of concurrent calls, exactly one returns `true`: the conditions are in the
-    /// statement, and the number of changed rows decides.
+    /// Redeems a code that is neither redeemed nor expired, for a session. Of concurrent calls, exactly one returns `true`: the
+    /// conditions are in the statement, and the number of changed rows decides.
     pub async fn redeem(
         db: &impl ConnectionTrait,
         digest: CodeDigest,
+        session: SessionId,
         now: DateTimeUtc,
     ) -> Result<bool, DbErr> {
         let redeemed = Self::update_many()
             .col_expr(Column::RedeemedAt, Expr::value(now))
+            .col_expr(Column::SessionId, Expr::value(session))
             .filter(Column::Digest.eq(digest))
             .filter(Column::RedeemedAt.is_null())
             .filter(Column::ExpiresAt.gt(now))
@@ -135,18 +121,47 @@ impl Entity {
         Ok(redeemed.rows_affected == 1)
     }
 
-    /// Deletes up to `limit` expired codes, and returns their number. Redeemed codes must have expired before `now`, others before
-    /// `abandoned`.
+    /// The session that the redemption of a code began. None if the code is unknown or was not redeemed.
+    pub async fn session_of(
+        db: &impl ConnectionTrait,
+        digest: CodeDigest,
+    ) -> Result<Option<SessionId>, DbErr> {
+        Ok(Self::find_by_id(digest).one(db).await?.and_then(|code| code.session_id))
+    }
+
+    /// Deletes the codes of a user, except for the one that began the session `kept`.
+    pub(super) async fn delete_of_user(
+        db: &impl ConnectionTrait,
+        user: UserId,
+        kept: Option<SessionId>,
+    ) -> Result<(), DbErr> {
+        let mut codes = Self::delete_many().filter(Column::UserId.eq(user));
+        if let Some(kept) = kept {
+            let others = Condition::any().add(Column::SessionId.is_null()).add(Column::SessionId.ne(kept));
+            codes = codes.filter(others);
+        }
+        codes.exec(db).await?;
+        Ok(())
+    }
+
+    /// Deletes the codes of an app.
+    pub(super) async fn delete_of_app(db: &impl ConnectionTrait, app: AppId) -> Result<(), DbErr> {
+        Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?;
+        Ok(())
+    }
+
+    /// Deletes up to `limit` expired codes, and returns their number. Redeemed codes must have expired before `reusable`, others
+    /// before `abandoned`.
     pub async fn sweep(
         db: &impl ConnectionTrait,
-        now: DateTimeUtc,
         abandoned: DateTimeUtc,
+        reusable: DateTimeUtc,
         limit: u64,
     ) -> Result<u64, DbErr> {
         let deletable =
-            Condition::any().add(Column::RedeemedAt.is_not_null()).add(Column::ExpiresAt.lte(abandoned));
+            Condition::any().add(Column::RedeemedAt.is_null()).add(Column::ExpiresAt.lte(reusable));
         let expired = Self::find()
-            .filter(Column::ExpiresAt.lte(now))
+            .filter(Column::ExpiresAt.lte(abandoned))
             .filter(deletable)
             .limit(limit)
             .select_only()

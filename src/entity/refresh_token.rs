@@ -1,6 +1,6 @@
 //! Refresh tokens of sessions. Rotated ones stay until the session ends, so that their reuse is detected.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{IntoActiveModel, entity::prelude::*};
 
 use crate::domain::{id::SessionId, secret_token::RefreshTokenDigest};
 
@@ -24,3 +24,34 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// A token that was not rotated.
+    pub fn new(digest: RefreshTokenDigest, session_id: SessionId, issued_at: DateTimeUtc) -> Self {
+        Self { digest, session_id, issued_at, rotated_at: None }
+    }
+}
+
+impl Entity {
+    /// Stores an issued token.
+    pub async fn store(db: &impl ConnectionTrait, token: Model) -> Result<(), DbErr> {
+        Self::insert(token.into_active_model()).exec_without_returning(db).await?;
+        Ok(())
+    }
+
+    /// Marks a token as rotated. Of concurrent calls, exactly one returns `true`: the condition is in the statement, and the number
+    /// of changed rows decides.
+    pub async fn rotate(
+        db: &impl ConnectionTrait,
+        digest: RefreshTokenDigest,
+        now: DateTimeUtc,
+    ) -> Result<bool, DbErr> {
+        let rotated = Self::update_many()
+            .col_expr(Column::RotatedAt, Expr::value(now))
+            .filter(Column::Digest.eq(digest))
+            .filter(Column::RotatedAt.is_null())
+            .exec(db)
+            .await?;
+        Ok(rotated.rows_affected == 1)
+    }
+}

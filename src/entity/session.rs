@@ -2,10 +2,12 @@
 
 use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
-use super::user;
+use super::{app, authorization_code, user};
 use crate::domain::{
     id::{AppId, SessionId, UserId},
     redirect_uri::RedirectUri,
+    scope::Scope,
+    user_agent::UserAgent,
 };
 
 /// A session of a user in an app.
@@ -21,12 +23,12 @@ pub struct Model {
     pub app_id: AppId,
     /// The redirect URI that received the code.
     pub redirect_uri: RedirectUri,
-    /// The granted scope, separated by spaces (RFC 6749 section 3.3).
-    pub scope: String,
+    /// The granted scope.
+    pub scope: Scope,
     /// The address of the client that exchanged the code.
     pub address: Option<String>,
     /// The `User-Agent` of that client.
-    pub user_agent: Option<String>,
+    pub user_agent: Option<UserAgent>,
     /// The time at which the password was checked: `auth_time` of OpenID Connect Core section 2.
     pub authenticated_at: DateTimeUtc,
     /// The time at which the code was exchanged.
@@ -42,9 +44,18 @@ pub struct Model {
 /// The relations of a session.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
 pub enum Relation {
+    /// The app.
+    #[sea_orm(belongs_to = "super::app::Entity", from = "Column::AppId", to = "super::app::Column::Id")]
+    App,
     /// The user.
     #[sea_orm(belongs_to = "super::user::Entity", from = "Column::UserId", to = "super::user::Column::Id")]
     User,
+}
+
+impl Related<app::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::App.def()
+    }
 }
 
 impl Related<user::Entity> for Entity {
@@ -73,18 +84,87 @@ impl Entity {
         Ok(())
     }
 
+    /// Ends the sessions of a user, except for the newest `kept` ones.
+    pub async fn keep_newest(db: &impl ConnectionTrait, user: UserId, kept: u64) -> Result<(), DbErr> {
+        // SQLite has no offset without a limit. A user has fewer sessions than this.
+        const MANY: u64 = 1000;
+        let surplus = Self::find()
+            .filter(Column::UserId.eq(user))
+            .order_by_desc(Column::CreatedAt)
+            .order_by_desc(Column::Id)
+            .offset(kept)
+            .limit(MANY)
+            .select_only()
+            .column(Column::Id);
+        Self::delete_many().filter(Column::Id.in_subquery(surplus.into_query())).exec(db).await?;
+        Ok(())
+    }
+
+    /// Records a use of a session that has not ended. Returns whether it had not.
+    pub async fn extend(
+        db: &impl ConnectionTrait,
+        id: SessionId,
+        now: DateTimeUtc,
+        idle_expires_at: DateTimeUtc,
+    ) -> Result<bool, DbErr> {
+        let extended = Self::update_many()
+            .col_expr(Column::LastUsedAt, Expr::value(now))
+            .col_expr(Column::IdleExpiresAt, Expr::value(idle_expires_at))
+            .filter(Column::Id.eq(id))
+            .filter(Column::IdleExpiresAt.gt(now))
+            .exec(db)
+            .await?;
+        Ok(extended.rows_affected == 1)
+    }
+
+    /// Whether a session has not ended.
+    pub async fn is_alive(db: &impl ConnectionTrait, id: SessionId, now: DateTimeUtc) -> Result<bool, DbErr> {
+        let session = Self::find_by_id(id).filter(Column::IdleExpiresAt.gt(now));
+        let found: Option<SessionId> = session.select_only().column(Column::Id).into_tuple().one(db).await?;
+        Ok(found.is_some())
+    }
+
+    /// A session with its app and its user, enabled or not.
+    pub async fn find_with_app_and_user(
+        db: &impl ConnectionTrait,
+        id: SessionId,
+    ) -> Result<Option<(Model, app::Model, user::Model)>, DbErr> {
+        let session = Self::find_by_id(id).find_also_related(app::Entity).find_also_related(user::Entity);
+        // Foreign keys guarantee that both exist.
+        Ok(session.all(db).await?.pop().and_then(|(session, app, user)| Some((session, app?, user?))))
+    }
+
+    /// The sessions of a user that have not ended, newest first, with their apps.
+    pub async fn list_of_user(
+        db: &impl ConnectionTrait,
+        user: UserId,
+        now: DateTimeUtc,
+    ) -> Result<Vec<(Model, app::Model)>, DbErr> {
+        let sessions = Self::find()
+            .find_also_related(app::Entity)
+            .filter(Column::UserId.eq(user))
+            .filter(Column::IdleExpiresAt.gt(now))
+            .order_by_desc(Column::CreatedAt)
+            .order_by_desc(Column::Id);
+        let sessions = sessions.all(db).await?;
+        Ok(sessions.into_iter().filter_map(|(session, app)| Some((session, app?))).collect())
+    }
+
     /// Ends a session of a user, and returns whether it existed.
     pub async fn end(db: &impl ConnectionTrait, user: UserId, id: SessionId) -> Result<bool, DbErr> {
         let sessions = Self::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(user));
         Ok(sessions.exec(db).await?.rows_affected == 1)
     }
 
-    /// Ends all sessions of a user except for `kept`, and returns their number.
+    /// Ends all sessions of a user except for `kept`, and returns their number. Codes of the user can no longer begin one.
     pub async fn end_of_user(
         db: &impl ConnectionTrait,
         user: UserId,
         kept: Option<SessionId>,
     ) -> Result<u64, DbErr> {
+        // First, because an exchange changes its code before it inserts the session. After this statement no exchange is between the
+        // two.
+        authorization_code::Entity::delete_of_user(db, user, kept).await?;
         let mut sessions = Self::delete_many().filter(Column::UserId.eq(user));
         if let Some(kept) = kept {
             sessions = sessions.filter(Column::Id.ne(kept));
@@ -92,8 +172,10 @@ impl Entity {
         Ok(sessions.exec(db).await?.rows_affected)
     }
 
-    /// Ends all sessions in an app, and returns their number.
+    /// Ends all sessions in an app, and returns their number. Codes of the app can no longer begin one.
     pub async fn end_of_app(db: &impl ConnectionTrait, app: AppId) -> Result<u64, DbErr> {
+        // First, for the same reason as above.
+        authorization_code::Entity::delete_of_app(db, app).await?;
         Ok(Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?.rows_affected)
     }
 

@@ -53,7 +53,7 @@ impl MetricsEndpoint {
         let mut builder = PrometheusBuilder::new();
         for Metric { name, kind, .. } in crate::metrics::ALL {
             if let Kind::Histogram(bounds) = kind {
-                builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds)?;
+                builder = builder.set_buckets_for_metric(Matcher::Full((*name).to_owned()), bounds)?;
             }
         }
         let recorder = builder.build_recorder();

@@ -3,7 +3,7 @@
 use poem_openapi::types::ToJSON;
 use serde_json::Value;
 
-use crate::domain::id::{AppId, ClassId, EnrollmentId, KeyId, UserId};
+use crate::domain::id::{AppId, ClassId, EnrollmentId, KeyId, SessionId, UserId};
 
 /// Implements a string type of the document: its schema, parsing from JSON and, after `shown`, writing to JSON.
 ///
@@ -98,4 +98,4 @@ macro_rules! id {
     )*};
 }
 
-id!(AppId, ClassId, EnrollmentId, KeyId, UserId);
+id!(AppId, ClassId, EnrollmentId, KeyId, SessionId, UserId);

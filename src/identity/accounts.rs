@@ -17,8 +17,7 @@ use crate::{
     },
     entity::{
         audit_event::{self, Action, Actor},
-        authorization_code, class, enrollment, outgoing_mail, password_reset, rate_limit, registration,
-        session, user,
+        class, enrollment, outgoing_mail, password_reset, rate_limit, registration, session, user,
     },
     mail,
     random::{self, RandomSource},
@@ -300,7 +299,6 @@ pub fn operator_event(
 
 /// Ends all sessions of a user, and revokes the codes and links that could begin a new one.
 async fn revoke_access(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
-    authorization_code::Entity::revoke_of_user(db, user).await?;
     password_reset::Entity::revoke_of_user(db, user).await?;
     session::Entity::end_of_user(db, user, None).await?;
     Ok(())

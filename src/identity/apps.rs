@@ -10,9 +10,7 @@ use crate::{
         origin::{LoginDomain, Origin},
         redirect_uri::RedirectUri,
     },
-    entity::{
-        app, app_login_domain, app_mail_domain, app_redirect_uri, audit_event, authorization_code, session,
-    },
+    entity::{app, app_login_domain, app_mail_domain, app_redirect_uri, audit_event, session},
 };
 
 /// The apps in a database.
@@ -205,7 +203,6 @@ async fn replace(db: &impl ConnectionTrait, registration: &Registration) -> Resu
     app_login_domain::Entity::replace(db, app.id, login_domains).await?;
     app_mail_domain::Entity::replace(db, app.id, mail_domains).await?;
     if !app.enabled {
-        authorization_code::Entity::revoke_of_app(db, app.id).await?;
         session::Entity::end_of_app(db, app.id).await?;
     }
     Ok(())

@@ -7,10 +7,12 @@ pub mod export;
 pub mod password_hashing;
 pub mod password_policy;
 pub mod session_administration;
+pub mod sessions;
 pub mod sign_in;
 pub mod signing_keys;
 pub mod tokens;
 
+mod session_states;
 mod verified_tokens;
 
 use std::sync::Arc;
@@ -18,7 +20,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use self::{
-    apps::Apps, password_hashing::PasswordHashing, sign_in::SignIn, signing_keys::SigningKeys, tokens::Tokens,
+    apps::Apps, password_hashing::PasswordHashing, sessions::Sessions, sign_in::SignIn,
+    signing_keys::SigningKeys, tokens::Tokens,
 };
 use crate::{db::Db, mail::Outbox, random::RandomSource, rate_limit::policies::PasswordLimits};
 
@@ -26,8 +29,10 @@ use crate::{db::Db, mail::Outbox, random::RandomSource, rate_limit::policies::Pa
 pub struct Identity {
     /// Issues authorization codes.
     pub sign_in: SignIn,
-    /// Issues and verifies tokens.
+    /// Issues, revokes and verifies tokens.
     pub tokens: Tokens,
+    /// The sessions of users.
+    pub sessions: Arc<Sessions>,
     /// The registered apps.
     pub apps: Apps,
     /// The keys behind the tokens.
@@ -45,6 +50,8 @@ pub struct Settings {
     pub audience: String,
     /// The lifetime of an authorization code.
     pub code_life: TimeDelta,
+    /// The time after a rotation in which a second use of the refresh token does not end its session.
+    pub refresh_reuse_interval: TimeDelta,
     /// The limits on guessing passwords.
     pub rate_limit: PasswordLimits,
 }
@@ -59,11 +66,14 @@ impl Identity {
         outbox: Outbox,
         settings: Settings,
     ) -> Self {
-        let Settings { issuer, audience, code_life, rate_limit } = settings;
+        let Settings { issuer, audience, code_life, refresh_reuse_interval, rate_limit } = settings;
         let keys = Arc::new(keys);
+        let sessions = Arc::new(Sessions::new(db.clone(), random.clone()));
+        let settings = tokens::Settings { issuer, audience, reuse_interval: refresh_reuse_interval };
         Self {
             sign_in: SignIn::new(db.clone(), random.clone(), hashing, rate_limit, code_life),
-            tokens: Tokens::new(db.clone(), random, keys.clone(), issuer, audience),
+            tokens: Tokens::new(db.clone(), random, keys.clone(), sessions.clone(), settings),
+            sessions,
             apps: Apps::new(db),
             keys,
             outbox,

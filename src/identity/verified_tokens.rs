@@ -3,7 +3,8 @@
 use aws_lc_rs::digest::{self, digest};
 use quick_cache::sync::Cache;
 
-use crate::domain::id::{KeyId, UserId};
+use super::tokens::Bearer;
+use crate::domain::id::KeyId;
 
 /// SHA-512/256 of a token. It is faster than SHA-256 on processors without SHA instructions. The token itself is not cached.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,8 +25,8 @@ pub(super) struct VerifiedToken {
     pub(super) kid: KeyId,
     /// The expiry in seconds since 1970.
     pub(super) exp: i64,
-    /// The subject.
-    pub(super) user: UserId,
+    /// The bearer.
+    pub(super) bearer: Bearer,
 }
 
 /// The recently used tokens. A full cache evicts the least used ones.

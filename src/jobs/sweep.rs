@@ -12,12 +12,16 @@ use super::Job;
 use crate::{
     clock::{Clock, JumpDetector},
     db::{Db, causes},
-    entity::{authorization_code, outgoing_mail, rate_limit},
+    entity::{authorization_code, outgoing_mail, rate_limit, session},
 };
 
 /// The time for which an expired code is kept if it was not redeemed. It exceeds the largest difference between the clocks of two
 /// nodes at which a node sweeps, so that a node whose clock is ahead deletes no code that another node could redeem.
 pub const KEEP_CODES: TimeDelta = TimeDelta::minutes(5);
+/// The time for which a redeemed code is kept after its expiry, so that a second use ends the session that the first one began.
+pub const KEEP_REDEEMED_CODES: TimeDelta = TimeDelta::days(1);
+/// The time for which a session is kept after its end, for the same reason as [`KEEP_CODES`].
+pub const KEEP_SESSIONS: TimeDelta = KEEP_CODES;
 /// The time for which a count without effect is kept. It is longer than [`KEEP_CODES`], because a node whose
 /// clock is wrong by an hour may still need the count.
 pub const KEEP_COUNTS: TimeDelta = TimeDelta::hours(2);
@@ -72,34 +76,30 @@ pub async fn delete_expired_if_clocks_agree(db: &Db, now: DateTime<Utc>) -> Resu
     delete_expired(db, now).await
 }
 
-/// Deletes redeemed codes once they have expired, other codes after [`KEEP_CODES`], counts after [`KEEP_COUNTS`], and dead mails
-/// after [`KEEP_DEAD_MAILS`].
+/// Deletes each kind of expired row after the time for which it is kept.
 pub async fn delete_expired(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
-    loop {
-        let sweep = db.write((), move |db, ()| {
-            Box::pin(authorization_code::Entity::sweep(db, now, now - KEEP_CODES, BATCH))
-        });
-        let deleted = sweep.await?;
-        metrics::counter!(crate::metrics::CODES_EXPIRED).increment(deleted);
-        if deleted < BATCH {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+    in_batches(|| delete_codes(db, now)).await?;
+    let ended = now - KEEP_SESSIONS;
+    in_batches(|| db.write((), move |db, ()| Box::pin(session::Entity::sweep(db, ended, BATCH)))).await?;
     let before = (now - KEEP_COUNTS).timestamp_millis();
-    loop {
-        let sweep = db.write((), move |db, ()| Box::pin(rate_limit::Entity::sweep(db, before, BATCH)));
-        if sweep.await? < BATCH {
-            break;
-        }
+    in_batches(|| db.write((), move |db, ()| Box::pin(rate_limit::Entity::sweep(db, before, BATCH)))).await?;
+    let dead = now - KEEP_DEAD_MAILS;
+    in_batches(|| db.write((), move |db, ()| Box::pin(outgoing_mail::Entity::sweep(db, dead, BATCH)))).await
+}
+
+async fn delete_codes(db: &Db, now: DateTime<Utc>) -> Result<u64, DbErr> {
+    let (abandoned, reusable) = (now - KEEP_CODES, now - KEEP_REDEEMED_CODES);
+    let sweep = db
+        .write((), move |db, ()| Box::pin(authorization_code::Entity::sweep(db, abandoned, reusable, BATCH)));
+    let deleted = sweep.await?;
+    metrics::counter!(crate::metrics::CODES_EXPIRED).increment(deleted);
+    Ok(deleted)
+}
+
+/// Repeats a deletion of up to [`BATCH`] rows until there are no more.
+async fn in_batches<F: Future<Output = Result<u64, DbErr>>>(delete: impl Fn() -> F) -> Result<(), DbErr> {
+    while delete().await? == BATCH {
         tokio::task::yield_now().await;
     }
-    let before = now - KEEP_DEAD_MAILS;
-    loop {
-        let sweep = db.write((), move |db, ()| Box::pin(outgoing_mail::Entity::sweep(db, before, BATCH)));
-        if sweep.await? < BATCH {
-            return Ok(());
-        }
-        tokio::task::yield_now().await;
-    }
+    Ok(())
 }

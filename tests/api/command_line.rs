@@ -36,6 +36,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("mail-from", "HOMEROOM_MAIL_FROM", "Homeroom <homeroom@localhost>, without an SMTP server]"),
     ("mail-templates", "HOMEROOM_MAIL_TEMPLATES", "none]"),
     ("code-life", "HOMEROOM_CODE_LIFE", "60]"),
+    ("refresh-reuse-interval", "HOMEROOM_REFRESH_REUSE_INTERVAL", "10]"),
     ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
     ("join-code-rate", "HOMEROOM_JOIN_CODE_RATE", "60]"),
     ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),

@@ -58,6 +58,9 @@ both! {
         for (path, methods) in [
             ("/api/v1/codes", "POST"),
             ("/api/v1/tokens", "POST"),
+            ("/api/v1/tokens/revoke", "POST"),
+            ("/api/v1/users/me/sessions", "GET, HEAD"),
+            ("/api/v1/users/me/sessions/1", "DELETE"),
             (&format!("{class}/join-code"), "POST"),
             (&format!("/api{class}/join-code"), "POST"),
             ("/classes/join/7KQ2M9XD", "POST"),

@@ -31,7 +31,6 @@ both! {
 
             let token = server.token(&code).await;
             server = server.crash(&site).await;
-            assert_eq!(server.exchange(&code).await.0, 400, "a redemption is lost");
 
             let join_code = server.generate_join_code(&teacher).await;
             server = server.crash(&site).await;
@@ -41,6 +40,11 @@ both! {
             assert_eq!(server.join(&token, &join_code).await, 201);
             server = server.crash(&site).await;
             assert_eq!(server.join(&token, &join_code).await, 409, "an enrollment is lost");
+
+            // The second exchange ends the session.
+            assert_eq!(server.exchange(&code).await.0, 400, "a redemption is lost");
+            server = server.crash(&site).await;
+            assert_eq!(server.join(&token, &join_code).await, 401, "the end of a session is lost");
         }
     }
 

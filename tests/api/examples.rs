@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::document,
-    support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, School, TEACHER, both},
+    support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, School, TEACHER, both, signing_in::OTHER_APP},
 };
 
 /// The random bytes of the code in the examples, SHA-256 of nothing.
@@ -18,7 +18,7 @@ const CODE: [u8; 32] = [
 const JOIN_CODE: [u8; 8] = [7, 17, 21, 2, 18, 9, 27, 12];
 
 /// The properties whose values differ between runs.
-const VOLATILE: [&str; 5] = ["id", "studentId", "ownerId", "accessToken", "idToken"];
+const VOLATILE: [&str; 7] = ["id", "uuid", "studentId", "ownerId", "accessToken", "idToken", "refreshToken"];
 
 fn operation(path: &str, method: &str) -> &'static Value {
     static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
@@ -62,7 +62,9 @@ both! {
         school.random.set_next(&CODE);
         let code = school.post("/api/v1/codes").json(request("/api/v1/codes")).send().await;
         assert_is_example(&code, "/api/v1/codes", "post");
-        let tokens = school.post("/api/v1/tokens").json(request("/api/v1/tokens")).send().await;
+        let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+        let exchange = school.post("/api/v1/tokens").json(request("/api/v1/tokens")).header("User-Agent", browser);
+        let tokens = exchange.send().await;
         assert_eq!(tokens.status, 201);
         assert_is_example(&tokens, "/api/v1/tokens", "post");
 
@@ -76,6 +78,15 @@ both! {
         let joined = school.join(&student, "7KQ2M9XD").await;
         assert_eq!(joined.status, 201);
         assert_is_example(&joined, "/classes/join/{joinCode}", "post");
+
+        let sessions = school.get("/api/v1/users/me/sessions").bearer(&token).send().await;
+        assert_is_example(&sessions, "/api/v1/users/me/sessions", "get");
+        let session = sessions.json()["items"][0]["uuid"].as_str().unwrap().to_owned();
+        let path = format!("/api/v1/users/me/sessions/{session}");
+        let ended = school.call("DELETE", &path).bearer(&token).send().await;
+        assert_is_example(&ended, "/api/v1/users/me/sessions/{sessionId}", "delete");
+        let revoke = "/api/v1/tokens/revoke";
+        assert_is_example(&school.post(revoke).json(request(revoke)).send().await, revoke, "post");
     }
 
     async fn error_that_a_client_can_cause_gets_its_example(kind: Kind) {
@@ -85,12 +96,19 @@ both! {
         assert_is_example(&school.post("/api/v1/codes").json(&wrong).send().await, "/api/v1/codes", "post");
         let unknown = school.post("/api/v1/tokens").json(request("/api/v1/tokens")).send().await;
         assert_is_example(&unknown, "/api/v1/tokens", "post");
+        school.add_other_app().await;
+        let mut others = request("/api/v1/tokens/revoke").clone();
+        others["client_id"] = json!(OTHER_APP);
+        others["token"] = json!(school.token(TEACHER).await);
+        let others = school.post("/api/v1/tokens/revoke").json(&others).send().await;
+        assert_is_example(&others, "/api/v1/tokens/revoke", "post");
 
         let teacher = school.token(TEACHER).await;
         let colleague = school.token(COLLEAGUE).await;
         let code = school.generate_join_code(&teacher).await;
         let nobodys = "44444444-4444-4444-4444-444444444444";
         let generate = "/classes/{classId}/join-code";
+        let session = "/api/v1/users/me/sessions/{sessionId}";
         for (path, method, template, token) in [
             (format!("/classes/{OWN_CLASS}/join-code"), "POST", generate, None),
             (format!("/classes/{OTHER_CLASS}/join-code"), "POST", generate, Some(&teacher)),
@@ -99,6 +117,9 @@ both! {
             (format!("/classes/{OTHER_CLASS}"), "GET", "/classes/{classId}", Some(&teacher)),
             (format!("/classes/{nobodys}"), "GET", "/classes/{classId}", Some(&teacher)),
             (format!("/classes/join/{}", code.expose()), "POST", "/classes/join/{joinCode}", None),
+            ("/api/v1/users/me/sessions".to_owned(), "GET", "/api/v1/users/me/sessions", None),
+            (format!("/api/v1/users/me/sessions/{nobodys}"), "DELETE", session, None),
+            (format!("/api/v1/users/me/sessions/{nobodys}"), "DELETE", session, Some(&teacher)),
             ("/classes/join/ZZZZZZZZ".to_owned(), "POST", "/classes/join/{joinCode}", Some(&teacher)),
         ] {
             let call = school.call(method, &path);

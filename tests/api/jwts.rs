@@ -5,7 +5,7 @@ use std::fs;
 use aws_lc_rs::{rand::SystemRandom, rsa, signature::RSA_PKCS1_SHA256};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta};
-use homeroom::{clock::Clock, identity::signing_keys, random::OsRandom};
+use homeroom::{clock::Clock, domain::person::PersonName, identity::signing_keys, random::OsRandom};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, jwk::JwkSet};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -76,11 +76,13 @@ both! {
         let (header, mut claims) = read(&token);
         let kid = key_set(&school).await["keys"][0]["kid"].clone();
         assert_eq!(header, json!({ "alg": "RS256", "typ": "at+jwt", "kid": kid }));
-        let id: Uuid =
-            claims.as_object_mut().unwrap().remove("jti").unwrap().as_str().unwrap().parse().unwrap();
-        let (seconds, nanoseconds) = id.get_timestamp().unwrap().to_unix();
-        assert_eq!(id.get_version_num(), 7);
-        assert_eq!(DateTime::from_timestamp(seconds.cast_signed(), nanoseconds), Some(school.clock.now()));
+        for name in ["jti", "sid"] {
+            let id = claims.as_object_mut().unwrap().remove(name).unwrap();
+            let id: Uuid = id.as_str().unwrap().parse().unwrap();
+            let (seconds, nanoseconds) = id.get_timestamp().unwrap().to_unix();
+            assert_eq!(id.get_version_num(), 7, "{name}");
+            assert_eq!(DateTime::from_timestamp(seconds.cast_signed(), nanoseconds), Some(school.clock.now()));
+        }
         assert_eq!(
             claims,
             json!({
@@ -123,6 +125,33 @@ both! {
         let (_, id) =
             tokens(&school, TimeDelta::zero(), json!({ "scope": "openid emails e-mail EMAIL" })).await;
         assert_eq!(read(&id).1.get("email"), None);
+    }
+
+    async fn id_token_has_the_given_names_with_scope_profile_only(kind: Kind) {
+        let school = School::start(kind).await;
+        let scope = json!({ "scope": "openid profile" });
+        for (first, last, expected) in [
+            (Some("Mai"), Some("Trần"), json!({ "name": "Mai Trần", "given_name": "Mai", "family_name": "Trần" })),
+            (Some("Mai"), None, json!({ "name": "Mai", "given_name": "Mai" })),
+            (None, Some("Trần"), json!({ "name": "Trần", "family_name": "Trần" })),
+            (None, None, json!({})),
+        ] {
+            let name = |name: Option<&str>| name.map(|name| PersonName::parse(name).unwrap());
+            school
+                .change_account(TEACHER, |account| {
+                    (account.first_name, account.last_name) = (name(first), name(last));
+                })
+                .await;
+            for (scope, expected) in [(scope.clone(), expected), (json!({ "scope": "openid email" }), json!({}))] {
+                let (access, id) = tokens(&school, TimeDelta::zero(), scope).await;
+                let names = |token: &str| {
+                    let claims = read(token).1;
+                    let names = claims.as_object().unwrap().iter().filter(|(name, _)| name.ends_with("name"));
+                    Value::Object(names.map(|(name, value)| (name.clone(), value.clone())).collect())
+                };
+                assert_eq!((names(&id), names(&access)), (expected, json!({})));
+            }
+        }
     }
 
     async fn audience_of_the_id_token_is_the_client_id_as_the_request_wrote_it(kind: Kind) {
@@ -223,6 +252,10 @@ both! {
             json!({ "exp": null }),
             json!({ "exp": "9999999999" }),
             json!({ "sub": "teacher" }),
+            json!({ "sid": null }),
+            json!({ "sid": "session" }),
+            json!({ "sid": APP }),
+            json!({ "client_id": null }),
         ] {
             let token = signed(&school, "at+jwt", &changed(claims.clone(), changes.clone()));
             assert_refused(&school, &token, &changes.to_string()).await;

@@ -29,7 +29,6 @@ async fn be_refused(server: &Server, token: &str, code: &str, join_code: &str) {
         assert_eq!(send(sign_in).await.0, 400);
     }
     assert_eq!(server.try_sign_in(STUDENT, "marked-wrong-password", false).await.0, 400);
-    assert_eq!(server.exchange(code).await.0, 400, "it was redeemed");
     assert_eq!(server.exchange("marked-code-that-was-never-issued").await.0, 400);
     let generate =
         server.post(&format!("/classes/{OWN_CLASS}/join-code")).bearer_auth(format!("{token}marked"));
@@ -49,6 +48,24 @@ async fn be_refused(server: &Server, token: &str, code: &str, join_code: &str) {
             server.get(&format!("{path}?code={code}")).bearer_auth(token).header("If-None-Match", code);
         assert_eq!(send(request).await.0, 200, "{path}");
     }
+    // Last, because it ends the session.
+    assert_eq!(server.exchange(code).await.0, 400, "it was redeemed");
+}
+
+/// Refreshes with a token, signs out with it, and refreshes with it again. Returns the next refresh token.
+async fn refresh(server: &Server, token: &str) -> String {
+    let refresh = async || {
+        let body = json!({
+            "client_id": APP, "service": "email", "grant_type": "refresh_token", "refresh_token": token,
+        });
+        send(server.post("/api/v1/tokens").json(&body)).await
+    };
+    let (status, tokens) = refresh().await;
+    assert_eq!(status, 201, "{tokens}");
+    let revoke = server.post("/api/v1/tokens/revoke").json(&json!({ "client_id": APP, "token": token }));
+    assert_eq!(send(revoke).await.0, 200);
+    assert_eq!(refresh().await.0, 400);
+    tokens["items"][0]["refreshToken"].as_str().unwrap().to_owned()
 }
 
 /// Calls every operation with and without success, and searches the log for secrets. Returns the log.
@@ -76,6 +93,9 @@ async fn log_everything(kind: Kind, format: &str) -> String {
     let class = send(server.get(&format!("/classes/{OWN_CLASS}")).bearer_auth(&teacher)).await;
     assert_eq!(class.1["data"]["joinCode"], Value::from(join_code.as_str()));
     be_refused(&server, &token, &code, &join_code).await;
+    let (_, others) = server.exchange(&server.code(STUDENT, PASSWORD, true).await).await;
+    let refresh_token = others["items"][0]["refreshToken"].as_str().unwrap().to_owned();
+    let next_refresh_token = refresh(&server, &refresh_token).await;
 
     // The log is complete after the server has ended.
     server.signal("TERM");
@@ -93,6 +113,9 @@ async fn log_everything(kind: Kind, format: &str) -> String {
         signature(&teacher),
         signature(&token),
         signature(&id_token),
+        of("refreshToken"),
+        refresh_token,
+        next_refresh_token,
         format!("join/{join_code}"),
         join_code,
     ];

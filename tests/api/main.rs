@@ -28,6 +28,7 @@ mod races;
 mod rate_limit;
 mod readme;
 mod running;
+mod sessions;
 mod shutdown;
 mod sign_in;
 mod static_bodies;

@@ -45,7 +45,7 @@ struct Generated {
 fn segment() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => select(vec![
-            "classes", "join", "join-code", "api", "v1", "codes", "tokens", "health", "live", "docs", "..",
+            "classes", "join", "join-code", "api", "v1", "codes", "tokens", "revoke", "users", "me", "sessions", "health", "live", "docs", "..",
             "",
             "22222222-2222-2222-2222-222222222222", "%FF", "%00", "%2F", "%", "JOINC0DF",
         ])
@@ -65,6 +65,9 @@ fn path() -> impl Strategy<Value = String> {
         "/classes/{}",
         "/api/v1/codes",
         "/api/v1/tokens",
+        "/api/v1/tokens/{}",
+        "/api/v1/users/me/{}",
+        "/api/v1/users/me/sessions/{}",
         "/api/v1/{}",
         "/{}/v1/codes",
         "/{}",
@@ -122,6 +125,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         "state",
         "redirectUri",
         "codeChallenge",
+        "refresh_token",
+        "client_id",
+        "token",
         "code",
         "scope",
     ]);
@@ -150,7 +156,7 @@ fn request() -> impl Strategy<Value = Generated> {
 
 /// Drops the tables that both families need.
 pub async fn damage_database(school: &School) {
-    for table in ["users", "classes"] {
+    for table in ["users", "classes", "sessions"] {
         let rename = format!("ALTER TABLE {table} RENAME TO gone_{table}");
         school.db.writer().execute_unprepared(&rename).await.unwrap();
     }

@@ -11,7 +11,9 @@ use homeroom::{
         network::Network,
         person::PhoneNumber,
         rate_limit_key::RateLimitKey,
+        scope::Scope,
         secret_token::{ConfirmHash, RefreshToken},
+        user_agent::UserAgent,
     },
     entity::{
         audit_event, authorization_code, class, enrollment, outgoing_mail, password_reset, policy_acceptance,
@@ -66,9 +68,9 @@ fn new_session(user: UserId, now: chrono::DateTime<chrono::Utc>) -> session::Mod
         user_id: user,
         app_id: APP,
         redirect_uri: redirect_uri("https://app.example.com/callback"),
-        scope: "openid".to_owned(),
+        scope: Scope::grant("openid"),
         address: Some("192.0.2.99".to_owned()),
-        user_agent: Some("Browser\t1.0".to_owned()),
+        user_agent: UserAgent::from_header(b"Browser 1.0"),
         authenticated_at: now,
         created_at: now,
         last_used_at: now,
@@ -340,7 +342,7 @@ both! {
         assert!(listed.lines().all(|line| line.ends_with("\t192.0.2.99\tBrowser 1.0")), "{listed}");
         let listed = rows(&site.run(&["session", "list", "--json", "--app", &APP.to_string()]).await.success());
         assert_eq!(listed.len(), 4);
-        assert_eq!((&listed[0]["email"], &listed[0]["userAgent"]), (&json!(TEACHER), &json!("Browser\t1.0")));
+        assert_eq!((&listed[0]["email"], &listed[0]["userAgent"]), (&json!(TEACHER), &json!("Browser 1.0")));
 
         let id = first.to_string();
         assert_eq!(site.run(&["session", "revoke", &id]).await.success(), "1\n");
@@ -523,7 +525,7 @@ both! {
         let export: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&export["account"]["email"], &export["account"]["language"]), (&json!(STUDENT), &json!("en")));
         for (section, property, value) in [
-            ("sessions", "userAgent", json!("Browser\t1.0")),
+            ("sessions", "userAgent", json!("Browser 1.0")),
             ("authorizationCodes", "state", json!("state-from-client")),
             ("policyAcceptances", "policyVersion", json!("2026-05")),
             ("ownedClasses", "name", json!("Chess")),

@@ -24,12 +24,13 @@ use homeroom::{
     entity::{
         authorization_code,
         enrollment::{self, Status},
-        join_code,
+        join_code, refresh_token, session,
     },
     identity::accounts::Accounts,
     rate_limit::policies::JoinLimits,
 };
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use serde_json::json;
 use tokio::sync::Barrier;
 
 use crate::support::{
@@ -143,6 +144,93 @@ both! {
             })
             .await;
             assert_eq!((count(&statuses, 201), count(&statuses, 400)), (1, AT_ONCE - 1), "{round}: {statuses:?}");
+            // The other requests match too, so the session has ended.
+            assert_eq!(session::Entity::find().count(school.db.read()).await.unwrap(), 0, "{round}");
+        }
+    }
+
+    async fn refresh_64_times_at_once_one_succeeds_in_each_of_200_rounds(kind: Kind) {
+        let school = Arc::new(School::start(kind).await);
+        let mut token = school.tokens(TEACHER).await["refreshToken"].clone();
+        for round in 0..200 {
+            let answers = at_once(&school, AT_ONCE, |school, _| {
+                let token = token.clone();
+                async move { school.refresh(&token, json!({})).await }
+            })
+            .await;
+            let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+            assert_eq!((count(&statuses, 201), count(&statuses, 400)), (1, AT_ONCE - 1), "{round}: {statuses:?}");
+            let winner = answers.iter().find(|answer| answer.status == 201).unwrap();
+            token = winner.json()["items"][0]["refreshToken"].take();
+        }
+        // One row for each generation, of which one is not rotated.
+        let stored = refresh_token::Entity::find().all(school.db.read()).await.unwrap();
+        assert_eq!(stored.len(), 201);
+        assert_eq!(stored.iter().filter(|token| token.rotated_at.is_none()).count(), 1);
+    }
+
+    async fn revoke_and_refresh_32_times_each_at_once_the_session_ends_in_each_of_200_rounds(kind: Kind) {
+        let school = Arc::new(School::start(kind).await);
+        let teacher = user(&school, TEACHER).await;
+        for round in 0..200 {
+            let code = format!("code-of-round-{round}");
+            issue(&school, &code, teacher).await;
+            let tokens = school.request_tokens(&code, json!({})).await.json()["items"][0].take();
+            let answers = at_once(&school, AT_ONCE, |school, index| {
+                let token = tokens["refreshToken"].clone();
+                async move {
+                    if index % 2 == 0 {
+                        school.refresh(&token, json!({})).await
+                    } else {
+                        let body = json!({ "client_id": APP, "token": token });
+                        school.post("/api/v1/tokens/revoke").json(&body).send().await
+                    }
+                }
+            })
+            .await;
+            let of = |parity: usize| -> Vec<u16> {
+                answers.iter().skip(parity).step_by(2).map(|answer| answer.status).collect()
+            };
+            let (refreshes, revocations) = (of(0), of(1));
+            assert_eq!(count(&revocations, 200), AT_ONCE / 2, "{round}: {revocations:?}");
+            let (winners, losers) = (count(&refreshes, 201), count(&refreshes, 400));
+            assert!(winners <= 1 && winners + losers == AT_ONCE / 2, "{round}: {refreshes:?}");
+            assert_eq!(session::Entity::find().count(school.db.read()).await.unwrap(), 0, "{round}");
+            assert_eq!(refresh_token::Entity::find().count(school.db.read()).await.unwrap(), 0, "{round}");
+            // Not even the tokens of a refresh that came first are accepted.
+            for answer in answers.iter().filter(|answer| answer.status == 201) {
+                let tokens = answer.json()["items"][0].take();
+                let access = tokens["accessToken"].as_str().unwrap();
+                let class = school.get(&format!("/classes/{OWN_CLASS}")).bearer(access).send().await;
+                assert_eq!(class.status, 401, "{round}");
+                assert_eq!(school.refresh(&tokens["refreshToken"], json!({})).await.status, 400, "{round}");
+            }
+        }
+    }
+
+    async fn end_of_all_sessions_during_exchanges_leaves_none_in_each_of_50_rounds(kind: Kind) {
+        let school = Arc::new(School::start(kind).await);
+        let teacher = user(&school, TEACHER).await;
+        for round in 0..50 {
+            for index in 0..8 {
+                issue(&school, &format!("code-{index}-of-round-{round}"), teacher).await;
+            }
+            let statuses = at_once(&school, 9, |school, index| {
+                let body = exchange_body(&format!("code-{index}-of-round-{round}"));
+                async move {
+                    if index < 8 {
+                        return school.post("/api/v1/tokens").json(&body).send().await.status;
+                    }
+                    let end = school.db.transaction((), move |db, ()| {
+                        Box::pin(session::Entity::end_of_user(db, teacher, None))
+                    });
+                    end.await.unwrap();
+                    0
+                }
+            })
+            .await;
+            assert_eq!(count(&statuses, 201) + count(&statuses, 400), 8, "{round}: {statuses:?}");
+            assert_eq!(session::Entity::find().count(school.db.read()).await.unwrap(), 0, "{round}: {statuses:?}");
         }
     }
 

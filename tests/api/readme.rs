@@ -7,6 +7,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use homeroom::domain::person::PersonName;
 use serde_json::{Map, Value, json};
 
 use crate::support::{Kind, School, TEACHER};
@@ -104,8 +105,14 @@ fn version<'a>(line: &'a str, package: &str) -> Option<&'a str> {
 #[tokio::test]
 async fn claims_table_in_docs_clients_lists_every_claim() {
     let school = School::start(Kind::Sqlite).await;
+    let name = |name| PersonName::parse(name).ok();
+    school
+        .change_account(TEACHER, |account| {
+            (account.first_name, account.last_name) = (name("Mai"), name("Tran"));
+        })
+        .await;
     let code = school.code(TEACHER).await;
-    let changes = json!({ "nonce": "n-0S6_WzA2Mj", "scope": "openid email" });
+    let changes = json!({ "nonce": "n-0S6_WzA2Mj", "scope": "openid email profile" });
     let item = school.request_tokens(&code, changes).await.json()["items"][0].take();
 
     let page = read("docs/clients.md");

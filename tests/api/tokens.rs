@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use homeroom::{
     clock::{Clock, SystemClock},
     entity::authorization_code,
-    jobs::sweep::{KEEP_CODES, delete_expired, delete_expired_if_clocks_agree},
+    jobs::sweep::{KEEP_CODES, KEEP_REDEEMED_CODES, delete_expired, delete_expired_if_clocks_agree},
 };
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
@@ -24,6 +24,8 @@ both! {
         for token in ["accessToken", "idToken"] {
             assert_eq!(body["items"][0][token].take().as_str().unwrap().split('.').count(), 3);
         }
+        // 256 random bits in base64url.
+        assert_eq!(body["items"][0]["refreshToken"].take().as_str().unwrap().len(), 43);
         let expected = json!({
             "kind": "tokens",
             "totalItems": 1,
@@ -34,6 +36,7 @@ both! {
                 "expiresIn": "1777891320",
                 "tokenType": "Bearer",
                 "redirectUri": REDIRECT_URI,
+                "refreshToken": null,
             }],
         });
         assert_eq!((status, body), (201, expected));
@@ -153,7 +156,7 @@ both! {
         assert_eq!(answer.json()["timestamp"], "2026-05-04T10:43:00Z");
     }
 
-    async fn sweep_unredeemed_code_is_kept_for_five_minutes(kind: Kind) {
+    async fn sweep_keeps_an_unredeemed_code_for_five_minutes_and_a_redeemed_one_for_a_day(kind: Kind) {
         let school = School::start(kind).await;
         let code = school.code(TEACHER).await;
         delete_expired(&school.db, school.clock.now() + TimeDelta::minutes(5)).await.unwrap();
@@ -163,10 +166,10 @@ both! {
             delete_expired(&school.db, school.clock.now() + TimeDelta::seconds(60) + after).await.unwrap();
             authorization_code::Entity::find().count(school.db.read()).await.unwrap()
         };
-        assert_eq!(left(-TimeDelta::milliseconds(1)).await, 2);
-        assert_eq!(left(TimeDelta::zero()).await, 1, "the one that was redeemed is worth nothing to any node");
-        assert_eq!(left(KEEP_CODES - TimeDelta::milliseconds(1)).await, 1);
-        assert_eq!(left(KEEP_CODES).await, 0);
+        assert_eq!(left(KEEP_CODES - TimeDelta::milliseconds(1)).await, 2);
+        assert_eq!(left(KEEP_CODES).await, 1, "the redeemed code stays, so that its reuse is detected");
+        assert_eq!(left(KEEP_REDEEMED_CODES - TimeDelta::milliseconds(1)).await, 1);
+        assert_eq!(left(KEEP_REDEEMED_CODES).await, 0);
     }
 
     async fn sweep_with_wrong_clock_deletes_nothing(kind: Kind) {
@@ -215,12 +218,14 @@ both! {
         assert_eq!(school.request_tokens(&teachers, json!({})).await.status, 201);
     }
 
-    async fn exchange_for_disabled_app_is_refused(kind: Kind) {
+    async fn exchange_for_disabled_app_is_refused_and_its_codes_stay_useless(kind: Kind) {
         let school = School::start(kind).await;
         let code = school.code(TEACHER).await;
-        school.register(|registration| registration.app.enabled = false).await;
-        assert_eq!(school.request_tokens(&code, json!({})).await.whole(), refused(NOT_REDEEMABLE));
-        school.register(|registration| registration.app.enabled = true).await;
+        for enabled in [false, true] {
+            school.register(|registration| registration.app.enabled = enabled).await;
+            assert_eq!(school.request_tokens(&code, json!({})).await.whole(), refused(NOT_REDEEMABLE));
+        }
+        let code = school.code(TEACHER).await;
         assert_eq!(school.request_tokens(&code, json!({})).await.status, 201);
     }
 
@@ -230,6 +235,8 @@ both! {
         let messages = ["client_id", "service", "grant_type", "redirect_uri", "code", "state"]
             .map(|name| format!("{name} is required"));
         assert_eq!(answer.whole(), errors(400, "[E4000]", &messages.each_ref().map(String::as_str)));
+        let answer = school.request_tokens("code", json!({ "grant_type": "refresh_token", "code": null })).await;
+        assert_eq!(answer.whole(), errors(400, "[E4000]", &["refresh_token is required"]));
     }
 
     async fn exchange_null_optional_property_counts_as_absent(kind: Kind) {
@@ -238,7 +245,9 @@ both! {
         for name in ["client_id", "service", "grant_type", "redirect_uri", "code", "state"] {
             assert_eq!(faulty(&school.request_tokens(&code, json!({ name: null })).await), [name]);
         }
-        let optional = json!({ "code_verifier": null, "nonce": null, "auth_time": null, "scope": null });
+        let optional = json!({
+            "code_verifier": null, "nonce": null, "auth_time": null, "scope": null, "refresh_token": null, "prompt": null,
+        });
         let answer = school.request_tokens(&code, optional).await;
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
@@ -251,7 +260,6 @@ both! {
             ("client_id", json!(format!("{{{APP}}}"))),
             ("client_id", json!(uuid::Uuid::from(APP).simple().to_string())),
             ("service", json!("google")),
-            ("grant_type", json!("refresh_token")),
             ("grant_type", json!("password")),
             ("redirect_uri", json!("")),
             ("redirect_uri", json!("callback")),
@@ -279,6 +287,11 @@ both! {
             ("scope", json!(" ")),
             ("scope", json!("e\"mail")),
             ("scope", json!("a".repeat(1025))),
+            ("refresh_token", json!(7)),
+            ("refresh_token", json!("a".repeat(513))),
+            ("refresh_token", json!("é")),
+            ("prompt", json!(7)),
+            ("prompt", json!("None")),
         ] {
             let answer = school.request_tokens("code", json!({ name: value })).await;
             assert_eq!(faulty(&answer), [name], "{name} = {value}");
@@ -291,7 +304,8 @@ both! {
             ("auth_time", json!("9".repeat(20))),
             ("scope", json!("")),
             ("scope", json!("a".repeat(1024))),
-            ("refresh_token", json!(7)),
+            ("refresh_token", json!("")),
+            ("prompt", json!("none")),
         ] {
             let answer = school.request_tokens("code", json!({ name: value })).await;
             assert_eq!(answer.whole(), refused(NOT_REDEEMABLE), "{name} = {value}");

@@ -2,24 +2,27 @@
 
 use std::sync::Arc;
 
-use poem::web::Data;
+use poem::{Request, http::StatusCode, web::Data};
 use poem_openapi::{Enum, Object, OpenApi};
 use serde_json::{Map, Value, json};
 
 use super::{
     error::{self, ErrorCode},
-    types::{EXAMPLE_APP, EXAMPLE_CODE, EXAMPLE_REDIRECT_URI, List, RequestedUri, state_violation},
+    types::{
+        ClientId, EXAMPLE_APP, EXAMPLE_CODE, EXAMPLE_REDIRECT_URI, List, RequestedUri, client,
+        state_violation,
+    },
 };
 use crate::{
     api::{Services, openapi::Tag},
     domain::{
-        id::{AppId, InvalidId},
         pkce::CodeVerifier,
-        secret_token::AuthorizationCode,
+        secret_token::{AuthorizationCode, RefreshToken},
         state::State,
     },
     http::{
         api_error::ApiError,
+        client_address::ClientAddress,
         constant_types::Item,
         json::{Json, JsonBody},
         operation::{ErrorSpec, Operation, OperationResult},
@@ -27,27 +30,27 @@ use crate::{
         string_types::text,
         validation::Violation,
     },
-    identity::tokens::{ExchangeError, ExchangeRequest, IssuedTokens},
+    identity::tokens::{Client, ExchangeError, ExchangeRequest, IssuedTokens, RefreshError, RefreshRequest},
 };
 
-/// A request to exchange a code for tokens (RFC 6749 section 4.1.3).
+/// A request for tokens: with a code (RFC 6749 section 4.1.3), or with a refresh token (RFC 6749 section 6).
 #[derive(Debug, Object)]
 pub struct CreateTokenRequest {
     /// The app's client id: its UUID, bare or as `app_<uuid>`, as in the redirect URL.
     client_id: ClientId,
     /// How the user signed in.
     service: SignInService,
-    /// The grant that is exchanged.
+    /// The grant that is exchanged. A `refresh_token` that is not empty is exchanged with either value.
     grant_type: GrantType,
-    /// The redirect URI that the code was sent to.
-    redirect_uri: RequestedUri,
-    /// The code.
+    /// The redirect URI that the code was sent to. Required with a code, ignored with a refresh token.
+    redirect_uri: Option<RequestedUri>,
+    /// The code. Required without a refresh token, ignored with one. An empty value counts as absent.
     #[oai(write_only)]
-    code: AuthorizationCode,
-    /// The state that the code was sent with.
-    state: State,
+    code: Option<AuthorizationCode>,
+    /// The state that the code was sent with. Required with a code, ignored with a refresh token.
+    state: Option<State>,
     /// The verifier of the `codeChallenge`. Required if there was a challenge, refused if there was none (RFC 9700 section
-    /// 2.1.1).
+    /// 2.1.1). Ignored with a refresh token.
     #[oai(write_only)]
     code_verifier: Option<CodeVerifier>,
     /// Repeated in the id token (OpenID Connect Core section 3.1.2.1).
@@ -56,13 +59,72 @@ pub struct CreateTokenRequest {
     /// time at which the server checked the password.
     auth_time: Option<EpochSeconds>,
     /// The requested scope, separated by blanks (RFC 6749 section 3.3). With `email` the id token has `email` and
-    /// `email_verified`.
+    /// `email_verified`. With `profile` it has those of `name`, `given_name` and `family_name` that the user gave. A refresh
+    /// token can request a part of the scope of the code; an empty scope requests all of it.
     scope: Option<Scope>,
+    /// The `refreshToken` of the previous response. An empty value counts as absent.
+    #[oai(write_only)]
+    refresh_token: Option<RefreshToken>,
+    /// Accepted from clients that send it, and ignored: this operation never prompts the user.
+    prompt: Option<Prompt>,
 }
 
 impl JsonBody for CreateTokenRequest {
     fn violations(members: &Map<String, Value>) -> Vec<Violation> {
-        state_violation(members).into_iter().collect()
+        let has = |name: &str| members.get(name).is_some_and(|value| !value.is_null() && value != "");
+        let required = |name: &str| Violation { property: name.to_owned(), rule: "is required".to_owned() };
+        let missing =
+            |names: &[&str]| names.iter().filter(|name| !has(name)).map(|name| required(name)).collect();
+        let mut violations: Vec<Violation> = match members.get("grant_type").and_then(Value::as_str) {
+            _ if has("refresh_token") => Vec::new(),
+            Some("refresh_token") => vec![required("refresh_token")],
+            _ => missing(&["redirect_uri", "code", "state"]),
+        };
+        violations.extend(state_violation(members));
+        violations
+    }
+}
+
+/// A valid request.
+enum Grant {
+    Code(ExchangeRequest),
+    RefreshToken(RefreshRequest),
+}
+
+impl CreateTokenRequest {
+    /// The grant of a request of this client. None if the body was not validated.
+    fn grant(self, client: Client) -> Option<Grant> {
+        let Self {
+            client_id: ClientId { text: client_id, app },
+            service: _,
+            grant_type: _,
+            redirect_uri,
+            code,
+            state,
+            code_verifier,
+            nonce,
+            auth_time: _,
+            scope,
+            refresh_token,
+            prompt: _,
+        } = self;
+        let (nonce, scope) = (nonce.map(|nonce| nonce.0), scope.map(|scope| scope.0));
+        if let Some(refresh_token) = refresh_token.filter(|token| !token.expose().is_empty()) {
+            let Client { address, user_agent: _ } = client;
+            let refresh = RefreshRequest { app, client_id, refresh_token, nonce, scope, address };
+            return Some(Grant::RefreshToken(refresh));
+        }
+        Some(Grant::Code(ExchangeRequest {
+            app,
+            client_id,
+            code: code?,
+            redirect_uri: redirect_uri?.0,
+            state: state?,
+            code_verifier,
+            nonce,
+            scope,
+            client,
+        }))
     }
 }
 
@@ -80,9 +142,11 @@ enum SignInService {
 enum GrantType {
     /// An authorization code.
     AuthorizationCode,
+    /// A refresh token.
+    RefreshToken,
 }
 
-/// The tokens of one sign-in.
+/// The tokens of a session.
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub struct TokenSet {
@@ -96,6 +160,8 @@ pub struct TokenSet {
     token_type: TokenType,
     /// The redirect URI that the code was sent to.
     redirect_uri: RequestedUri,
+    /// The refresh token, which gets new tokens from this operation once. The response has the next one.
+    refresh_token: IssuedRefreshToken,
 }
 
 impl Item for TokenSet {
@@ -103,13 +169,15 @@ impl Item for TokenSet {
 }
 
 impl From<IssuedTokens> for TokenSet {
-    fn from(IssuedTokens { access_token, id_token, expires_at, redirect_uri }: IssuedTokens) -> Self {
+    fn from(tokens: IssuedTokens) -> Self {
+        let IssuedTokens { access_token, id_token, refresh_token, expires_at, redirect_uri } = tokens;
         Self {
             access_token: Jwt(access_token),
             id_token: Jwt(id_token),
             expires_in: EpochSeconds(expires_at.timestamp().to_string()),
             token_type: TokenType::Bearer,
             redirect_uri: RequestedUri(redirect_uri.as_str().to_owned()),
+            refresh_token: IssuedRefreshToken(refresh_token),
         }
     }
 }
@@ -135,19 +203,13 @@ impl std::fmt::Debug for Jwt {
 #[derive(Debug)]
 struct EpochSeconds(String);
 
-/// A client id, bare or with its prefix.
+/// A refresh token in a response.
 #[derive(Debug)]
-struct ClientId {
-    text: String,
-    app: AppId,
-}
+struct IssuedRefreshToken(RefreshToken);
 
-impl ClientId {
-    fn parse(text: &str) -> Result<Self, InvalidId> {
-        let app = text.strip_prefix("app_").unwrap_or(text).parse()?;
-        Ok(Self { text: text.to_owned(), app })
-    }
-}
+/// `prompt` of OpenID Connect Core section 3.1.2.1.
+#[derive(Debug)]
+struct Prompt(String);
 
 /// A nonce (OpenID Connect Core section 3.1.2.1).
 #[derive(Debug)]
@@ -163,41 +225,36 @@ pub struct CreateToken;
 
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::SignIn")]
 impl CreateToken {
-    /// Exchange an authorization code for tokens
+    /// Exchange an authorization code or a refresh token for tokens
     ///
-    /// The request must repeat everything that the code was issued for. A code is redeemed once. A request that does not match
-    /// does not redeem it.
+    /// A code begins a session. The request must repeat everything that the code was issued for. A code is redeemed once. A
+    /// request that does not match does not redeem it, and a second one that matches ends the session. The session keeps the
+    /// client's address and `User-Agent` for the list of `getSessions`.
+    ///
+    /// A refresh token continues its session and is used once: the response has the next one. A refresh token that is used
+    /// again ends the session, unless the second use is within seconds of the first one. A session ends without a refresh for
+    /// a day, and after 30 days in any case, unless the app has other limits.
     #[oai(path = "/tokens", method = "post", operation_id = "createToken")]
     async fn create_token(
         &self,
         body: Json<CreateTokenRequest>,
+        request: &Request,
+        address: ClientAddress,
         services: Data<&Arc<Services>>,
         at: ReceivedAt,
     ) -> OperationResult<CreateToken> {
-        let CreateTokenRequest {
-            client_id,
-            service: _,
-            grant_type: _,
-            redirect_uri,
-            code,
-            state,
-            code_verifier,
-            nonce,
-            auth_time: _,
-            scope,
-        } = body.0;
-        let exchange = ExchangeRequest {
-            app: client_id.app,
-            client_id: client_id.text,
-            code,
-            redirect_uri: redirect_uri.0,
-            state,
-            code_verifier,
-            nonce: nonce.map(|nonce| nonce.0),
-            scope: scope.map(|scope| scope.0),
-        };
-        Ok(List::response(services.identity.tokens.exchange(exchange, at.0).await?))
+        let tokens = &services.identity.tokens;
+        let grant = body.0.grant(client(request, address));
+        Ok(List::response(match grant.ok_or_else(not_validated)? {
+            Grant::Code(exchange) => tokens.exchange(exchange, at.0).await?,
+            Grant::RefreshToken(refresh) => tokens.refresh(refresh, at.0).await?,
+        }))
     }
+}
+
+/// The validation of the body guarantees that this does not happen.
+fn not_validated() -> ApiError<ErrorCode> {
+    ApiError::standard(StatusCode::BAD_REQUEST)
 }
 
 impl Operation for CreateToken {
@@ -233,6 +290,7 @@ impl Operation for CreateToken {
                 "expiresIn": "1777891320",
                 "tokenType": "Bearer",
                 "redirectUri": EXAMPLE_REDIRECT_URI,
+                "refreshToken": EXAMPLE_REFRESH_TOKEN,
             }],
         })
     }
@@ -241,6 +299,20 @@ impl Operation for CreateToken {
 /// The one message for every code that cannot be redeemed.
 const CODE_REFUSED: &str =
     "The code is invalid, has expired or was redeemed, or was issued for something else";
+
+/// The one message for every refresh token that cannot be used.
+const REFRESH_TOKEN_REFUSED: &str =
+    "The refresh token is invalid, was used before, or was issued to another app, or its session has ended";
+
+impl From<RefreshError> for ApiError<ErrorCode> {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::InvalidGrant => Self::documented(error::bad_request(REFRESH_TOKEN_REFUSED)),
+            RefreshError::Sign(error) => Self::internal(error),
+            RefreshError::Database(error) => error.into(),
+        }
+    }
+}
 
 impl From<ExchangeError> for ApiError<ErrorCode> {
     fn from(error: ExchangeError) -> Self {
@@ -253,7 +325,6 @@ impl From<ExchangeError> for ApiError<ErrorCode> {
 }
 
 text!(AuthorizationCode, "AuthorizationCode", |text: &str| Ok::<_, &str>(Self::presented(text)), {
-    min_length: 1,
     max_length: 512,
     pattern: r"^[\x20-\x7E]*$".into(),
 });
@@ -264,10 +335,21 @@ text!(CodeVerifier, "CodeVerifier", CodeVerifier::parse, {
     pattern: "^[A-Za-z0-9._~-]*$".into(),
 });
 
-text!(ClientId, "ClientId", ClientId::parse, {
-    pattern: "^(app_)?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$".into(),
-    max_length: 40,
-} shown |id: &Self| &id.text);
+text!(RefreshToken, "RefreshToken", |text: &str| Ok::<_, &str>(Self::presented(text)), {
+    max_length: 512,
+    pattern: r"^[\x20-\x7E]*$".into(),
+});
+
+text!(IssuedRefreshToken, "IssuedRefreshToken", |text: &str| Ok::<_, &str>(Self(RefreshToken::presented(text))), {
+    min_length: 43,
+    max_length: 43,
+    pattern: "^[A-Za-z0-9_-]*$".into(),
+} shown |token: &Self| token.0.expose());
+
+text!(Prompt, "Prompt", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
+    max_length: 64,
+    pattern: "^[a-z_ ]*$".into(),
+} shown |prompt: &Self| &prompt.0);
 
 text!(Nonce, "Nonce", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
     min_length: 1,
@@ -292,16 +374,19 @@ text!(EpochSeconds, "EpochSeconds", |text: &str| Ok::<_, &str>(Self(text.to_owne
     max_length: 20,
 } shown |seconds: &Self| &seconds.0);
 
+/// A refresh token that was never issued: SHA-256 of the letter `a` in base64url.
+const EXAMPLE_REFRESH_TOKEN: &str = "ypeBEsobvcr6wjGzmiPcTaeG7_gUfE5yuYB3ha_uSLs";
 /// An access token with an invalid signature.
-const EXAMPLE_ACCESS_TOKEN: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJSUzI1NiIsImtpZCI6IjAxOTAwMDAwLTAwMDAtNzAwMC04MDAwLTAw\
-    MDAwMDAwMDAwMSJ9.eyJpc3MiOiJodHRwczovL2hvbWVyb29tLmV4YW1wbGUuY29tIiwiYXVkIjoiaHR0cHM\
-    6Ly9ob21lcm9vbS5leGFtcGxlLmNvbSIsInN1YiI6IjAxOWUwMDAwLTAwMDAtNzAwMC04MDAwLTAwMDAwMDA\
-    wMDAwMSIsImNsaWVudF9pZCI6IjExMTExMTExLTExMTEtMTExMS0xMTExLTExMTExMTExMTExMSIsImlhdCI\
-    6MTc3Nzg4NzcyMCwiZXhwIjoxNzc3ODkxMzIwLCJqdGkiOiIwMTllMDAwMC0wMDAwLTcwMDAtODAwMC0wMDA\
-    wMDAwMDAwMDIiLCJhdXRoX3RpbWUiOjE3Nzc4ODc3MTR9.c2lnbmF0dXJl";
+const EXAMPLE_ACCESS_TOKEN: &str = "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJSUzI1NiIsImtpZCI6IjAxOTAwMDAwLTAw\
+    MDAtNzAwMC04MDAwLTAwMDAwMDAwMDAwMSJ9.eyJpc3MiOiJodHRwczovL2hvbWVyb29tLmV4YW1wbGUuY29tIiwiYXVkIjoiaHR\
+    0cHM6Ly9ob21lcm9vbS5leGFtcGxlLmNvbSIsInN1YiI6IjAxOWUwMDAwLTAwMDAtNzAwMC04MDAwLTAwMDAwMDAwMDAwMSIsImN\
+    saWVudF9pZCI6IjExMTExMTExLTExMTEtMTExMS0xMTExLTExMTExMTExMTExMSIsImlhdCI6MTc3Nzg4NzcyMCwiZXhwIjoxNzc\
+    3ODkxMzIwLCJqdGkiOiIwMTllMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDIiLCJzaWQiOiIwMTlkZjI2Mi00ZWZhLTc\
+    wMDAtODAwMC0wMDAwMDAwMDAwMDUiLCJhdXRoX3RpbWUiOjE3Nzc4ODc3MTQsInNjb3BlIjoib3BlbmlkIGVtYWlsIn0.c2lnbmF\
+    0dXJl";
 /// An id token with an invalid signature.
-const EXAMPLE_ID_TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsImtpZCI6IjAxOTAwMDAwLTAwMDAtNzAwMC04MDAwLTAwMDAw\
-    MDAwMDAwMSJ9.eyJpc3MiOiJodHRwczovL2hvbWVyb29tLmV4YW1wbGUuY29tIiwiYXVkIjoiMTExMTExMTE\
-    tMTExMS0xMTExLTExMTEtMTExMTExMTExMTExIiwic3ViIjoiMDE5ZTAwMDAtMDAwMC03MDAwLTgwMDAtMDA\
-    wMDAwMDAwMDAxIiwiaWF0IjoxNzc3ODg3NzIwLCJleHAiOjE3Nzc4OTEzMjAsImF1dGhfdGltZSI6MTc3Nzg\
-    4NzcxNH0.c2lnbmF0dXJl";
+const EXAMPLE_ID_TOKEN: &str = "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsImtpZCI6IjAxOTAwMDAwLTAwMDAtNzAw\
+    MC04MDAwLTAwMDAwMDAwMDAwMSJ9.eyJpc3MiOiJodHRwczovL2hvbWVyb29tLmV4YW1wbGUuY29tIiwiYXVkIjoiMTExMTExMTE\
+    tMTExMS0xMTExLTExMTEtMTExMTExMTExMTExIiwic3ViIjoiMDE5ZTAwMDAtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAxIiw\
+    iaWF0IjoxNzc3ODg3NzIwLCJleHAiOjE3Nzc4OTEzMjAsImF1dGhfdGltZSI6MTc3Nzg4NzcxNCwibm9uY2UiOiJuLTBTNl9XekE\
+    yTWoiLCJlbWFpbCI6InVzZXJAZXhhbXBsZS5jb20iLCJlbWFpbF92ZXJpZmllZCI6dHJ1ZX0.c2lnbmF0dXJl";

@@ -19,7 +19,13 @@ pub enum ErrorCode {
     /// 400: the request is not valid or is refused.
     #[oai(rename = "[E4000]")]
     BadRequest,
-    /// 404: there is no such path.
+    /// 401: the request has no valid access token.
+    #[oai(rename = "[E4010]")]
+    Unauthorized,
+    /// 403: the app of the access token is disabled.
+    #[oai(rename = "[E4030]")]
+    Forbidden,
+    /// 404: there is no such path or resource.
     #[oai(rename = "[E4040]")]
     NotFound,
     /// 405: the path has no operation for the method.
@@ -74,6 +80,8 @@ impl Envelope for ErrorCode {
 
     fn standard(status: StatusCode) -> (Self, &'static str) {
         match status {
+            StatusCode::UNAUTHORIZED => (Self::Unauthorized, INVALID_TOKEN),
+            StatusCode::FORBIDDEN => (Self::Forbidden, DISABLED_APP),
             StatusCode::NOT_FOUND => (Self::NotFound, "There is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => (Self::MethodNotAllowed, "This path does not know the method"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
@@ -108,6 +116,28 @@ pub(super) const fn bad_request(message: &'static str) -> ErrorSpec<ErrorCode> {
         message,
     }
 }
+
+/// The message of a 401.
+const INVALID_TOKEN: &str = "Invalid or missing access token";
+
+/// The request has no valid access token.
+pub const UNAUTHORIZED: ErrorSpec<ErrorCode> = ErrorSpec {
+    status: 401,
+    description: "Unauthorized - The access token is missing or invalid, has expired, or its session has ended",
+    code: ErrorCode::Unauthorized,
+    message: INVALID_TOKEN,
+};
+
+/// The message of a 403.
+const DISABLED_APP: &str = "App Is Disabled";
+
+/// The session of the access token ended because its app was disabled.
+pub const APP_DISABLED: ErrorSpec<ErrorCode> = ErrorSpec {
+    status: 403,
+    description: "App Is Disabled - An operator disabled the app of the access token",
+    code: ErrorCode::Forbidden,
+    message: DISABLED_APP,
+};
 
 /// Too many requests.
 pub const TOO_MANY_REQUESTS: ErrorSpec<ErrorCode> = ErrorSpec {

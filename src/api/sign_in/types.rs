@@ -1,5 +1,7 @@
 //! Types of several operations of the sign-in family.
 
+use chrono::{DateTime, SecondsFormat, Utc};
+use poem::Request;
 use poem_openapi::{
     Object,
     types::{ParseFromJSON, ToJSON, Type},
@@ -7,13 +9,20 @@ use poem_openapi::{
 use serde_json::{Map, Value};
 
 use crate::{
-    domain::{redirect_uri::RedirectUri, state::State},
+    domain::{
+        id::{AppId, InvalidId},
+        redirect_uri::RedirectUri,
+        state::State,
+        user_agent::UserAgent,
+    },
     http::{
+        client_address::ClientAddress,
         constant_types::{Item, KindOf},
         operation::{Operation, OperationResponse},
         string_types::text,
         validation::Violation,
     },
+    identity::tokens::Client,
 };
 
 /// The app of the examples.
@@ -74,6 +83,48 @@ impl<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> Items<T> {
         let count = i32::try_from(items.len()).unwrap_or(i32::MAX);
         OperationResponse(Self { kind: KindOf::default(), total_items: count, items_length: count, items })
     }
+}
+
+/// A client id, bare or with its prefix.
+#[derive(Debug)]
+pub struct ClientId {
+    /// The text as the request writes it.
+    pub text: String,
+    /// The app.
+    pub app: AppId,
+}
+
+impl ClientId {
+    fn parse(text: &str) -> Result<Self, InvalidId> {
+        let app = text.strip_prefix("app_").unwrap_or(text).parse()?;
+        Ok(Self { text: text.to_owned(), app })
+    }
+}
+
+text!(ClientId, "ClientId", ClientId::parse, {
+    pattern: "^(app_)?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$".into(),
+    max_length: 40,
+} shown |id: &Self| &id.text);
+
+/// A time of this family: RFC 3339 in UTC, milliseconds, `Z`.
+#[derive(Debug, Clone, Copy)]
+pub struct Instant(pub DateTime<Utc>);
+
+text!(Instant, "Instant", |text: &str| DateTime::parse_from_rfc3339(text).map(|at| Self(at.to_utc())), {
+    format: "date-time",
+    example: "2026-05-04T09:42:00.250Z".into(),
+});
+
+impl ToJSON for Instant {
+    fn to_json(&self) -> Option<Value> {
+        Some(Value::String(self.0.to_rfc3339_opts(SecondsFormat::Millis, true)))
+    }
+}
+
+/// The client that sends a request.
+pub(super) fn client(request: &Request, ClientAddress(address): ClientAddress) -> Client {
+    let header = request.headers().get(poem::http::header::USER_AGENT);
+    Client { address, user_agent: header.and_then(|value| UserAgent::from_header(value.as_bytes())) }
 }
 
 /// A redirect URI in a request. Codes are sent only to a registered one.

@@ -10,7 +10,10 @@ use crate::{
     },
     clock::{Clock, SystemClock},
     db::Db,
-    domain::person::{AvatarUrl, PersonName, PhoneNumber},
+    domain::{
+        person::{AvatarUrl, PersonName, PhoneNumber},
+        user_agent::UserAgent,
+    },
     entity::{
         session::{self, Selection},
         user,
@@ -164,9 +167,9 @@ pub fn session_json(session: &session::Model) -> Value {
         "userId": user_id,
         "appId": app_id,
         "redirectUri": redirect_uri.as_str(),
-        "scope": scope,
+        "scope": scope.as_str(),
         "address": address,
-        "userAgent": user_agent,
+        "userAgent": user_agent.as_ref().map(UserAgent::as_str),
         "authenticatedAt": time(*authenticated_at),
         "createdAt": time(*created_at),
         "lastUsedAt": time(*last_used_at),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
 use homeroom::classroom;
 use jsonschema::Draft;
 use serde_json::{Value, json};
@@ -10,30 +11,26 @@ use super::{document, operations, resolved};
 use crate::{
     middleware::{damage_database, disconnect_database},
     support::{
-        Answer, COLLEAGUE, Call, Kind, OTHER_CLASS, OWN_CLASS, PROTECTION, STUDENT, School, TEACHER, both,
-        exchange_body, sign_in_body, signing_in::changed,
+        APP, Answer, COLLEAGUE, Call, Kind, OTHER_CLASS, OWN_CLASS, PROTECTION, STUDENT, School, TEACHER,
+        both, exchange_body, sign_in_body, signing_in::changed,
     },
 };
 
-/// The paths of the tested operations in the document.
-const CODES: &str = "/api/v1/codes";
-const TOKENS: &str = "/api/v1/tokens";
-const GENERATE: &str = "/classes/{classId}/join-code";
-const CLASS: &str = "/classes/{classId}";
-const JOIN: &str = "/classes/join/{joinCode}";
+const REVOKE: &str = "/api/v1/tokens/revoke";
+const SESSIONS: &str = "/api/v1/users/me/sessions";
 
-/// The one operation of a path.
-fn operation<'a>(document: &'a Value, path: &str) -> &'a Value {
-    let item = document["paths"][path].as_object().unwrap();
-    assert_eq!(item.len(), 1, "{path}");
-    item.values().next().unwrap()
+/// The operation with this `operationId`.
+fn operation<'a>(document: &'a Value, id: &str) -> &'a Value {
+    let operations = operations(document).into_iter().map(|(_, _, operation)| operation);
+    let mut found = operations.filter(|operation| operation["operationId"] == id);
+    found.next().unwrap_or_else(|| panic!("there is no operation {id}"))
 }
 
-/// Asserts that a response of the operation at `path` has the documented headers of its status.
+/// Asserts that a response of the operation `id` has the documented headers of its status.
 #[track_caller]
-fn assert_documented(document: &Value, path: &str, answer: &Answer) {
-    let context = format!("{path}: {} {:?}", answer.status, answer.headers);
-    let response = &operation(document, path)["responses"][answer.status.to_string()];
+fn assert_documented(document: &Value, id: &str, answer: &Answer) {
+    let context = format!("{id}: {} {:?}", answer.status, answer.headers);
+    let response = &operation(document, id)["responses"][answer.status.to_string()];
     assert!(response.is_object(), "{context}");
     let headers = response["headers"].as_object().into_iter().flatten();
     let documented: BTreeMap<String, Value> =
@@ -71,100 +68,179 @@ fn admits(schema: &Value, text: &str) -> bool {
     jsonschema::options().with_draft(Draft::Draft4).build(schema).unwrap().is_valid(&json!(text))
 }
 
-/// Causes every status of every operation, from a page of `origin` if given, and compares each response with the document.
-async fn compare_every_status(kind: Kind, origin: Option<&str>) {
-    let document = document();
+/// The documented statuses of every operation that were not seen yet.
+struct Unseen {
+    document: Value,
+    origin: Option<&'static str>,
+    statuses: BTreeSet<(String, String)>,
+}
+
+impl Unseen {
+    fn new(origin: Option<&'static str>) -> Self {
+        let document = document();
+        let operations = operations(&document).into_iter().map(|(_, _, operation)| operation);
+        let statuses = operations
+            .flat_map(|operation| {
+                let id = operation["operationId"].as_str().unwrap();
+                let statuses = operation["responses"].as_object().unwrap().keys();
+                statuses.map(|status| (id.to_owned(), status.clone()))
+            })
+            .collect();
+        Self { document, origin, statuses }
+    }
+
+    /// Sends a request of the operation `id`, from a page of the origin if there is one, and compares the response with the
+    /// document.
+    async fn check(&mut self, id: &str, call: Call<'_>) -> Answer {
+        let call = if let Some(origin) = self.origin { call.header("Origin", origin) } else { call };
+        let answer = call.send().await;
+        assert_documented(&self.document, id, &answer);
+        self.statuses.remove(&(id.to_owned(), answer.status.to_string()));
+        answer
+    }
+}
+
+/// Causes every status of every operation, and compares each response with the document.
+async fn compare_every_status(kind: Kind, origin: Option<&'static str>) {
+    let mut unseen = Unseen::new(origin);
+    compare_sign_in(kind, &mut unseen).await;
+    compare_sessions(kind, &mut unseen).await;
+    compare_classes(kind, &mut unseen).await;
+    compare_service(kind, &mut unseen).await;
+    assert!(unseen.statuses.is_empty(), "nothing was answered with {:?}", unseen.statuses);
+}
+
+async fn compare_sign_in(kind: Kind, unseen: &mut Unseen) {
+    let school = School::start(kind).await;
+    let sign_in = || school.post("/api/v1/codes").json(&sign_in_body(TEACHER));
+    let exchange = |code: &str| school.post("/api/v1/tokens").json(&exchange_body(code));
+    unseen.check("createCode", sign_in()).await;
+    unseen.check("createCode", school.post("/api/v1/codes")).await;
+    let code = school.code(TEACHER).await;
+    unseen.check("createToken", exchange(&code)).await;
+    unseen.check("createToken", exchange(&code)).await;
+    for _ in 0..6 {
+        let body = changed(sign_in_body("nobody@example.com"), json!({ "password": "wrong" }));
+        unseen.check("createCode", school.post("/api/v1/codes").json(&body)).await;
+    }
+    let code = school.code(TEACHER).await;
+    for fail in [Fail::Damage, Fail::Disconnect] {
+        fail.apply(&school).await;
+        unseen.check("createCode", sign_in()).await;
+        unseen.check("createToken", exchange(&code)).await;
+    }
+}
+
+/// A failure of the database.
+enum Fail {
+    Damage,
+    Disconnect,
+}
+
+impl Fail {
+    async fn apply(&self, school: &School) {
+        match self {
+            Self::Damage => damage_database(school).await,
+            Self::Disconnect => disconnect_database(school).await,
+        }
+    }
+}
+
+async fn compare_sessions(kind: Kind, unseen: &mut Unseen) {
+    let school = School::start(kind).await;
+    let token = school.token(TEACHER).await;
+    let end = |id: &str| school.call("DELETE", &format!("{SESSIONS}/{id}"));
+    let revoke = |body: &Value| school.post(REVOKE).json(body);
+    let revocation = json!({ "client_id": APP, "token": token });
+    unseen.check("getSessions", school.get(SESSIONS)).await;
+    unseen.check("getSessions", school.get(SESSIONS).bearer(&token)).await;
+    unseen.check("deleteSession", end("1")).await;
+    unseen.check("deleteSession", end("1").bearer(&token)).await;
+    school.token(TEACHER).await;
+    let sessions = school.get(SESSIONS).bearer(&token).send().await.json();
+    let others = sessions["items"].as_array().unwrap().iter().find(|session| session["isCurrent"] == false);
+    let other = others.unwrap()["uuid"].as_str().unwrap();
+    unseen.check("deleteSession", end(other).bearer(&token)).await;
+    unseen.check("revokeToken", revoke(&json!({}))).await;
+    unseen.check("revokeToken", revoke(&json!({ "client_id": APP, "token": "unknown" }))).await;
+
+    let disabled = School::start(kind).await;
+    let dead = disabled.token(TEACHER).await;
+    disabled.register(|registration| registration.app.enabled = false).await;
+    unseen.check("getSessions", disabled.get(SESSIONS).bearer(&dead)).await;
+    unseen.check("deleteSession", disabled.call("DELETE", &format!("{SESSIONS}/1")).bearer(&dead)).await;
+
+    // The state of the session is not cached any more, so that the bearer is looked up.
+    school.clock.advance(TimeDelta::seconds(5));
+    for fail in [Fail::Damage, Fail::Disconnect] {
+        fail.apply(&school).await;
+        unseen.check("getSessions", school.get(SESSIONS).bearer(&token)).await;
+        unseen.check("deleteSession", end(other).bearer(&token)).await;
+        unseen.check("revokeToken", revoke(&revocation)).await;
+    }
+}
+
+async fn compare_classes(kind: Kind, unseen: &mut Unseen) {
     let school = School::start(kind).await;
     let teacher = school.token(TEACHER).await;
     let colleague = school.token(COLLEAGUE).await;
     let student = school.token(STUDENT).await;
-    let mut unseen: BTreeSet<(String, String)> = operations(&document)
-        .into_iter()
-        .flat_map(|(path, _, operation)| {
-            let statuses = operation["responses"].as_object().unwrap().keys();
-            statuses.map(move |status| (path.clone(), status.clone())).collect::<Vec<_>>()
-        })
-        .collect();
-    let mut check = async |path: &str, call: Call<'_>| {
-        let call = if let Some(origin) = origin { call.header("Origin", origin) } else { call };
-        let answer = call.send().await;
-        assert_documented(&document, path, &answer);
-        unseen.remove(&(path.to_owned(), answer.status.to_string()));
-        answer
-    };
-
-    let sign_in = || school.post(CODES).json(&sign_in_body(TEACHER));
-    let swap = |code: &str| school.post(TOKENS).json(&exchange_body(code));
     let generate = |class: &str| school.post(&format!("/classes/{class}/join-code"));
     let read = |class: &str| school.get(&format!("/classes/{class}"));
     let join = |code: &str| school.post(&format!("/classes/join/{code}"));
     let (own, others) = (OWN_CLASS.to_string(), OTHER_CLASS.to_string());
-
-    check(CODES, sign_in()).await;
-    check(CODES, school.post(CODES)).await;
-    let code = school.code(TEACHER).await;
-    check(TOKENS, swap(&code)).await;
-    check(TOKENS, swap(&code)).await;
-    check(GENERATE, generate(&own)).await;
-    check(GENERATE, generate(&own).bearer("x")).await;
-    check(GENERATE, generate(&others).bearer(&teacher)).await;
-    check(GENERATE, generate("10A1").bearer(&teacher)).await;
-    let generated = check(GENERATE, generate(&own).bearer(&teacher)).await.json();
+    unseen.check("generateJoinCode", generate(&own)).await;
+    unseen.check("generateJoinCode", generate(&own).bearer("x")).await;
+    unseen.check("generateJoinCode", generate(&others).bearer(&teacher)).await;
+    unseen.check("generateJoinCode", generate("10A1").bearer(&teacher)).await;
+    let generated = unseen.check("generateJoinCode", generate(&own).bearer(&teacher)).await.json();
     let join_code = generated["data"]["joinCode"].as_str().unwrap();
-    check(JOIN, join(join_code)).await;
-    check(JOIN, join("1").bearer(&colleague)).await;
-    check(JOIN, join(join_code).bearer(&colleague)).await;
-    check(JOIN, join(join_code).bearer(&colleague)).await;
-    check(CLASS, read(&own)).await;
-    check(CLASS, read(&own).bearer(&teacher)).await;
-    check(CLASS, read(&others).bearer(&teacher)).await;
-    check(CLASS, read("10A1").bearer(&teacher)).await;
-    for _ in 0..6 {
-        let body = changed(sign_in_body("nobody@example.com"), json!({ "password": "wrong" }));
-        check(CODES, school.post(CODES).json(&body)).await;
-    }
+    unseen.check("joinClassByCode", join(join_code)).await;
+    unseen.check("joinClassByCode", join("1").bearer(&colleague)).await;
+    unseen.check("joinClassByCode", join(join_code).bearer(&colleague)).await;
+    unseen.check("joinClassByCode", join(join_code).bearer(&colleague)).await;
+    unseen.check("getClassById", read(&own)).await;
+    unseen.check("getClassById", read(&own).bearer(&teacher)).await;
+    unseen.check("getClassById", read(&others).bearer(&teacher)).await;
+    unseen.check("getClassById", read("10A1").bearer(&teacher)).await;
     for _ in 0..11 {
-        check(JOIN, join("1").bearer(&student)).await;
+        unseen.check("joinClassByCode", join("1").bearer(&student)).await;
     }
-    for path in ["/.well-known/jwks.json", "/health/live", "/health/ready"] {
-        check(path, school.get(path)).await;
-    }
-    for path in ["/", "/openapi.yaml", "/openapi.json", "/docs"] {
-        for accept in ["*/*", "text/html"] {
-            let get = || school.get(path).header("Accept", accept);
-            let text = check(path, get()).await;
-            check(path, get().header("If-None-Match", text.header("etag").unwrap())).await;
-        }
-    }
-
-    let code = school.code(TEACHER).await;
-    let everything = || {
-        [
-            (CODES, sign_in()),
-            (TOKENS, swap(&code)),
-            (GENERATE, generate(&own).bearer(&teacher)),
-            (JOIN, join(join_code).bearer(&colleague)),
-            (CLASS, read(&own).bearer(&teacher)),
-            ("/health/ready", school.get("/health/ready")),
-        ]
-    };
-    damage_database(&school).await;
-    for (path, call) in everything() {
-        check(path, call).await;
-    }
-    disconnect_database(&school).await;
-    for (path, call) in everything() {
-        check(path, call).await;
+    for fail in [Fail::Damage, Fail::Disconnect] {
+        fail.apply(&school).await;
+        unseen.check("generateJoinCode", generate(&own).bearer(&teacher)).await;
+        unseen.check("joinClassByCode", join(join_code).bearer(&colleague)).await;
+        unseen.check("getClassById", read(&own).bearer(&teacher)).await;
     }
 
     let limited = classroom::Settings { join_code_rate: 1, ..classroom::Settings::default() };
     let busy = School::start_with_classroom(kind, limited).await;
     let teacher = busy.token(TEACHER).await;
     for _ in 0..2 {
-        check(GENERATE, busy.post(&format!("/classes/{own}/join-code")).bearer(&teacher)).await;
+        let generate = busy.post(&format!("/classes/{own}/join-code")).bearer(&teacher);
+        unseen.check("generateJoinCode", generate).await;
     }
+}
 
-    assert!(unseen.is_empty(), "nothing was answered with {unseen:?}");
+async fn compare_service(kind: Kind, unseen: &mut Unseen) {
+    let school = School::start(kind).await;
+    let id_of = |document: &Value, path: &str| {
+        document["paths"][path]["get"]["operationId"].as_str().unwrap().to_owned()
+    };
+    for path in ["/.well-known/jwks.json", "/health/live", "/health/ready"] {
+        unseen.check(&id_of(&unseen.document, path), school.get(path)).await;
+    }
+    for path in ["/", "/openapi.yaml", "/openapi.json", "/docs"] {
+        for accept in ["*/*", "text/html"] {
+            let id = id_of(&unseen.document, path);
+            let get = || school.get(path).header("Accept", accept);
+            let text = unseen.check(&id, get()).await;
+            unseen.check(&id, get().header("If-None-Match", text.header("etag").unwrap())).await;
+        }
+    }
+    disconnect_database(&school).await;
+    let ready = id_of(&unseen.document, "/health/ready");
+    unseen.check(&ready, school.get("/health/ready")).await;
 }
 
 both! {

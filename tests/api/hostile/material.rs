@@ -28,6 +28,9 @@ pub const MISDIRECTED: &[(&str, &str, u16, &str, Option<&str>)] = &[
     ("OPTIONS", "/api/v1/codes", 405, "[E4050]", Some("POST")),
     ("M-SEARCH", "/api/v1/codes?a=b", 405, "[E4050]", Some("POST")),
     ("DELETE", "/api/v1/tokens", 405, "[E4050]", Some("POST")),
+    ("GET", "/api/v1/tokens/revoke", 405, "[E4050]", Some("POST")),
+    ("DELETE", "/api/v1/users/me/sessions", 405, "[E4050]", Some("GET, HEAD")),
+    ("GET", "/api/v1/users/me/sessions/1", 405, "[E4050]", Some("DELETE")),
     // Unknown paths.
     ("POST", "/", 405, "METHOD_NOT_ALLOWED", Some("GET, HEAD")),
     ("GET", "//", 404, "NOT_FOUND", None),

@@ -24,9 +24,11 @@ pub const CLASSROOM_CODES: [(&str, u16); 14] = [
 ];
 
 /// The error codes of the sign-in family, with their statuses.
-pub const SIGN_IN_CODES: [(&str, u16); 8] = [
+pub const SIGN_IN_CODES: [(&str, u16); 10] = [
     ("[E0000]", 500),
     ("[E4000]", 400),
+    ("[E4010]", 401),
+    ("[E4030]", 403),
     ("[E4040]", 404),
     ("[E4050]", 405),
     ("[E4150]", 415),

@@ -319,6 +319,7 @@ fn parts(
             issuer: config::audience(&public_url),
             audience: config::audience(&public_url),
             code_life: TimeDelta::seconds(60),
+            refresh_reuse_interval: TimeDelta::seconds(10),
             rate_limit: PasswordLimits::DEFAULT,
         },
         classroom: classroom::Settings::default(),

@@ -11,12 +11,14 @@ use homeroom::{
 use sea_orm::{ActiveModelTrait, IntoActiveModel};
 use serde_json::{Value, json};
 
-use super::{Answer, School, TEACHER, exchange_body, sign_in_body};
+use super::{APP, Answer, School, TEACHER, exchange_body, sign_in_body};
 
 pub const OTHER_APP: AppId = AppId::from_u128(0x5555_5555_5555_5555_5555_5555_5555_5555);
 pub const CREDENTIALS: &str = "The e-mail address or the password is wrong";
 pub const NOT_REDEEMABLE: &str =
     "The code is invalid, has expired or was redeemed, or was issued for something else";
+pub const NOT_REFRESHABLE: &str =
+    "The refresh token is invalid, was used before, or was issued to another app, or its session has ended";
 
 impl School {
     /// Sends the documented request for a code with these changes.
@@ -41,6 +43,21 @@ impl School {
         let mut account = self.account(email).await;
         change(&mut account);
         account.into_active_model().reset_all().update(self.db.writer()).await.unwrap();
+    }
+
+    /// Signs in, and returns the tokens.
+    pub async fn tokens(&self, email: &str) -> Value {
+        let answer = self.request_tokens(&self.code(email).await, json!({})).await;
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        answer.json()["items"][0].take()
+    }
+
+    /// Sends the documented refresh with these changes.
+    pub async fn refresh(&self, token: &Value, changes: Value) -> Answer {
+        let body = json!({
+            "client_id": APP, "service": "email", "grant_type": "refresh_token", "refresh_token": token,
+        });
+        self.post("/api/v1/tokens").json(&changed(body, changes)).send().await
     }
 
     /// Registers a second app, which has nothing in common with the sample app.

@@ -213,7 +213,7 @@ ROWS = [
         "the maximum length of a request string increases",
         replace(f"{SCHEMAS} CreateCodeRequest properties state maxLength", 4096),
     ),
-    adds("a request enum has a new value", append(f"{SCHEMAS} TokenGrantType enum", "refresh_token")),
+    adds("a request enum has a new value", append(f"{SCHEMAS} TokenGrantType enum", "device_code")),
     adds(
         "a required property of a request becomes optional",
         without(f"{SCHEMAS} CreateTokenRequest required", "service"),
