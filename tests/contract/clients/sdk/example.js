@@ -1,4 +1,4 @@
-// A teacher signs in with the vendor's browser SDK, unmodified, in Chromium.
+// A teacher signs in with the vendor's browser SDK, unmodified, in Chromium, and stays signed in.
 //
 // The pages belong to the app of the sample school, https://app.example.com. Playwright intercepts requests to that origin.
 // Requests to the server go over the network, and the browser applies CORS.
@@ -47,6 +47,33 @@ try {
         route.fulfill({ contentType: "text/html", body: "<!doctype html><title>App</title>" }),
     );
 
+    // Loads the SDK into the page, calls a method, and returns the tokens of the SDK.
+    async function call(method) {
+        await page.addScriptTag({ content: sdk });
+        return page.evaluate(
+            async ([apiUri, clientId, redirectUri, method]) => {
+                const app = { origin: location.origin, clientId, redirectUri };
+                await userdocks.initialize({ authServer: { apiUri }, app });
+                await userdocks[method]();
+                return userdocks.getToken();
+            },
+            [server, clientId, callback, method],
+        );
+    }
+
+    // The page uses an access token.
+    async function generateJoinCode({ accessToken }) {
+        const { status, body } = await page.evaluate(
+            async ([url, accessToken]) => {
+                const headers = { Authorization: `Bearer ${accessToken}` };
+                const response = await fetch(url, { method: "POST", headers });
+                return { status: response.status, body: await response.json() };
+            },
+            [`${server}/classes/${classId}/join-code`, accessToken],
+        );
+        assert.equal(status, 200, JSON.stringify(body));
+    }
+
     // The sign-in page of the app sends the documented request.
     await page.goto("https://app.example.com/sign-in");
     const { status, body } = await page.evaluate(async (server) => {
@@ -63,16 +90,7 @@ try {
 
     // The browser goes to the URL of the response. The SDK reads the code from it.
     await page.goto(body.items[0].nextAction.url);
-    await page.addScriptTag({ content: sdk });
-    const token = await page.evaluate(
-        async ([apiUri, clientId, redirectUri]) => {
-            const app = { origin: location.origin, clientId, redirectUri };
-            await userdocks.initialize({ authServer: { apiUri }, app });
-            await userdocks.exchangeCodeForToken();
-            return userdocks.getToken();
-        },
-        [server, clientId, callback],
-    );
+    const token = await call("exchangeCodeForToken");
     // Without a token, the SDK refused a response, or the server refused a request.
     assert.ok(token.accessToken, `no token: ${JSON.stringify({ requests, messages }, null, 2)}`);
     assert.equal(token.tokenType, "Bearer");
@@ -87,17 +105,23 @@ try {
     assert.equal(claims.aud, clientId);
     assert.equal(claims.nonce, exchange.nonce);
 
-    // The page uses the token.
-    const generated = await page.evaluate(
-        async ([url, accessToken]) => {
-            const response = await fetch(url, { method: "POST", headers: { Authorization: `Bearer ${accessToken}` } });
-            return { status: response.status, body: await response.json() };
-        },
-        [`${server}/classes/${classId}/join-code`, token.accessToken],
-    );
-    assert.equal(generated.status, 200, JSON.stringify(generated.body));
+    await generateJoinCode(token);
 
-    console.log(`@userdocks/web-client-sdk signed in: sub ${claims.sub}, for ${token.expiresIn} s`);
+    // Refreshes twice: on the same page, whose URL has the old code, and after a visit of the page without it.
+    let previous = token;
+    for (const url of [null, callback]) {
+        if (url) await page.goto(url);
+        const refreshed = await call("silentRefresh");
+        assert.ok(refreshed.accessToken, `no token: ${JSON.stringify({ requests, messages }, null, 2)}`);
+        assert.notEqual(refreshed.accessToken, previous.accessToken);
+        const refresh = requests.filter((request) => request?.grant_type).at(-1);
+        assert.equal(refresh.refresh_token, previous.refreshToken);
+        assert.notEqual(refreshed.refreshToken, previous.refreshToken);
+        await generateJoinCode(refreshed);
+        previous = refreshed;
+    }
+
+    console.log(`@userdocks/web-client-sdk signed in and refreshed: sub ${claims.sub}, for ${token.expiresIn} s`);
 } finally {
     await browser.close();
 }

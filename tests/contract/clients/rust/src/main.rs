@@ -65,13 +65,14 @@ async fn sign_in(url: &str, email: &str) -> Outcome<Client> {
         .client_id(APP)
         .service(SignInService::Email)
         .grant_type(TokenGrantType::AuthorizationCode)
-        .redirect_uri(CALLBACK)
-        .code(query("code").ok_or("the URL has no code")?)
-        .state(query("state").ok_or("the URL has no state")?);
-    let [token] = anonymous.create_token().body(request.clone()).send().await?.into_inner().items;
-
-    let failure = refused(400, anonymous.create_token().body(request).send().await)?;
+        .redirect_uri(CALLBACK.to_owned())
+        .code(query("code").ok_or("the URL has no code")?.parse::<types::CreateTokenRequestCode>()?)
+        .state(query("state").ok_or("the URL has no state")?.parse::<types::CreateTokenRequestState>()?);
+    let mismatch = request.clone().state("another-state".parse::<types::CreateTokenRequestState>()?);
+    let failure = refused(400, anonymous.create_token().body(mismatch).send().await)?;
     assert_eq!(failure.errors[0].code, SignInErrorCode::E4000);
+
+    let [token] = anonymous.create_token().body(request).send().await?.into_inner().items;
 
     let bearer = format!("{} {}", token.token_type, *token.access_token).parse()?;
     let headers = [(reqwest::header::AUTHORIZATION, bearer)].into_iter().collect();
