@@ -1,10 +1,14 @@
 //! The bounds on speed and memory. A ratio compares two figures that were measured alternately in the same run.
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
     Outcome,
-    client::Client,
+    client::{Client, PASSWORD, refresh_token},
     data::{Data, Size},
     engines, failed,
     oha::{
@@ -23,6 +27,7 @@ type Part = fn(&mut Bench) -> Outcome<()>;
 
 const PARTS: &[(&str, Part)] = &[
     ("sign-in", sign_in),
+    ("refresh", refresh),
     ("join-code", join_code),
     ("contention", contention),
     ("start", start),
@@ -91,6 +96,65 @@ fn sign_in(bench: &mut Bench) -> Outcome<()> {
     let detail = format!("{:.0}/s, {:.0}/s", median(&rates), median(&hashes));
     bench.report.check("createCode / Argon2id alone", median(&ratios), "", AtLeast(0.9), &detail);
     Ok(())
+}
+
+/// `createToken` with a refresh token against `createToken` with a code. Both sign two tokens.
+fn refresh(bench: &mut Bench) -> Outcome<()> {
+    /// The number of clients, each with its own session.
+    const CLIENTS: usize = 16;
+    let server = Server::start(&bench.school)?;
+    let client = || Client::new(server.address);
+    let codes = |count: usize| -> Outcome<Vec<_>> {
+        (0..count).map(|user| client().create_code(user % SCHOOL.users, PASSWORD)).collect()
+    };
+    // Runs `work` on each client, and returns the requests per second of all together.
+    let rate = |work: &(dyn Fn(usize) -> Outcome<u32> + Sync)| -> Outcome<f64> {
+        let begin = Instant::now();
+        let count: Outcome<u32> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..CLIENTS).map(|index| scope.spawn(move || work(index))).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| failed("a thread panicked")))
+                .sum()
+        });
+        Ok(f64::from(count?) / begin.elapsed().as_secs_f64())
+    };
+    let (mut exchanges, mut refreshes, mut ratios) = (vec![], vec![], vec![]);
+    for _ in 0..bench.rounds() {
+        let codes = codes(CLIENTS * if bench.quick { 10 } else { 20 })?;
+        let exchange = rate(&|index| {
+            let (client, mut count) = (client(), 0);
+            for code in codes.iter().skip(index).step_by(CLIENTS) {
+                refresh_token(&client.create_token(code)?)?;
+                count += 1;
+            }
+            Ok(count)
+        })?;
+        let seconds = bench.seconds(4.0);
+        let sessions = refresh_tokens(&client(), CLIENTS)?;
+        let refresh = rate(&|index| {
+            let (client, begin, mut count) = (client(), Instant::now(), 0);
+            let mut token = sessions[index].clone();
+            while begin.elapsed().as_secs_f64() < seconds {
+                token = refresh_token(&client.refresh(&token)?)?;
+                count += 1;
+            }
+            Ok(count)
+        })?;
+        exchanges.push(exchange);
+        refreshes.push(refresh);
+        ratios.push(refresh / exchange);
+    }
+    let detail = format!("{:.0}/s, {:.0}/s", median(&refreshes), median(&exchanges));
+    bench.report.check("refresh / exchange of a code", median(&ratios), "", AtLeast(0.9), &detail);
+    Ok(())
+}
+
+/// The refresh tokens of new sessions of this many users.
+fn refresh_tokens(client: &Client, users: usize) -> Outcome<Vec<String>> {
+    (0..users)
+        .map(|user| refresh_token(&client.create_token(&client.create_code(user, PASSWORD)?)?))
+        .collect()
 }
 
 /// `generateJoinCode` against its statement alone, on SQLite with `synchronous = FULL`.

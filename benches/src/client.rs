@@ -85,6 +85,14 @@ impl Client {
         self.post_json("/api/v1/tokens", &body.to_string())
     }
 
+    /// `createToken` with a refresh token
+    pub fn refresh(&self, token: &str) -> Outcome<Response> {
+        let body = json!({
+            "client_id": APP, "service": "email", "grant_type": "refresh_token", "refresh_token": token,
+        });
+        self.post_json("/api/v1/tokens", &body.to_string())
+    }
+
     /// The access token of a user.
     pub fn sign_in(&self, user: usize) -> Outcome<String> {
         let code = self.create_code(user, PASSWORD)?;
@@ -108,7 +116,16 @@ pub fn create_code_body(user: usize, password: &str) -> String {
 
 /// The access token of a response of `createToken`.
 pub fn access_token(response: &Response) -> Outcome<String> {
-    match response.body["items"][0]["accessToken"].as_str() {
+    token(response, "accessToken")
+}
+
+/// The refresh token of a response of `createToken`.
+pub fn refresh_token(response: &Response) -> Outcome<String> {
+    token(response, "refreshToken")
+}
+
+fn token(response: &Response, name: &str) -> Outcome<String> {
+    match response.body["items"][0][name].as_str() {
         Some(token) => Ok(token.to_owned()),
         None => failed(format!("createToken returned {}: {}", response.status, response.body)),
     }
