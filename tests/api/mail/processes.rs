@@ -142,7 +142,6 @@ both! {
         assert!(secrets.iter().all(|secret| !log.contains(secret)), "{log}");
 
         let ended = doctor(&site).await;
-        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
         assert!(line(&ended, " accepts connections").starts_with("ok"), "{ended:?}");
         assert!(line(&ended, "1 mails wait, and the oldest failed 1 times").starts_with("warning"), "{ended:?}");
         assert!(line(&ended, "1 mails of the last 30 days could not be sent").contains("550"), "{ended:?}");
