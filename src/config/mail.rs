@@ -48,7 +48,7 @@ pub struct Mail {
     pub smtp_ca: Option<PathBuf>,
 
     /// The sender of all mails: an address, or `NAME <ADDRESS>`. Required with an SMTP server [default: Homeroom
-    /// <homeroom@localhost>, without an SMTP server]
+    /// at localhost, for a server without SMTP]
     #[arg(long, env = "HOMEROOM_MAIL_FROM", value_name = "SENDER", value_parser = mail_from)]
     pub mail_from: Option<MailFrom>,
 

@@ -33,7 +33,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("smtp-url-file", "HOMEROOM_SMTP_URL_FILE", "none]"),
     ("smtp-ehlo-name", "HOMEROOM_SMTP_EHLO_NAME", "the host name]"),
     ("smtp-ca", "HOMEROOM_SMTP_CA", "those that Mozilla trusts]"),
-    ("mail-from", "HOMEROOM_MAIL_FROM", "Homeroom <homeroom@localhost>, without an SMTP server]"),
+    ("mail-from", "HOMEROOM_MAIL_FROM", "Homeroom at localhost, for a server without SMTP]"),
     ("mail-templates", "HOMEROOM_MAIL_TEMPLATES", "none]"),
     ("code-life", "HOMEROOM_CODE_LIFE", "60]"),
     ("refresh-reuse-interval", "HOMEROOM_REFRESH_REUSE_INTERVAL", "10]"),
