@@ -27,7 +27,7 @@ use crate::{
     },
     jobs::Runner,
     listener::{Limits, Listener},
-    mail,
+    mail::{self, Delivery},
     random::OsRandom,
     server::{Parts, Server, UPKEEP},
 };
@@ -94,6 +94,9 @@ pub async fn listen(
     let (listener, address) = bind(config.listen, limits.max_connections)?;
     let public_url = config.public_url(address).map_err(usage)?;
     let known_as = audience(&public_url);
+    if let Delivery::Files(directory) = &mail.delivery {
+        tracing::info!(directory = %directory.path().display(), "mails are written to files: there is no SMTP server");
+    }
     let server = Server::new(Parts {
         db,
         clock: Arc::new(SystemClock),
