@@ -111,7 +111,7 @@ try {
     let previous = token;
     for (const url of [null, callback]) {
         if (url) await page.goto(url);
-        const refreshed = await call("silentRefresh");
+        const refreshed = await call("refresh");
         assert.ok(refreshed.accessToken, `no token: ${JSON.stringify({ requests, messages }, null, 2)}`);
         assert.notEqual(refreshed.accessToken, previous.accessToken);
         const refresh = requests.filter((request) => request?.grant_type).at(-1);
