@@ -42,10 +42,10 @@ pub struct UserSession {
     /// When the session ends, unless the app refreshes its tokens before.
     expires_at: Instant,
     /// The address of the client when the session began. Null if it is unknown.
-    #[oai(nullable, validator(max_length = 45))]
+    #[oai(nullable, validator(max_length = 45, pattern = "^[0-9A-Fa-f.:]+$"))]
     address: Option<String>,
     /// The `User-Agent` header of the client when the session began, shortened. Null if there was none.
-    #[oai(nullable, validator(max_length = 256))]
+    #[oai(nullable, validator(max_length = 256, pattern = "^[ -~]+$"))]
     user_agent: Option<String>,
 }
 
