@@ -45,6 +45,13 @@ async fn emptied(db: &Db) {
     panic!("mails wait");
 }
 
+/// Makes every waiting mail due, as if its wait or the lease of its node was over.
+pub async fn end_waits(db: &Db) {
+    let past = SystemClock.now() - TimeDelta::minutes(1);
+    let update = Entity::update_many().col_expr(Column::NextAttemptAt, Expr::value(past));
+    update.filter(Column::DeadAt.is_null()).exec(db.writer()).await.unwrap();
+}
+
 async fn site(kind: crate::support::Kind, server: &SmtpServer) -> Site {
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
     Site::new(kind).await.with("HOMEROOM_SMTP_URL", &url).with("HOMEROOM_MAIL_FROM", FROM)
@@ -78,9 +85,7 @@ both! {
         }
         drop(server);
         // The leases of the killed nodes end.
-        let past = SystemClock.now() - TimeDelta::minutes(1);
-        let update = Entity::update_many().col_expr(Column::NextAttemptAt, Expr::value(past));
-        update.filter(Column::DeadAt.is_null()).exec(db.writer()).await.unwrap();
+        end_waits(&db).await;
         let server = site.listen("serve").await;
         emptied(&db).await;
         assert_eq!(Entity::counts(db.read()).await.unwrap(), Counts::default());
