@@ -65,7 +65,7 @@ async fn sign_in(url: &str, email: &str) -> Outcome<Client> {
         .client_id(APP)
         .service(SignInService::Email)
         .grant_type(TokenGrantType::AuthorizationCode)
-        .redirect_uri(CALLBACK.to_owned())
+        .redirect_uri(CALLBACK.parse::<types::CreateTokenRequestRedirectUri>()?)
         .code(query("code").ok_or("the URL has no code")?.parse::<types::CreateTokenRequestCode>()?)
         .state(query("state").ok_or("the URL has no state")?.parse::<types::CreateTokenRequestState>()?);
     let mismatch = request.clone().state("another-state".parse::<types::CreateTokenRequestState>()?);
