@@ -87,14 +87,17 @@ async fn disconnect_during_begin_leaves_no_transaction_open() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redeem_code_whose_answer_is_lost_is_503_and_then_400() {
+async fn redeem_code_whose_commit_is_lost_is_503_and_then_400() {
     let (_site, proxy, server, _store) = server_behind_proxy().await;
     let code = server.code(TEACHER, PASSWORD, false).await;
-    proxy.lose_response_to("UPDATE \"authorization_codes\"");
-    let answer = server.post("/api/v1/tokens").json(&exchange_body(&code)).send().await.unwrap();
-    assert_eq!(answer.status().as_u16(), 503);
-    assert!(answer.headers().contains_key("Retry-After"));
-    assert_eq!(proxy.lost(), 1);
+    // Without its commit the redemption is rolled back, with it the code is redeemed.
+    for (lost, words) in ["UPDATE \"authorization_codes\"", "COMMIT"].into_iter().enumerate() {
+        proxy.lose_response_to(words);
+        let answer = server.post("/api/v1/tokens").json(&exchange_body(&code)).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 503, "{words}");
+        assert!(answer.headers().contains_key("Retry-After"), "{words}");
+        assert_eq!(proxy.lost(), lost + 1, "{words}");
+    }
     assert_eq!(server.exchange(&code).await.0, 400, "the code is redeemed");
 }
 
