@@ -1,7 +1,10 @@
 //! The operator's settings. Each is a flag and an environment variable.
 
+mod audit;
 mod data;
+mod hashing;
 mod mail;
+mod passwords;
 mod secret_file;
 mod sessions;
 mod trusted_proxy;
@@ -20,41 +23,17 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub use self::{
+    audit::Audit,
     data::{Data, DatabaseError},
+    hashing::Hashing,
     mail::{Mail, MailError},
+    passwords::Passwords,
     sessions::Sessions,
 };
 use crate::{
     classroom, identity,
-    identity::password_hashing::{self, HashEngine},
     rate_limit::policies::{JoinLimits, PasswordLimits},
 };
-
-/// Password hashing.
-#[derive(Debug, Clone, Args)]
-pub struct Hashing {
-    /// The implementation of the password hash: `simd` is faster, `argon2` is the reference
-    #[arg(long, env = "HOMEROOM_HASH_ENGINE", value_name = "ENGINE", value_enum, default_value_t)]
-    pub hash_engine: HashEngine,
-
-    /// The number of threads that hash passwords. Each needs 19 MiB [default: one per core]
-    #[arg(long, env = "HOMEROOM_HASH_WORKERS", value_name = "COUNT")]
-    pub hash_workers: Option<NonZeroUsize>,
-
-    /// The maximum number of sign-ins that wait for a thread. Further ones get 503. After a stall of the database, up to four
-    /// times as many may wait [default: half a second's worth, at least 32 per thread]
-    #[arg(long, env = "HOMEROOM_HASH_QUEUE", value_name = "COUNT")]
-    pub hash_queue: Option<NonZeroUsize>,
-}
-
-impl Hashing {
-    /// The settings of the hash threads.
-    pub fn settings(&self) -> password_hashing::Settings {
-        let default = password_hashing::Settings::default();
-        let workers = self.hash_workers.unwrap_or(default.workers);
-        password_hashing::Settings { engine: self.hash_engine, workers, queue: self.hash_queue, ..default }
-    }
-}
 
 /// Limits on guessing passwords and join codes. Only failures count.
 #[derive(Debug, Clone, Args)]
@@ -246,6 +225,14 @@ pub struct Config {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub passwords: Passwords,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub audit: Audit,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
     pub rate_limits: RateLimits,
 }
 
@@ -276,6 +263,7 @@ impl Config {
             audience: audience(public_url),
             code_life: TimeDelta::seconds(self.code_life),
             refresh_reuse_interval: self.sessions.refresh_reuse_interval(),
+            password_policy: self.passwords.policy(),
             rate_limit: self.rate_limits.passwords(),
         }
     }

@@ -21,6 +21,8 @@ pub const HASH_WAIT: &str = "homeroom_hash_wait_seconds";
 pub const HASH_SECONDS: &str = "homeroom_hash_duration_seconds";
 /// Passwords refused because the queue was full.
 pub const HASH_REFUSED: &str = "homeroom_hash_refused_total";
+/// Stored password hashes replaced at sign-in, because their cost was not the configured one.
+pub const HASHES_REPLACED: &str = "homeroom_hashes_replaced_total";
 /// Connections to the database by `pool` (`reader`, `writer`) and `state` (`busy`, `idle`).
 pub const POOL: &str = "homeroom_database_connections";
 /// Writes that shared a commit.
@@ -102,6 +104,7 @@ pub const ALL: &[Metric] = &[
     metric(HASH_WAIT, Kind::Histogram(HASH_BOUNDS), "Seconds that passwords waited for a hash thread."),
     metric(HASH_SECONDS, Kind::Histogram(HASH_BOUNDS), "Seconds that a hash took."),
     metric(HASH_REFUSED, Kind::Counter, "Passwords refused because the queue was full."),
+    metric(HASHES_REPLACED, Kind::Counter, "Password hashes of another cost replaced at sign-in."),
     metric(POOL, Kind::Gauge, "Connections to the database by pool and state."),
     metric(BATCH_SIZE, Kind::Histogram(BATCH_BOUNDS), "Writes that shared a commit."),
     metric(THROTTLED, Kind::CounterBy, "Responses with status 429 by kind of limit."),

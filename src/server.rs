@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use ipnet::IpNet;
 use poem::{Endpoint, Response};
 use url::Url;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub classroom: classroom::Settings,
     /// The settings of mails.
     pub mail: mail::Settings,
+    /// The age at which an event of the audit trail is deleted. `None` keeps all events.
+    pub audit_retention: Option<TimeDelta>,
     /// The proxies whose `Forwarded` and `X-Forwarded-For` headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -78,6 +81,7 @@ pub struct Server {
     public_url: Url,
     trusted_proxies: TrustedProxies,
     hsts: Option<u32>,
+    audit_retention: Option<TimeDelta>,
     draining: Arc<AtomicBool>,
 }
 
@@ -101,6 +105,7 @@ impl Server {
             identity,
             classroom,
             mail: mail::Settings { composer, from, delivery },
+            audit_retention,
         } = parts;
         let (outbox, draining) = (Outbox::new(composer), Arc::new(AtomicBool::new(false)));
         Self {
@@ -113,6 +118,7 @@ impl Server {
             public_url,
             trusted_proxies: TrustedProxies::new(trusted_proxies),
             hsts,
+            audit_retention,
             draining,
         }
     }
@@ -127,7 +133,7 @@ impl Server {
     pub fn start_jobs(&self) -> Runner {
         let mut runner = Runner::default();
         runner.every(UPKEEP, ReloadKeys(self.identity.keys.clone()));
-        runner.every(UPKEEP, Sweep::new(self.db.clone(), self.clock.clone()));
+        runner.every(UPKEEP, Sweep::new(self.db.clone(), self.clock.clone(), self.audit_retention));
         self.sender.start(&mut runner);
         runner
     }

@@ -1,6 +1,7 @@
 //! The command line, one file per command.
 
 mod app;
+mod audit;
 mod backup;
 mod class;
 mod demo;
@@ -74,6 +75,8 @@ enum Command {
     Class(class::Arguments),
     /// Rotate, retire and list the keys that sign tokens
     Keys(keys::Arguments),
+    /// Print the audit trail: a line for each security event, oldest first
+    Audit(Box<audit::Arguments>),
     /// Check everything that `serve` needs, and suggest remedies. Changes nothing. Takes the flags of `serve`
     Doctor(Box<crate::config::Config>),
     /// Copy the SQLite database while the server runs
@@ -185,6 +188,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Session(arguments) => session::run(arguments).await,
         Command::Class(arguments) => class::run(arguments).await,
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Audit(arguments) => audit::run(*arguments).await,
         Command::Doctor(config) => doctor::run(&config).await,
         Command::Backup(arguments) => backup::run(&arguments).await,
         Command::Health(arguments) => health::run(&arguments).await,

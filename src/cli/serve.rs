@@ -71,10 +71,10 @@ impl Hashing {
 pub fn prepare(config: &Config) -> anyhow::Result<(Hashing, mail::Settings)> {
     config.public_url(config.listen).map_err(usage)?;
     let mail = config.mail.settings(config.data.directory()).map_err(usage)?;
+    let settings = config.hashing.settings().map_err(usage)?;
     log::to_stderr(&config.log, config.log_format);
     file_ownership::check(&config.data)?;
     // The self-test of the hash takes as long as opening the database, so that both run in parallel.
-    let settings = config.hashing.settings();
     Ok((Hashing(thread::spawn(move || PasswordHashing::start(settings, &OsRandom))), mail))
 }
 
@@ -106,6 +106,7 @@ pub async fn listen(
         identity: config.identity(&public_url),
         classroom: config.classroom(),
         mail,
+        audit_retention: config.audit.retention(),
         public_url,
         trusted_proxies: config.rate_limits.trusted_proxies.clone(),
         hsts: config.http.hsts,

@@ -44,6 +44,12 @@ impl Password {
     }
 }
 
+impl Clone for Password {
+    fn clone(&self) -> Self {
+        Self(SecretBox::new(Box::new(self.expose().to_owned())))
+    }
+}
+
 /// A stored password hash: a PHC string.
 #[derive(Clone, PartialEq, Eq, DeriveValueType)]
 pub struct PasswordHash(String);

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use sea_orm::{IntoActiveModel, QueryOrder, entity::prelude::*, sea_query::Expr};
+use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use crate::{
     domain::id::{AppId, AuditEventId, SessionId, UserId},
@@ -160,6 +160,26 @@ impl Model {
     }
 }
 
+/// The events to read. `None` means all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// The user to whom it was done.
+    pub user: Option<UserId>,
+    /// What was done.
+    pub action: Option<Action>,
+    /// Whether it was done.
+    pub outcome: Option<Outcome>,
+    /// The app.
+    pub app: Option<AppId>,
+    /// The earliest time.
+    pub since: Option<DateTimeUtc>,
+    /// The time before which it happened.
+    pub until: Option<DateTimeUtc>,
+}
+
+/// The place of an event in the order of reading: by time, and by id at the same time.
+pub type Position = (DateTimeUtc, AuditEventId);
+
 impl Entity {
     /// Records an event. Call it in the transaction of the change.
     pub async fn record(db: &impl ConnectionTrait, event: Model) -> Result<(), DbErr> {
@@ -179,5 +199,35 @@ impl Entity {
     /// The events of a user, oldest first.
     pub async fn of_user(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Model>, DbErr> {
         Self::find().filter(Column::UserId.eq(user)).order_by_asc(Column::Id).all(db).await
+    }
+
+    /// Up to `limit` matching events behind a position, oldest first.
+    pub async fn page(
+        db: &impl ConnectionTrait,
+        filter: &Filter,
+        after: Option<Position>,
+        limit: u64,
+    ) -> Result<Vec<Model>, DbErr> {
+        let behind = after.map(|(at, id)| {
+            let later = Condition::all().add(Column::At.eq(at)).add(Column::Id.gt(id));
+            Condition::any().add(Column::At.gt(at)).add(later)
+        });
+        let matching = Condition::all()
+            .add_option(filter.user.map(|user| Column::UserId.eq(user)))
+            .add_option(filter.action.map(|action| Column::Action.eq(action)))
+            .add_option(filter.outcome.map(|outcome| Column::Outcome.eq(outcome)))
+            .add_option(filter.app.map(|app| Column::AppId.eq(app)))
+            .add_option(filter.since.map(|since| Column::At.gte(since)))
+            .add_option(filter.until.map(|until| Column::At.lt(until)))
+            .add_option(behind);
+        let found = Self::find().filter(matching).order_by_asc(Column::At).order_by_asc(Column::Id);
+        found.limit(limit).all(db).await
+    }
+
+    /// Deletes up to `limit` events from before `before`, and returns their number.
+    pub async fn sweep(db: &impl ConnectionTrait, before: DateTimeUtc, limit: u64) -> Result<u64, DbErr> {
+        let old = Self::find().filter(Column::At.lt(before)).limit(limit).select_only().column(Column::Id);
+        let deleted = Self::delete_many().filter(Column::Id.in_subquery(old.into_query())).exec(db).await?;
+        Ok(deleted.rows_affected)
     }
 }

@@ -124,6 +124,9 @@ impl Entity {
     /// Counts a failure in each of these rows, and ends its reservation. All statements lock rows in the same order, which excludes
     /// deadlocks.
     pub async fn fail(db: &impl ConnectionTrait, failures: &[Failure], at: i64) -> Result<(), DbErr> {
+        if failures.is_empty() {
+            return Ok(());
+        }
         let mut values: Vec<Value> = vec![at.into()];
         let mut rows = Vec::with_capacity(failures.len());
         for (key, drain) in failures {

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod apps;
+pub mod audit;
 pub mod consent;
 pub mod export;
 pub mod password_hashing;
@@ -12,6 +13,7 @@ pub mod sign_in;
 pub mod signing_keys;
 pub mod tokens;
 
+mod rehash;
 mod session_states;
 mod verified_tokens;
 
@@ -20,8 +22,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use self::{
-    apps::Apps, password_hashing::PasswordHashing, sessions::Sessions, sign_in::SignIn,
-    signing_keys::SigningKeys, tokens::Tokens,
+    apps::Apps, password_hashing::PasswordHashing, password_policy::PasswordPolicy, sessions::Sessions,
+    sign_in::SignIn, signing_keys::SigningKeys, tokens::Tokens,
 };
 use crate::{db::Db, mail::Outbox, random::RandomSource, rate_limit::policies::PasswordLimits};
 
@@ -52,6 +54,8 @@ pub struct Settings {
     pub code_life: TimeDelta,
     /// The time after a rotation in which a second use of the refresh token does not end its session.
     pub refresh_reuse_interval: TimeDelta,
+    /// The rule for new passwords.
+    pub password_policy: PasswordPolicy,
     /// The limits on guessing passwords.
     pub rate_limit: PasswordLimits,
 }
@@ -66,8 +70,9 @@ impl Identity {
         outbox: Outbox,
         settings: Settings,
     ) -> Self {
-        let Settings { issuer, audience, code_life, refresh_reuse_interval, rate_limit } = settings;
-        let keys = Arc::new(keys);
+        let Settings { issuer, audience, code_life, refresh_reuse_interval, password_policy: _, rate_limit } =
+            settings;
+        let (hashing, keys) = (Arc::new(hashing), Arc::new(keys));
         let sessions = Arc::new(Sessions::new(db.clone(), random.clone()));
         let settings = tokens::Settings { issuer, audience, reuse_interval: refresh_reuse_interval };
         Self {

@@ -9,14 +9,22 @@ use super::{
     apps::{Apps, RequestOrigin, ResolveError},
     consent::{self, Acceptance, Consent},
     password_hashing::{HashError, PasswordHashing},
+    rehash::replace_hash,
 };
 use crate::{
     db::{self, Db},
     domain::{
-        email::Email, id::AppId, network::Network, password::Password, pkce::CodeChallenge,
-        redirect_uri::RedirectUri, retry_after::RetryAfter, secret_token::AuthorizationCode, state::State,
+        email::Email,
+        id::{AppId, UserId},
+        network::Network,
+        password::Password,
+        pkce::CodeChallenge,
+        redirect_uri::RedirectUri,
+        retry_after::RetryAfter,
+        secret_token::AuthorizationCode,
+        state::State,
     },
-    entity::{app, authorization_code, policy_acceptance, user},
+    entity::{app, audit_event, authorization_code, policy_acceptance, user},
     random::RandomSource,
     rate_limit::{
         limiter::{Action, LimitError, Limiter, Reservation},
@@ -32,7 +40,7 @@ const MAX_UNREDEEMED_CODES: u64 = 100;
 pub struct SignIn {
     db: Db,
     random: Arc<dyn RandomSource>,
-    hashing: PasswordHashing,
+    hashing: Arc<PasswordHashing>,
     apps: Apps,
     limiter: Limiter,
     limits: PasswordLimits,
@@ -91,17 +99,36 @@ pub enum SignInError {
     Database(#[from] DbErr),
 }
 
-/// Why credentials were refused.
+/// Why credentials were refused, and for which account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialsFault {
     /// No account has the address.
     UnknownAccount,
     /// The password is wrong.
-    WrongPassword,
+    WrongPassword(UserId),
     /// The password is right, and the account is disabled.
-    Disabled,
+    Disabled(UserId),
     /// The password is right, and the address is not confirmed.
-    Unconfirmed,
+    Unconfirmed(UserId),
+}
+
+impl CredentialsFault {
+    /// The reason as the log and the audit trail name it.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "account_unknown",
+            Self::WrongPassword(_) => "password_wrong",
+            Self::Disabled(_) => "account_disabled",
+            Self::Unconfirmed(_) => "account_unconfirmed",
+        }
+    }
+
+    fn user(self) -> Option<UserId> {
+        match self {
+            Self::UnknownAccount => None,
+            Self::WrongPassword(user) | Self::Disabled(user) | Self::Unconfirmed(user) => Some(user),
+        }
+    }
 }
 
 impl SignInError {
@@ -112,10 +139,7 @@ impl SignInError {
             Self::App(ResolveError::ForeignOrigin) => "origin_unknown",
             Self::ChallengeMissing => "code_challenge_missing",
             Self::RedirectUriUnregistered => "redirect_uri_unregistered",
-            Self::Credentials(CredentialsFault::UnknownAccount) => "account_unknown",
-            Self::Credentials(CredentialsFault::WrongPassword) => "password_wrong",
-            Self::Credentials(CredentialsFault::Disabled) => "account_disabled",
-            Self::Credentials(CredentialsFault::Unconfirmed) => "account_unconfirmed",
+            Self::Credentials(fault) => fault.reason(),
             Self::RateLimited { .. } => "rate_limited",
             Self::ConsentMissing => "policy_not_accepted",
             Self::App(ResolveError::Database(_)) | Self::Hash(_) | Self::Database(_) => return None,
@@ -136,7 +160,7 @@ impl SignIn {
     pub(super) fn new(
         db: Db,
         random: Arc<dyn RandomSource>,
-        hashing: PasswordHashing,
+        hashing: Arc<PasswordHashing>,
         limits: PasswordLimits,
         code_life: TimeDelta,
     ) -> Self {
@@ -172,7 +196,8 @@ impl SignIn {
         request: SignInRequest,
         now: DateTime<Utc>,
     ) -> Result<String, SignInError> {
-        let network = Network::of(request.address);
+        let address = request.address;
+        let network = Network::of(address);
         self.hashing.check_capacity(network)?;
         // Boxed to keep this future small while it waits for the hash.
         let (app, redirect_uris) = Box::pin(self.apps.resolve(request.app, &request.origin)).await?;
@@ -191,7 +216,11 @@ impl SignIn {
         match &result {
             // The success was written together with the code.
             Ok(_) => reservation.succeeded(),
-            Err(SignInError::Credentials(_)) => reservation.commit().await?,
+            Err(SignInError::Credentials(fault)) => {
+                // Every refusal writes the same rows, so that its time does not show the reason.
+                let event = self.event(fault.user(), app.id, address, now).failed(fault.reason());
+                reservation.commit_with(event).await?;
+            }
             // The password was not verified, or was right.
             Err(_) => reservation.release().await,
         }
@@ -207,7 +236,7 @@ impl SignIn {
         now: DateTime<Utc>,
     ) -> Result<String, SignInError> {
         let network = Network::of(request.address);
-        let user = self.authenticate(network, request.email, request.password).await?;
+        let (user, outdated) = self.authenticate(network, request.email, request.password).await?;
         let acceptance =
             request.accept_privacy_policy.then_some(Acceptance { at: now, from: request.address });
         let acceptance = match Box::pin(consent::check(self.db.read(), acceptance, app, &user)).await? {
@@ -229,7 +258,8 @@ impl SignIn {
             redeemed_at: None,
             session_id: None,
         };
-        Box::pin(self.store(issued, acceptance, reservation)).await.map_err(|error| {
+        let event = self.event(Some(user.id), app.id, request.address, now);
+        Box::pin(self.store(issued, acceptance, event, reservation)).await.map_err(|error| {
             match db::kind(&error) {
                 // The account or the app was deleted since it was read.
                 db::ErrorKind::ForeignKeyViolation => {
@@ -239,44 +269,64 @@ impl SignIn {
             }
         })?;
         metrics::counter!(crate::metrics::CODES_ISSUED).increment(1);
+        if let Some(password) = outdated {
+            replace_hash(&self.db, &self.hashing, &*self.random, &user, password);
+        }
         Ok(url)
     }
 
-    /// The account with these credentials. Every address costs one hash, with or without an account.
+    /// A sign-in for the audit trail.
+    fn event(
+        &self,
+        user: Option<UserId>,
+        app: AppId,
+        address: Option<IpAddr>,
+        now: DateTime<Utc>,
+    ) -> audit_event::Model {
+        let event = audit_event::Model::new(audit_event::Action::SignIn, now, &*self.random);
+        audit_event::Model { user_id: user, ..event.app(app).from(address) }
+    }
+
+    /// The account with these credentials. Every address costs one hash, with or without an account. If the stored hash is outdated,
+    /// also returns the password.
     async fn authenticate(
         &self,
         network: Network,
         email: Email,
         password: Password,
-    ) -> Result<user::Model, SignInError> {
+    ) -> Result<(user::Model, Option<Password>), SignInError> {
         let account = Box::pin(user::Entity::find_by_address(self.db.read(), email)).await?;
         let stored = account.as_ref().map(|account| account.password_hash.clone());
+        let outdated = stored.as_ref().filter(|stored| self.hashing.is_outdated(stored));
+        let outdated = outdated.map(|_| password.clone());
         let matches = self.hashing.verify(network, stored, password).await?;
         let fault = match account {
             None => CredentialsFault::UnknownAccount,
-            Some(_) if !matches => CredentialsFault::WrongPassword,
-            Some(account) if account.may_sign_in() => return Ok(account),
-            Some(account) if account.enabled => CredentialsFault::Unconfirmed,
-            Some(_) => CredentialsFault::Disabled,
+            Some(account) if !matches => CredentialsFault::WrongPassword(account.id),
+            Some(account) if account.may_sign_in() => return Ok((account, outdated)),
+            Some(account) if account.enabled => CredentialsFault::Unconfirmed(account.id),
+            Some(account) => CredentialsFault::Disabled(account.id),
         };
         Err(SignInError::Credentials(fault))
     }
 
-    /// Stores the code, the acceptance and the success of the attempt in one transaction.
+    /// Stores the code, the acceptance, the event and the success of the attempt in one transaction.
     async fn store(
         &self,
         code: authorization_code::Model,
         acceptance: Option<policy_acceptance::Model>,
+        event: audit_event::Model,
         reservation: &Reservation,
     ) -> Result<(), DbErr> {
-        let job = (code, acceptance, reservation.success());
-        let store = self.db.transaction(job, |db, (code, acceptance, success)| {
+        let job = (code, acceptance, event, reservation.success());
+        let store = self.db.transaction(job, |db, (code, acceptance, event, success)| {
             Box::pin(async move {
                 authorization_code::Entity::store(db, code.clone()).await?;
                 authorization_code::Entity::keep_newest(db, code.user_id, MAX_UNREDEEMED_CODES).await?;
                 if let Some(acceptance) = acceptance {
                     policy_acceptance::Entity::record(db, acceptance.clone()).await?;
                 }
+                audit_event::Entity::record(db, event.clone()).await?;
                 // Last, because concurrent attempts may wait for these rows.
                 success.record(db).await
             })

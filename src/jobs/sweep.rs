@@ -12,7 +12,7 @@ use super::Job;
 use crate::{
     clock::{Clock, JumpDetector},
     db::{Db, causes},
-    entity::{authorization_code, outgoing_mail, rate_limit, session},
+    entity::{audit_event, authorization_code, outgoing_mail, rate_limit, session},
 };
 
 /// The time for which an expired code is kept if it was not redeemed. It exceeds the largest difference between the clocks of two
@@ -39,13 +39,15 @@ pub struct Sweep {
     db: Db,
     clock: Arc<dyn Clock>,
     jumps: JumpDetector,
+    audit_retention: Option<TimeDelta>,
 }
 
 impl Sweep {
-    /// A sweep of this database. Its first run deletes nothing, as the clock may not have settled.
-    pub fn new(db: Db, clock: Arc<dyn Clock>) -> Self {
+    /// A sweep of this database. Its first run deletes nothing, as the clock may not have settled. Without an `audit_retention` it
+    /// deletes no event of the audit trail.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, audit_retention: Option<TimeDelta>) -> Self {
         let jumps = JumpDetector::new(clock.now(), Instant::now());
-        Self { db, clock, jumps }
+        Self { db, clock, jumps, audit_retention }
     }
 }
 
@@ -56,14 +58,18 @@ impl Job for Sweep {
             tracing::debug!("expired rows are kept for now: the clock may have jumped");
             return;
         }
-        if let Err(error) = delete_expired_if_clocks_agree(&self.db, now).await {
+        if let Err(error) = delete_expired_if_clocks_agree(&self.db, now, self.audit_retention).await {
             tracing::warn!(error = causes(&error), "expired rows could not be deleted");
         }
     }
 }
 
 /// Deletes expired rows, unless this clock and the database's differ. Then one of them is wrong, and the rows may be in use.
-pub async fn delete_expired_if_clocks_agree(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
+pub async fn delete_expired_if_clocks_agree(
+    db: &Db,
+    now: DateTime<Utc>,
+    audit_retention: Option<TimeDelta>,
+) -> Result<(), DbErr> {
     let ahead = now - db.clock().await?;
     if ahead.abs() > MAX_CLOCK_DIFFERENCE {
         let seconds = ahead.num_seconds();
@@ -73,7 +79,16 @@ pub async fn delete_expired_if_clocks_agree(db: &Db, now: DateTime<Utc>) -> Resu
         );
         return Ok(());
     }
-    delete_expired(db, now).await
+    delete_expired(db, now).await?;
+    match audit_retention {
+        Some(retention) => delete_old_events(db, now - retention).await,
+        None => Ok(()),
+    }
+}
+
+/// Deletes the events of the audit trail from before `before`.
+pub async fn delete_old_events(db: &Db, before: DateTime<Utc>) -> Result<(), DbErr> {
+    in_batches(|| db.write((), move |db, ()| Box::pin(audit_event::Entity::sweep(db, before, BATCH)))).await
 }
 
 /// Deletes each kind of expired row after the time for which it is kept.

@@ -15,7 +15,10 @@ use super::policies::{Count, Exempt, Scope, Wait};
 use crate::{
     db::{self, Db},
     domain::{email::Email, rate_limit_key::RateLimitKey, retry_after::RetryAfter},
-    entity::rate_limit::{self, Failure},
+    entity::{
+        audit_event,
+        rate_limit::{self, Failure},
+    },
 };
 
 /// The time for which an account is known in a network after a success from there.
@@ -292,14 +295,29 @@ impl Reservation {
     /// The failure is stored before the client is answered, even if the client disconnects. If the database fails, the client
     /// must not learn that the secret was wrong.
     pub async fn commit(mut self) -> Result<(), DbErr> {
-        self.reserved.clear();
-        let (failures, at) = (std::mem::take(&mut self.failures), self.at);
-        if failures.is_empty() {
-            return Ok(());
-        }
+        let (failures, at) = self.take_failures();
         let fail =
             self.db.write(failures, move |db, failures| Box::pin(rate_limit::Entity::fail(db, failures, at)));
         fail.await
+    }
+
+    /// Counts a failure like [`commit`](Self::commit), and records it in the audit trail in the same transaction.
+    pub async fn commit_with(mut self, event: audit_event::Model) -> Result<(), DbErr> {
+        let (failures, at) = self.take_failures();
+        let fail = self.db.transaction((event, failures), move |db, (event, failures)| {
+            Box::pin(async move {
+                audit_event::Entity::record(db, event.clone()).await?;
+                // Last, because concurrent attempts may wait for these rows.
+                rate_limit::Entity::fail(db, failures, at).await
+            })
+        });
+        fail.await
+    }
+
+    /// Ends the reservation: a failure increases its rows, which also ends their attempts in progress.
+    fn take_failures(&mut self) -> (Vec<Failure>, i64) {
+        self.reserved.clear();
+        (std::mem::take(&mut self.failures), self.at)
     }
 
     /// The success of the attempt, to be [recorded](Success::record) together with its consequence. Call

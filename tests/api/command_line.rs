@@ -40,8 +40,12 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
     ("join-code-rate", "HOMEROOM_JOIN_CODE_RATE", "60]"),
     ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),
+    ("hash-memory", "HOMEROOM_HASH_MEMORY", "19456]"),
+    ("hash-passes", "HOMEROOM_HASH_PASSES", "2]"),
     ("hash-workers", "HOMEROOM_HASH_WORKERS", "one per core]"),
     ("hash-queue", "HOMEROOM_HASH_QUEUE", "half a second's worth, at least 32 per thread]"),
+    ("password-min-length", "HOMEROOM_PASSWORD_MIN_LENGTH", "15]"),
+    ("audit-retention", "HOMEROOM_AUDIT_RETENTION", "365]"),
     ("password-free-failures", "HOMEROOM_PASSWORD_FREE_FAILURES", "5]"),
     ("password-account-failures", "HOMEROOM_PASSWORD_ACCOUNT_FAILURES", "100]"),
     ("password-address-failures", "HOMEROOM_PASSWORD_ADDRESS_FAILURES", "100]"),
@@ -74,6 +78,19 @@ async fn invalid_value_is_one_line_and_exit_2_and_creates_nothing() {
         ("serve --log homeroom=loud", "--log"),
         ("serve --hash-engine md5", "--hash-engine"),
         ("serve --hash-workers 0", "--hash-workers"),
+        ("serve --hash-memory 7167", "--hash-memory"),
+        ("serve --hash-memory 65537", "--hash-memory"),
+        ("serve --hash-memory 12288", "--hash-passes 3 or more"),
+        ("serve --hash-passes 1", "--hash-passes 2 or more"),
+        ("serve --hash-passes 11", "--hash-passes"),
+        ("serve --password-min-length 7", "--password-min-length"),
+        ("serve --password-min-length 65", "--password-min-length"),
+        ("demo --password-min-length 19", "must have at least 19 characters"),
+        ("serve --audit-retention 36501", "--audit-retention"),
+        ("audit --action login", "sign_in"),
+        ("audit --outcome bad", "--outcome"),
+        ("audit --app 1", "--app"),
+        ("audit --since yesterday", "--since"),
         ("serve --password-account-failures many", "--password-account-failures"),
         ("serve --join-user-failures 4294967296", "--join-user-failures"),
         ("serve --trusted-proxies 10.0.0.0/8,proxy.example", "--trusted-proxies"),
@@ -227,16 +244,20 @@ both! {
     async fn user_add_reads_the_password_from_the_first_line(kind: Kind) {
         let site = Site::new(kind).await;
         let server = site.listen("demo").await;
-        for (number, input) in ["pass word é\n", "pass word é", "pass word é\r\nnot this\n"].iter().enumerate() {
+        let password = "ein Größen pass word é";
+        let inputs = ["\n", "", "\r\nnot this\n"].map(|end| format!("{password}{end}"));
+        for (number, input) in inputs.iter().enumerate() {
             let email = format!("new{number}@example.com");
             let id = site.add_user(&email, input).await.success();
             let users = site.run(&["user", "list"]).await.success();
             assert!(users.contains(&format!("{}\t{email}\tactive\n", id.trim())), "{users}");
-            assert_eq!(server.try_sign_in(&email, "pass word é", false).await.0, 201, "{input:?}");
+            assert_eq!(server.try_sign_in(&email, password, false).await.0, 201, "{input:?}");
         }
         for (email, input) in [
             ("NEW0@Example.com", PASSWORD),
-            ("short@example.com", "1234567"),
+            ("short@example.com", "J7#kq!2vXz9&pL"),
+            ("guessable@example.com", "abcdefghijklmnopqrst"),
+            ("personal.wojciechowska@example.com", "Wojciechowska2026"),
             ("empty@example.com", ""),
             ("long@example.com", &"p".repeat(257)),
         ] {
@@ -244,6 +265,12 @@ both! {
             assert!(input.is_empty() || !line.contains(input), "{line}");
         }
         assert_eq!(site.run(&["user", "list"]).await.success().lines().count(), 3 + 3);
+
+        // The rule is the operator's.
+        let site = site.with("HOMEROOM_PASSWORD_MIN_LENGTH", "8");
+        let common = site.add_user("eight@example.com", "Password1").await.refusal();
+        assert!(common.contains("one of the most common passwords"), "{common}");
+        site.add_user("eight@example.com", "J7#kq!2v").await.success();
     }
 
     async fn user_unlock_on_a_running_server_resets_the_counts(kind: Kind) {
@@ -267,18 +294,18 @@ both! {
         let server = site.listen("demo").await;
         let set = ["user", "set", "--email", STUDENT];
         let status = async |password| server.try_sign_in(STUDENT, password, false).await.0;
-        let output = site.run_saying(&[&set[..], &["--password"]].concat(), "another one\n").await.success();
-        assert_eq!((output.as_str(), status(PASSWORD).await, status("another one").await), ("", 400, 201));
+        let output = site.run_saying(&[&set[..], &["--password"]].concat(), "another unlikely sentence\n").await.success();
+        assert_eq!((output.as_str(), status(PASSWORD).await, status("another unlikely sentence").await), ("", 400, 201));
         for (enabled, expected, standing) in [("false", 400, "disabled"), ("true", 201, "active")] {
             site.run(&[&set[..], &["--enabled", enabled]].concat()).await.success();
-            assert_eq!(status("another one").await, expected);
+            assert_eq!(status("another unlikely sentence").await, expected);
             let users = site.run(&["user", "list"]).await.success();
             assert!(users.contains(&format!("\t{STUDENT}\t{standing}\n")), "{users}");
         }
         site.run_saying(&[&set[..], &["--password"]].concat(), "short\n").await.refusal();
         site.run(&set).await.refusal();
         site.run(&["user", "set", "--email", "nobody@example.com", "--enabled", "true"]).await.refusal();
-        assert_eq!(status("another one").await, 201);
+        assert_eq!(status("another unlikely sentence").await, 201);
     }
 
     async fn class_add_requires_an_owner_with_an_account(kind: Kind) {
@@ -354,6 +381,7 @@ async fn command_in_a_wrong_directory_fails_and_creates_nothing() {
         "class list",
         "session list",
         "session revoke --all",
+        "audit",
     ] {
         let arguments: Vec<_> = command.split(' ').collect();
         let refusal = site.run(&arguments).await.refusal();

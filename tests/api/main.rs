@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
 
 mod architecture;
+mod audit;
 mod backup;
 mod command_line;
 mod connections;
@@ -23,6 +24,7 @@ mod middleware;
 mod migrations;
 mod operator;
 mod origins;
+mod passwords;
 mod pkce;
 mod races;
 mod rate_limit;

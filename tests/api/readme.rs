@@ -12,13 +12,14 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Kind, School, TEACHER};
 
-const PAGES: [&str; 8] = [
+const PAGES: &[&str] = &[
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/clients.md",
     "docs/configuration.md",
     "docs/operations.md",
+    "docs/passwords.md",
     "docs/performance.md",
     "docs/rate-limiting.md",
 ];

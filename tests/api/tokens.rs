@@ -177,7 +177,7 @@ both! {
         school.clock.advance(TimeDelta::hours(-1));
         school.code(TEACHER).await;
         let left = async |ahead: TimeDelta| {
-            delete_expired_if_clocks_agree(&school.db, SystemClock.now() + ahead).await.unwrap();
+            delete_expired_if_clocks_agree(&school.db, SystemClock.now() + ahead, None).await.unwrap();
             authorization_code::Entity::find().count(school.db.read()).await.unwrap()
         };
         assert_eq!(left(TimeDelta::minutes(2)).await, 1);

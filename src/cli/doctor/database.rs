@@ -105,7 +105,9 @@ pub async fn check(config: &Config, report: &mut Report) {
 /// Reports accounts of the sample school whose password is public.
 async fn sample_school(database: &Inspection, hashing: &Hashing, report: &mut Report) {
     const SUBJECT: &str = "accounts";
-    let hashing = match PasswordHashing::start(hashing.settings(), &OsRandom) {
+    // The check of the password hash reports a cost that is too low.
+    let Ok(settings) = hashing.settings() else { return };
+    let hashing = match PasswordHashing::start(settings, &OsRandom) {
         Ok(hashing) => hashing,
         Err(error) => return report.skipped(SUBJECT, failed("starting the password hash", error)),
     };

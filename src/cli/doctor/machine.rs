@@ -18,8 +18,7 @@ use crate::{
 const YEARS: std::ops::RangeInclusive<i32> = 2026..=2099;
 /// The time from which a hash is too slow, in milliseconds.
 const SLOW_HASH: u128 = 500;
-/// The memory of one hash thread, and of the rest of the server, in MiB.
-const HASH_MEMORY: u64 = 19;
+/// The memory of the server without the hash threads, in MiB.
 const OTHER_MEMORY: u64 = 57;
 /// Open files other than client connections: the database, the keys, the log, and a reserve.
 const OTHER_FILES: u64 = 128;
@@ -36,7 +35,10 @@ pub fn clock(now: DateTime<Utc>, report: &mut Report) {
 
 pub async fn password_hash(hashing: &Hashing, report: &mut Report) {
     const SUBJECT: &str = "password hash";
-    let settings = hashing.settings();
+    let settings = match hashing.settings() {
+        Ok(settings) => settings,
+        Err(error) => return report.wrong(SUBJECT, error.to_string(), "raise one of the two"),
+    };
     let failed = |report: &mut Report, failure: String| {
         report.wrong(SUBJECT, failure, "provide enough memory; otherwise the processor is faulty");
     };
@@ -74,8 +76,10 @@ pub async fn password_hash(hashing: &Hashing, report: &mut Report) {
 
 pub fn memory(hashing: &Hashing, report: &mut Report) {
     const SUBJECT: &str = "memory";
-    let workers = hashing.settings().workers.get() as u64;
-    let needed = OTHER_MEMORY + workers * HASH_MEMORY;
+    // The check of the password hash reports a cost that is too low.
+    let Ok(settings) = hashing.settings() else { return };
+    let kibibytes = settings.workers.get() as u64 * u64::from(settings.cost.memory());
+    let needed = OTHER_MEMORY + (kibibytes >> 10);
     let Some(available) = available_memory() else {
         return report.skipped(SUBJECT, format!("the free memory is unknown; up to {needed} MiB are needed"));
     };

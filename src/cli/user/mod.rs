@@ -8,7 +8,7 @@ use anyhow::Context;
 use chrono::NaiveDate;
 use clap::{Args, Subcommand};
 
-use self::password::read_password;
+use self::password::new_password;
 pub use self::print::session_json;
 use super::{
     COMMAND_CONNECTIONS,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Data, Hashing, RateLimits},
+    config::{Data, Hashing, Passwords, RateLimits},
     db::Db,
     domain::{
         account_page::LinkAction,
@@ -103,6 +103,8 @@ struct Add {
     account: Account,
     #[command(flatten)]
     hashing: Hashing,
+    #[command(flatten)]
+    passwords: Passwords,
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +143,8 @@ struct Set {
     language: Option<Language>,
     #[command(flatten)]
     hashing: Hashing,
+    #[command(flatten)]
+    passwords: Passwords,
 }
 
 #[derive(Debug, Args)]
@@ -186,9 +190,9 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-async fn run_add(Add { account, hashing }: Add) -> anyhow::Result<()> {
+async fn run_add(Add { account, hashing, passwords }: Add) -> anyhow::Result<()> {
     let email = email("--email", &account.email)?;
-    let password = read_password()?;
+    let password = new_password(&passwords, vec![email.as_str().to_owned()]).await?;
     with_database(&account.data, COMMAND_CONNECTIONS, async |db| {
         let hashing = start(&hashing)?;
         let added =
@@ -215,6 +219,7 @@ async fn run_set(set: Set) -> anyhow::Result<()> {
         avatar_url,
         language,
         hashing,
+        passwords,
     } = set;
     let mut changes: Vec<Change> = [
         enabled.map(Change::Enabled),
@@ -231,7 +236,8 @@ async fn run_set(set: Set) -> anyhow::Result<()> {
     .collect();
     with_account(&account, async |db, user| {
         if password {
-            let hashed = start(&hashing)?.hash(read_password()?, random::bytes(&OsRandom)).await;
+            let password = new_password(&passwords, words(&user)).await?;
+            let hashed = start(&hashing)?.hash(password, random::bytes(&OsRandom)).await;
             changes.push(Change::Password(hashed.context("hashing the password")?));
         }
         apply(db, &user, changes).await
@@ -298,8 +304,15 @@ async fn reset_link(db: &Db, user: &user::Model, app: Option<AppId>) -> anyhow::
     say(&page.map_or_else(|| hash.expose().to_owned(), |page| page.link(LinkAction::Reset, &hash)))
 }
 
+/// The words of an account that an attacker would try as its password.
+fn words(account: &user::Model) -> Vec<String> {
+    let names = [&account.first_name, &account.last_name].into_iter().flatten();
+    names.map(|name| name.as_str().to_owned()).chain([account.email.as_str().to_owned()]).collect()
+}
+
 fn start(hashing: &Hashing) -> anyhow::Result<PasswordHashing> {
-    PasswordHashing::start(hashing.settings(), &OsRandom).context("starting the password hash")
+    let settings = hashing.settings().map_err(usage)?;
+    PasswordHashing::start(settings, &OsRandom).context("starting the password hash")
 }
 
 /// Runs `work` with an account of an existing database.

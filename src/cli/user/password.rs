@@ -1,4 +1,4 @@
-//! Reads the password of an account.
+//! Reads a new password of an account, and checks it.
 
 use std::io::{BufRead, IsTerminal, Read};
 
@@ -7,16 +7,22 @@ use zeroize::Zeroizing;
 
 use crate::{
     cli::usage,
+    config::Passwords,
     domain::password::{Password, PasswordError},
 };
 
-/// The minimum number of characters of a new password (NIST SP 800-63B section 3.1.1.2).
-const MIN_PASSWORD: usize = 8;
 /// The maximum number of bytes to read of a line. It exceeds the longest password.
 const MAX_LINE: u64 = 8 * Password::MAX_TYPED as u64;
 
+/// Reads a password and checks it. The context holds words that an attacker would try for the owner of the account.
+pub async fn new_password(rule: &Passwords, context: Vec<String>) -> anyhow::Result<Password> {
+    let password = read_password()?;
+    rule.policy().check(&password, context).await.map_err(|weak| usage(format!("the password {weak}")))?;
+    Ok(password)
+}
+
 /// Reads a password: the first line of standard input, or at a terminal two equal entries.
-pub fn read_password() -> anyhow::Result<Password> {
+fn read_password() -> anyhow::Result<Password> {
     const READING: &str = "reading the password";
     let text = if std::io::stdin().is_terminal() {
         let first = Zeroizing::new(rpassword::prompt_password("Password: ").context(READING)?);
@@ -33,11 +39,7 @@ pub fn read_password() -> anyhow::Result<Password> {
         }
         Zeroizing::new(piped_password(&line).map_err(usage)?.to_owned())
     };
-    let password = Password::parse(&text).map_err(|error| usage(format!("the password {error}")))?;
-    if password.expose().chars().count() < MIN_PASSWORD {
-        return Err(usage(format!("the password must have at least {MIN_PASSWORD} characters")));
-    }
-    Ok(password)
+    Password::parse(&text).map_err(|error| usage(format!("the password {error}")))
 }
 
 /// The password in the first line of a pipe or file, without the byte order mark that PowerShell and editors write, and without the

@@ -4,6 +4,7 @@
 //! core, each with one memory block that it reuses, gives the highest throughput. A bounded queue limits memory and waiting time when
 //! many users sign in at once.
 
+mod cost;
 mod engine;
 mod phc;
 mod queue;
@@ -23,16 +24,17 @@ use argon2::Params;
 use aws_lc_rs::constant_time;
 use tokio::sync::oneshot;
 
+pub use self::{
+    cost::{Cost, CostTooLow},
+    engine::{FillError, HashEngine},
+    phc::PhcError,
+    self_test::SelfTestError,
+};
 use self::{
     engine::Tag,
     phc::Phc,
     queue::{Job, Queue},
     workers::Workers,
-};
-pub use self::{
-    engine::{FillError, HashEngine},
-    phc::PhcError,
-    self_test::SelfTestError,
 };
 use crate::{
     domain::{
@@ -48,6 +50,8 @@ use crate::{
 pub struct Settings {
     /// The implementation of Argon2id.
     pub engine: HashEngine,
+    /// The cost of a new hash.
+    pub cost: Cost,
     /// The number of threads.
     pub workers: NonZeroUsize,
     /// The capacity of the queue. By default, the number of passwords hashed in half a second, and at least 32 per thread.
@@ -57,10 +61,16 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// One thread per core, the default queue, and one minute until memory is freed.
+    /// The default cost, one thread per core, the default queue, and one minute until memory is freed.
     fn default() -> Self {
         let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        Self { engine: HashEngine::default(), workers, queue: None, idle: Duration::from_mins(1) }
+        Self {
+            engine: HashEngine::default(),
+            cost: Cost::DEFAULT,
+            workers,
+            queue: None,
+            idle: Duration::from_mins(1),
+        }
     }
 }
 
@@ -96,23 +106,26 @@ pub enum HashError {
 #[derive(Debug)]
 pub struct PasswordHashing {
     engine: HashEngine,
+    /// The parameters of new hashes.
+    params: Params,
     decoy: Phc,
     workers: Workers,
 }
 
 impl PasswordHashing {
-    /// Tests the engine, generates the decoy and starts the threads. Takes as long as one or two hashes.
+    /// Tests the engine, generates the decoy and starts the threads. Takes as long as two or three hashes.
     pub fn start(settings: Settings, random: &dyn RandomSource) -> Result<Self, StartError> {
-        let (engine, hash_time) = self_test::choose(settings.engine, HashEngine::filler)?;
+        let params = settings.cost.params().map_err(SelfTestError::from)?;
+        let (engine, hash_time) = self_test::choose(settings.engine, &params, HashEngine::filler)?;
         let decoy = Phc {
-            params: phc::PARAMS,
+            params: params.clone(),
             salt: random::bytes::<16>(random).into(),
             tag: random::bytes::<{ phc::TAG_LENGTH }>(random).to_vec(),
         };
         let queue = Queue::new(settings.queue.map(NonZeroUsize::get), settings.workers, hash_time);
         let workers = Workers::start(settings.workers, settings.idle, queue, move || engine.filler())
             .map_err(StartError::Thread)?;
-        Ok(Self { engine, decoy, workers })
+        Ok(Self { engine, params, decoy, workers })
     }
 
     /// The engine in use. It is the reference if the faster engine failed its self-test.
@@ -145,8 +158,18 @@ impl PasswordHashing {
 
     /// Hashes a password with a new salt.
     pub async fn hash(&self, password: Password, salt: [u8; 16]) -> Result<PasswordHash, HashError> {
-        let tag = self.fill(Network::of(None), phc::PARAMS, salt.into(), password).await?;
-        Ok(Phc { params: phc::PARAMS, salt: salt.into(), tag: tag.to_vec() }.format()?)
+        let tag = self.fill(Network::of(None), self.params.clone(), salt.into(), password).await?;
+        Ok(Phc { params: self.params.clone(), salt: salt.into(), tag: tag.to_vec() }.format()?)
+    }
+
+    /// Whether a new hash would have other parameters than this one.
+    pub fn is_outdated(&self, stored: &PasswordHash) -> bool {
+        Phc::parse(stored.expose()).is_ok_and(|stored| stored.params != self.params)
+    }
+
+    /// Whether no password waits for a thread.
+    pub fn is_idle(&self) -> bool {
+        self.workers.queue().is_empty()
     }
 
     async fn fill(

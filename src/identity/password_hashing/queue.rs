@@ -91,6 +91,11 @@ impl Queue {
         }
     }
 
+    /// Whether no job waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().order.is_empty()
+    }
+
     /// Appends a job to the queue of its network. If the hard limit is exhausted and its own queue is shorter, the last job of the longest
     /// queue fails instead.
     pub(super) fn push(&self, job: Job) -> Result<(), HashError> {

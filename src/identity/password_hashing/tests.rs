@@ -52,7 +52,7 @@ async fn verify_uses_the_parameters_of_the_stored_hash() {
 #[tokio::test]
 async fn verify_without_stored_hash_is_false_even_for_the_decoys_password() {
     let mut hashing = hashing(HashEngine::Simd);
-    assert_eq!(hashing.decoy.params, phc::PARAMS);
+    assert_eq!(hashing.decoy.params, Cost::DEFAULT.params().unwrap());
     assert_eq!((hashing.decoy.salt.len(), hashing.decoy.tag.len()), (16, phc::TAG_LENGTH));
     assert!(!verify(&hashing, None, password("password")).await.unwrap());
 
@@ -82,4 +82,23 @@ async fn verify_beyond_the_capacity_is_busy_and_the_rest_complete() {
     }
     assert!(answered >= 2 && refused >= 1, "{answered} answered, {refused} refused");
     assert!(!verify(&hashing, None, password("password")).await.unwrap());
+}
+
+#[tokio::test]
+async fn cost_of_new_hashes_and_of_the_decoy_is_the_configured_one() {
+    let cost = Cost::new(7_168, 5).unwrap();
+    let stronger = PasswordHashing::start(Settings { cost, ..Settings::default() }, &OsRandom).unwrap();
+    let usual = hashing(HashEngine::Simd);
+    let old = usual.hash(password("password"), [0; 16]).await.unwrap();
+    let new = stronger.hash(password("password"), [0; 16]).await.unwrap();
+    assert!(new.expose().starts_with("$argon2id$v=19$m=7168,t=5,p=1$"), "{}", new.expose());
+    assert_eq!(stronger.decoy.params, cost.params().unwrap());
+    // Each verifies hashes of the other, which it would replace.
+    for (verifier, stored, outdated) in
+        [(&stronger, &old, true), (&stronger, &new, false), (&usual, &old, false), (&usual, &new, true)]
+    {
+        assert!(verify(verifier, Some(stored.clone()), password("password")).await.unwrap());
+        assert_eq!(verifier.is_outdated(stored), outdated);
+    }
+    assert!(!usual.is_outdated(&"not a hash".to_owned().into()));
 }

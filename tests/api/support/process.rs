@@ -209,6 +209,12 @@ impl Program {
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// Waits until the program ends.
     pub async fn end(mut self) -> Ended {
         let until = Instant::now() + MAX_WAIT;
@@ -259,8 +265,7 @@ impl Server {
 
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.program.child.id().to_string()]).status();
-        assert!(status.unwrap().success());
+        self.program.signal(name);
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
