@@ -50,7 +50,7 @@ async fn check_guessable_password_is_refused_with_the_reason() {
         ("abcabcabcabcabcabc", "it repeats itself"),
         ("passwordspasswords", "it repeats itself"),
         ("abcdefghijklmnopqrst", "it contains a sequence such as abc or 6543"),
-        ("qwertyuiopasdfghjkl", "it follows the keys of a keyboard"),
+        ("qwertyuiopasdfghjkl", "it is similar to a common password"),
         ("homeroomhomeroom", "it repeats itself"),
     ] {
         assert_eq!(
