@@ -1,5 +1,6 @@
 //! The operator's settings. Each is a flag and an environment variable.
 
+mod accounts;
 mod audit;
 mod data;
 mod hashing;
@@ -23,6 +24,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub use self::{
+    accounts::Accounts,
     audit::Audit,
     data::{Data, DatabaseError},
     hashing::Hashing,
@@ -234,6 +236,10 @@ pub struct Config {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
     pub rate_limits: RateLimits,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub accounts: Accounts,
 }
 
 /// The listen address is a wildcard, so that the public URL cannot be derived from it.
@@ -264,6 +270,7 @@ impl Config {
             code_life: TimeDelta::seconds(self.code_life),
             refresh_reuse_interval: self.sessions.refresh_reuse_interval(),
             password_policy: self.passwords.policy(),
+            account_limits: self.accounts.limits(),
             rate_limit: self.rate_limits.passwords(),
         }
     }

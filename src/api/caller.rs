@@ -1,6 +1,6 @@
 //! Authentication: the caller of a request, by the access token.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use poem::{FromRequest, Request, RequestBody, Result, web::Data};
 use poem_openapi::{
@@ -12,7 +12,10 @@ use super::{Services, classes, is_sign_in, sign_in};
 use crate::{
     domain::id::{AppId, SessionId, UserId},
     http::{api_error::ApiError, received_at::ReceivedAt},
-    identity::tokens::{self, BearerError},
+    identity::{
+        own_account::Owner,
+        tokens::{self, BearerError},
+    },
 };
 
 /// An access token of `POST /api/v1/tokens`, in the `Authorization` header (RFC 6750 section 2.1). It is a JWT of type
@@ -33,6 +36,14 @@ pub struct Caller {
     pub app: AppId,
     /// The session of the token.
     pub session: SessionId,
+}
+
+impl Caller {
+    /// The caller as the owner of an account, with the client's address.
+    pub fn owner(&self, address: Option<IpAddr>) -> Owner {
+        let &Self { user, app, session } = self;
+        Owner { user, app, session, address }
+    }
 }
 
 impl<'a> ApiExtractor<'a> for Caller {

@@ -6,6 +6,7 @@
 pub mod caller;
 pub mod classes;
 pub mod openapi;
+mod person;
 pub mod service;
 pub mod sign_in;
 

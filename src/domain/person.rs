@@ -1,5 +1,6 @@
-//! The profile of a person: names, phone number, picture.
+//! The profile of a person: names, date of birth, phone number, picture.
 
+use chrono::{Datelike, NaiveDate};
 use sea_orm::DeriveValueType;
 use url::Url;
 
@@ -33,6 +34,37 @@ impl PersonName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// A date of birth.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DateOfBirth(NaiveDate);
+
+super::redacted_debug!(DateOfBirth);
+
+/// The text is not a date of birth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a date such as 2010-05-04, not before {}", DateOfBirth::FIRST_YEAR)]
+pub struct InvalidDateOfBirth;
+
+impl DateOfBirth {
+    /// The earliest year.
+    pub const FIRST_YEAR: i32 = 1900;
+    /// The number of characters.
+    const LENGTH: usize = 10;
+
+    /// Accepts a full date (RFC 3339 section 5.6) from [`DateOfBirth::FIRST_YEAR`] on.
+    pub fn parse(text: &str) -> Result<Self, InvalidDateOfBirth> {
+        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| InvalidDateOfBirth)?;
+        // The parser also accepts signs, blanks, and fewer or more digits.
+        let exact = text.len() == Self::LENGTH && date.to_string() == text;
+        if exact && date.year() >= Self::FIRST_YEAR { Ok(Self(date)) } else { Err(InvalidDateOfBirth) }
+    }
+
+    /// The date.
+    pub fn date(self) -> NaiveDate {
+        self.0
     }
 }
 
@@ -102,6 +134,25 @@ impl AvatarUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parse_date_of_birth_accepts_full_dates_since_1900_alone() {
+        for text in [
+            "",
+            "2010-5-4",
+            "2010-02-30",
+            "1899-12-31",
+            "+2010-05-04",
+            "12010-05-04",
+            " 2010-05-04",
+            "2010-05-04T00:00:00Z",
+        ] {
+            assert!(DateOfBirth::parse(text).is_err(), "{text:?}");
+        }
+        for text in ["1900-01-01", "2008-02-29", "2010-05-04"] {
+            assert_eq!(DateOfBirth::parse(text).unwrap().date().to_string(), text);
+        }
+    }
 
     #[test]
     fn parse_name_of_blanks_or_with_control_character_is_refused() {

@@ -102,6 +102,16 @@ impl RateLimitKey {
         Self::new(half("generated codes", &class), [0; 16])
     }
 
+    /// Registrations from a network.
+    pub fn registrations_from(network: Network) -> Self {
+        Self::new(half("registrations from", &network), [0; 16])
+    }
+
+    /// Requests to reset a password from a network.
+    pub fn resets_from(network: Network) -> Self {
+        Self::new(half("resets from", &network), [0; 16])
+    }
+
     /// Mails to an address that any client can cause.
     pub fn mails_to(email: &Email) -> Self {
         Self::new(half("mails to", &email.as_str()), [0; 16])
@@ -156,6 +166,8 @@ mod tests {
             RateLimitKey::sign_ins(1),
             RateLimitKey::joiner(UserId::from_u128(0)),
             RateLimitKey::generated_codes(ClassId::from_u128(0)),
+            RateLimitKey::registrations_from(here),
+            RateLimitKey::resets_from(here),
             RateLimitKey::mails_to(&email),
             RateLimitKey::mails_to(&other),
             RateLimitKey::notices_to(&email),

@@ -1,6 +1,6 @@
 //! Registrations that wait for the confirmation of their address. A confirmed registration becomes a user.
 
-use sea_orm::{QueryOrder, entity::prelude::*};
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use crate::domain::{
     email::Email,
@@ -48,6 +48,32 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// Stores a registration.
+    pub async fn store(db: &impl ConnectionTrait, registration: Model) -> Result<(), DbErr> {
+        Self::insert(registration.into_active_model()).exec_without_returning(db).await?;
+        Ok(())
+    }
+
+    /// The registration of a link that is valid at a time.
+    pub async fn find_valid(
+        db: &impl ConnectionTrait,
+        digest: ConfirmHashDigest,
+        now: DateTimeUtc,
+    ) -> Result<Option<Model>, DbErr> {
+        Self::find_by_id(digest).filter(Column::ExpiresAt.gt(now)).one(db).await
+    }
+
+    /// Uses the link of a registration, and returns whether it was valid. Of concurrent calls, exactly one returns `true`: the
+    /// number of deleted rows decides.
+    pub async fn complete(
+        db: &impl ConnectionTrait,
+        digest: ConfirmHashDigest,
+        now: DateTimeUtc,
+    ) -> Result<bool, DbErr> {
+        let used = Self::delete_many().filter(Column::Digest.eq(digest)).filter(Column::ExpiresAt.gt(now));
+        Ok(used.exec(db).await?.rows_affected == 1)
+    }
+
     /// Deletes the registrations of an address.
     pub async fn delete_of_address(db: &impl ConnectionTrait, email: &Email) -> Result<(), DbErr> {
         Self::delete_many().filter(Column::Email.eq(email.clone())).exec(db).await?;
@@ -57,5 +83,16 @@ impl Entity {
     /// The registrations of an address, oldest first.
     pub async fn of_address(db: &impl ConnectionTrait, email: &Email) -> Result<Vec<Model>, DbErr> {
         Self::find().filter(Column::Email.eq(email.clone())).order_by_asc(Column::CreatedAt).all(db).await
+    }
+
+    /// Deletes up to `limit` registrations that expired before `before`, and returns their number.
+    pub async fn sweep(db: &impl ConnectionTrait, before: DateTimeUtc, limit: u64) -> Result<u64, DbErr> {
+        let expired = Self::find()
+            .filter(Column::ExpiresAt.lte(before))
+            .limit(limit)
+            .select_only()
+            .column(Column::Digest)
+            .into_query();
+        Ok(Self::delete_many().filter(Column::Digest.in_subquery(expired)).exec(db).await?.rows_affected)
     }
 }

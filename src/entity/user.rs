@@ -1,6 +1,6 @@
 //! Users: teachers and students.
 
-use sea_orm::{QueryOrder, QuerySelect, entity::prelude::*};
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::ExprTrait};
 
 use crate::domain::{
     email::Email,
@@ -77,6 +77,28 @@ impl Model {
 }
 
 impl Entity {
+    /// Creates an account. Another account with the address is a violation of a unique constraint.
+    pub async fn create(db: &impl ConnectionTrait, account: Model) -> Result<(), DbErr> {
+        Self::insert(account.into_active_model()).exec_without_returning(db).await?;
+        Ok(())
+    }
+
+    /// Sets the password of an enabled account, and confirms its address. Returns whether it did.
+    pub async fn reset_password(
+        db: &impl ConnectionTrait,
+        id: UserId,
+        password_hash: PasswordHash,
+        now: DateTimeUtc,
+    ) -> Result<bool, DbErr> {
+        let confirmed = Expr::col(Column::EmailVerifiedAt).if_null(now);
+        let changed = Self::update_many()
+            .col_expr(Column::PasswordHash, Expr::value(password_hash))
+            .col_expr(Column::EmailVerifiedAt, confirmed)
+            .filter(Column::Id.eq(id))
+            .filter(Column::Enabled.eq(true));
+        Ok(changed.exec(db).await?.rows_affected == 1)
+    }
+
     /// The account of an address, enabled or not.
     pub async fn find_by_address(db: &impl ConnectionTrait, email: Email) -> Result<Option<Model>, DbErr> {
         Self::find().filter(Column::Email.eq(email)).one(db).await
@@ -88,6 +110,22 @@ impl Entity {
         let others: Vec<String> =
             others.select_only().column(Column::Email).limit(1).into_tuple().all(db).await?;
         Ok(!others.is_empty())
+    }
+
+    /// Replaces a password hash, and returns whether it did: not if the password was changed since `old` was read.
+    pub async fn replace_password_hash(
+        db: &impl ConnectionTrait,
+        user: UserId,
+        old: PasswordHash,
+        new: PasswordHash,
+    ) -> Result<bool, DbErr> {
+        let replaced = Self::update_many()
+            .col_expr(Column::PasswordHash, Expr::value(new))
+            .filter(Column::Id.eq(user))
+            .filter(Column::PasswordHash.eq(old))
+            .exec(db)
+            .await?;
+        Ok(replaced.rows_affected == 1)
     }
 
     /// Changes the given properties of an account, and returns whether it exists.

@@ -9,7 +9,7 @@ use poem::{
     http::{HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
-    error::{AuthorizationError, ParsePathError},
+    error::{AuthorizationError, ParseParamError, ParsePathError},
     types::{ToJSON, Type},
 };
 use sea_orm::DbErr;
@@ -145,6 +145,11 @@ impl<C: Envelope> ApiError<C> {
             || error.is::<poem::error::ParsePathError>()
         {
             return Self::standard(StatusCode::NOT_FOUND);
+        }
+        if let Some(ParseParamError { name, .. }) = error.downcast_ref() {
+            // The reason may repeat the value.
+            let message = format!("{name} is missing or is not valid").into();
+            return Self { messages: vec![message], ..Self::standard(StatusCode::BAD_REQUEST) };
         }
         match error.status() {
             StatusCode::NOT_IMPLEMENTED => Self::standard(StatusCode::NOT_IMPLEMENTED),

@@ -21,6 +21,9 @@ pub struct Json<T>(pub T);
 
 /// A type of request bodies.
 pub trait JsonBody: ParseFromJSON {
+    /// Whether `null` removes a value, as in a merge patch (RFC 7396). Otherwise it means that the property is absent.
+    const NULL_REMOVES: bool = false;
+
     /// Violations of rules that a schema cannot express, for example rules about two properties.
     fn violations(_: &Map<String, Value>) -> Vec<Violation> {
         Vec::new()
@@ -77,8 +80,9 @@ fn parse<T: JsonBody>(validator: &Validator, bytes: &[u8]) -> Result<T, BodyErro
     if !violations.is_empty() {
         return Err(BodyError::Invalid(violations));
     }
-    // `null` is valid only for an optional property, and means that the property is absent.
-    let documented = validator.take_documented(&mut body.0).filter(|(_, value)| !value.is_null());
+    // `null` is valid only for an optional property.
+    let documented =
+        validator.take_documented(&mut body.0).filter(|(_, value)| T::NULL_REMOVES || !value.is_null());
     let parsed = T::parse_from_json(Some(Value::Object(documented.collect())));
     parsed.map_err(|_| BodyError::Invalid(vec!["the body cannot be read".to_owned()]))
 }

@@ -27,8 +27,8 @@ pub struct Routes {
 pub struct Alias {
     /// The prefix that is removed, for example `/api`.
     pub prefix: &'static str,
-    /// The paths that may have the prefix, for example `/classes`.
-    pub of: &'static str,
+    /// The paths that may have the prefix, for example `/classes`, with all paths below them.
+    pub of: &'static [&'static str],
 }
 
 /// A documented path.
@@ -92,8 +92,10 @@ impl Routes {
     fn without_alias<'a>(&self, path: &'a str) -> &'a str {
         let Alias { prefix, of } = self.alias;
         let rest = path.strip_prefix(prefix);
-        let is_alias =
-            |rest: &&str| rest.strip_prefix(of).is_some_and(|end| end.is_empty() || end.starts_with('/'));
+        let is_below = |rest: &str, of: &str| {
+            rest.strip_prefix(of).is_some_and(|end| end.is_empty() || end.starts_with('/'))
+        };
+        let is_alias = |rest: &&str| of.iter().any(|of| is_below(rest, of));
         rest.filter(is_alias).unwrap_or(path)
     }
 
@@ -202,7 +204,7 @@ mod tests {
     #[test]
     fn path_below_the_base_is_found_without_it_unless_it_is_documented() {
         let document = json!({ "paths": { "/docs": {}, "/api/v1/codes": {} } });
-        let alias = Alias { prefix: "/api", of: "/classes" };
+        let alias = Alias { prefix: "/api", of: &["/classes"] };
         for (base, path, expected) in [
             ("", "/docs", "/docs"),
             ("/homeroom", "/docs", "/docs"),
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn alias_is_removed_from_the_paths_of_its_family_only() {
-        let routes = Routes::new(&json!({}), &[], String::new(), Alias { prefix: "/api", of: "/classes" });
+        let routes = Routes::new(&json!({}), &[], String::new(), Alias { prefix: "/api", of: &["/classes"] });
         for (path, expected) in [
             ("/api/classes", "/classes"),
             ("/api/classes/1", "/classes/1"),

@@ -51,6 +51,19 @@ pub struct Violation {
     pub rule: String,
 }
 
+impl Violation {
+    /// The violation of a text property by a rule that no schema expresses. None for a text that follows the rule, and for a
+    /// member that is not a text.
+    pub fn of<T, E: fmt::Display>(
+        members: &Map<String, Value>,
+        property: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Self> {
+        let error = parse(members.get(property)?.as_str()?).err()?;
+        Some(Self { property: property.to_owned(), rule: error.to_string() })
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { property, rule } = self;

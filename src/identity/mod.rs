@@ -5,8 +5,11 @@ pub mod apps;
 pub mod audit;
 pub mod consent;
 pub mod export;
+pub mod own_account;
 pub mod password_hashing;
 pub mod password_policy;
+pub mod password_reset;
+pub mod registration;
 pub mod session_administration;
 pub mod sessions;
 pub mod sign_in;
@@ -22,10 +25,16 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use self::{
-    apps::Apps, password_hashing::PasswordHashing, password_policy::PasswordPolicy, sessions::Sessions,
-    sign_in::SignIn, signing_keys::SigningKeys, tokens::Tokens,
+    apps::Apps, own_account::OwnAccount, password_hashing::PasswordHashing, password_policy::PasswordPolicy,
+    password_reset::PasswordResets, registration::Registrations, sessions::Sessions, sign_in::SignIn,
+    signing_keys::SigningKeys, tokens::Tokens,
 };
-use crate::{db::Db, mail::Outbox, random::RandomSource, rate_limit::policies::PasswordLimits};
+use crate::{
+    db::Db,
+    mail::Outbox,
+    random::RandomSource,
+    rate_limit::policies::{AccountLimits, PasswordLimits},
+};
 
 /// The services that the API calls.
 pub struct Identity {
@@ -35,6 +44,12 @@ pub struct Identity {
     pub tokens: Tokens,
     /// The sessions of users.
     pub sessions: Arc<Sessions>,
+    /// Registers people, and confirms their addresses.
+    pub registrations: Registrations,
+    /// Resets passwords.
+    pub password_resets: PasswordResets,
+    /// Serves users their own accounts.
+    pub own_account: OwnAccount,
     /// The registered apps.
     pub apps: Apps,
     /// The keys behind the tokens.
@@ -58,6 +73,19 @@ pub struct Settings {
     pub password_policy: PasswordPolicy,
     /// The limits on guessing passwords.
     pub rate_limit: PasswordLimits,
+    /// The limits on registrations and resets.
+    pub account_limits: AccountLimits,
+}
+
+/// The parts that all account services share.
+#[derive(Clone)]
+struct AccountParts {
+    db: Db,
+    random: Arc<dyn RandomSource>,
+    hashing: Arc<PasswordHashing>,
+    policy: PasswordPolicy,
+    sessions: Arc<Sessions>,
+    outbox: Outbox,
 }
 
 impl Identity {
@@ -70,12 +98,30 @@ impl Identity {
         outbox: Outbox,
         settings: Settings,
     ) -> Self {
-        let Settings { issuer, audience, code_life, refresh_reuse_interval, password_policy: _, rate_limit } =
-            settings;
+        let Settings {
+            issuer,
+            audience,
+            code_life,
+            refresh_reuse_interval,
+            password_policy,
+            rate_limit,
+            account_limits,
+        } = settings;
         let (hashing, keys) = (Arc::new(hashing), Arc::new(keys));
         let sessions = Arc::new(Sessions::new(db.clone(), random.clone()));
         let settings = tokens::Settings { issuer, audience, reuse_interval: refresh_reuse_interval };
+        let account_parts = AccountParts {
+            db: db.clone(),
+            random: random.clone(),
+            hashing: hashing.clone(),
+            policy: password_policy,
+            sessions: sessions.clone(),
+            outbox: outbox.clone(),
+        };
         Self {
+            registrations: Registrations::new(account_parts.clone(), account_limits),
+            password_resets: PasswordResets::new(account_parts.clone(), account_limits),
+            own_account: OwnAccount::new(account_parts, rate_limit),
             sign_in: SignIn::new(db.clone(), random.clone(), hashing, rate_limit, code_life),
             tokens: Tokens::new(db.clone(), random, keys.clone(), sessions.clone(), settings),
             sessions,

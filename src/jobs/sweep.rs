@@ -12,7 +12,9 @@ use super::Job;
 use crate::{
     clock::{Clock, JumpDetector},
     db::{Db, causes},
-    entity::{audit_event, authorization_code, outgoing_mail, rate_limit, session},
+    entity::{
+        audit_event, authorization_code, outgoing_mail, password_reset, rate_limit, registration, session,
+    },
 };
 
 /// The time for which an expired code is kept if it was not redeemed. It exceeds the largest difference between the clocks of two
@@ -22,6 +24,8 @@ pub const KEEP_CODES: TimeDelta = TimeDelta::minutes(5);
 pub const KEEP_REDEEMED_CODES: TimeDelta = TimeDelta::days(1);
 /// The time for which a session is kept after its end, for the same reason as [`KEEP_CODES`].
 pub const KEEP_SESSIONS: TimeDelta = KEEP_CODES;
+/// The time for which a registration or a password reset is kept after its expiry, for the same reason.
+pub const KEEP_LINKS: TimeDelta = KEEP_CODES;
 /// The time for which a count without effect is kept. It is longer than [`KEEP_CODES`], because a node whose
 /// clock is wrong by an hour may still need the count.
 pub const KEEP_COUNTS: TimeDelta = TimeDelta::hours(2);
@@ -96,6 +100,9 @@ pub async fn delete_expired(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
     in_batches(|| delete_codes(db, now)).await?;
     let ended = now - KEEP_SESSIONS;
     in_batches(|| db.write((), move |db, ()| Box::pin(session::Entity::sweep(db, ended, BATCH)))).await?;
+    let before = now - KEEP_LINKS;
+    in_batches(|| db.write((), move |db, ()| Box::pin(registration::Entity::sweep(db, before, BATCH)))).await?;
+    in_batches(|| db.write((), move |db, ()| Box::pin(password_reset::Entity::sweep(db, before, BATCH)))).await?;
     let before = (now - KEEP_COUNTS).timestamp_millis();
     in_batches(|| db.write((), move |db, ()| Box::pin(rate_limit::Entity::sweep(db, before, BATCH)))).await?;
     let dead = now - KEEP_DEAD_MAILS;

@@ -52,6 +52,10 @@ pub enum Action {
     Join,
     /// The generation of a join code.
     GenerateJoinCode,
+    /// A registration.
+    Register,
+    /// A request to reset a password.
+    RequestReset,
 }
 
 impl Action {
@@ -61,6 +65,8 @@ impl Action {
             Self::SignIn => "password",
             Self::Join => "join",
             Self::GenerateJoinCode => "generate",
+            Self::Register => "register",
+            Self::RequestReset => "reset",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Limits on guessing passwords and join codes.
+//! Limits on guessing passwords and join codes, and on flooding with registrations, resets and mails.
 //!
 //! [`policies`] is the table of all limits. [`limiter`] applies it, and [`lockouts`] shows it to operators. The counts are in the database, shared by all nodes and
 //! kept across restarts.

@@ -1,4 +1,4 @@
-//! The table of all limits on guessing.
+//! The table of all limits on guessing and flooding.
 
 use chrono::TimeDelta;
 
@@ -6,8 +6,8 @@ use self::{
     Exempt::{First, Known, Nothing},
     Forget::{AllIn, OneEvery},
     Subject::{
-        Account, AccountAtNetwork, AccountAtSite, GeneratedCodes, JoinsFrom, Server, SignInsFrom, SprayFrom,
-        User,
+        Account, AccountAtNetwork, AccountAtSite, GeneratedCodes, JoinsFrom, RegistrationsFrom, ResetsFrom,
+        Server, SignInsFrom, SprayFrom, User,
     },
     Wait::{BackOff, UntilForgotten},
 };
@@ -21,6 +21,7 @@ use crate::domain::{
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
 const MINUTES_5: TimeDelta = TimeDelta::minutes(5);
 const MINUTES_15: TimeDelta = TimeDelta::minutes(15);
+const HOUR: TimeDelta = TimeDelta::hours(1);
 
 /// Sign-ins. The first policy also decides whether the account is known in its network.
 ///
@@ -44,6 +45,12 @@ const JOIN: [Policy<JoinLimits>; 2] = [
 /// Generated join codes. Every one counts, not only failures.
 const GENERATE: [Policy<u32>; 1] =
     [policy(GeneratedCodes, |limit| *limit, AllIn(MINUTE), UntilForgotten, Nothing)];
+
+/// Registrations, and requests to reset a password. Every one counts, not only failures.
+const REGISTER: [Policy<AccountLimits>; 1] =
+    [policy(RegistrationsFrom, |limits| limits.registrations, AllIn(HOUR), UntilForgotten, Nothing)];
+const REQUEST_RESET: [Policy<AccountLimits>; 1] =
+    [policy(ResetsFrom, |limits| limits.resets, AllIn(HOUR), UntilForgotten, Nothing)];
 
 /// Concurrent sign-ins of one account from all networks.
 const ACCOUNT_CONCURRENCY: i64 = 16;
@@ -91,6 +98,10 @@ enum Subject {
     JoinsFrom,
     /// A class whose join code is generated.
     GeneratedCodes,
+    /// A network from which people register.
+    RegistrationsFrom,
+    /// A network from which people ask to reset passwords.
+    ResetsFrom,
 }
 
 impl Subject {
@@ -98,7 +109,7 @@ impl Subject {
         match self {
             AccountAtNetwork | User | GeneratedCodes => Scope::Own,
             AccountAtSite | Account => Scope::Account,
-            SignInsFrom | SprayFrom | Server | JoinsFrom => Scope::Shared,
+            SignInsFrom | SprayFrom | Server | JoinsFrom | RegistrationsFrom | ResetsFrom => Scope::Shared,
         }
     }
 }
@@ -232,7 +243,7 @@ impl PasswordLimits {
             SprayFrom => enclosing().map(RateLimitKey::spray_from).collect(),
             // A random shard: a client that could choose the shard could fill that of a chosen account.
             Server => vec![RateLimitKey::sign_ins(fastrand::u32(..SHARDS))],
-            User | JoinsFrom | GeneratedCodes => Vec::new(),
+            User | JoinsFrom | GeneratedCodes | RegistrationsFrom | ResetsFrom => Vec::new(),
         };
         SIGN_IN.iter().flat_map(|policy| policy.counts(&self, keys(policy.subject))).collect()
     }
@@ -251,8 +262,39 @@ impl PasswordLimits {
 
 /// The count of the join codes generated for a class: `limit` at once, then as many per minute. 0 is no limit.
 pub fn generated_codes(class: ClassId, limit: u32) -> Option<Count> {
-    let key = RateLimitKey::generated_codes(class);
-    GENERATE.iter().flat_map(|policy| policy.counts(&limit, vec![key.clone()])).next()
+    only(&GENERATE, &limit, RateLimitKey::generated_codes(class))
+}
+
+/// The operator's limits on registrations and resets. 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountLimits {
+    /// Registrations from one network at once, and then in an hour.
+    pub registrations: u32,
+    /// Requests to reset a password from one network at once, and then in an hour.
+    pub resets: u32,
+}
+
+impl AccountLimits {
+    /// The default limits. A school behind one address registers in an evening.
+    pub const DEFAULT: Self = Self { registrations: 1_000, resets: 600 };
+    /// No limits.
+    pub const NONE: Self = Self { registrations: 0, resets: 0 };
+
+    /// The count of the registrations from a network.
+    pub fn registrations_from(self, network: Network) -> Option<Count> {
+        only(&REGISTER, &self, RateLimitKey::registrations_from(network.site()))
+    }
+
+    /// The count of the requests to reset a password from a network.
+    pub fn resets_from(self, network: Network) -> Option<Count> {
+        only(&REQUEST_RESET, &self, RateLimitKey::resets_from(network.site()))
+    }
+}
+
+/// The count of a table with one policy and one key.
+fn only<Limits>(policies: &[Policy<Limits>; 1], limits: &Limits, key: RateLimitKey) -> Option<Count> {
+    let [policy] = policies;
+    policy.counts(limits, vec![key]).pop()
 }
 
 /// The operator's limits on join codes. 0 is no limit.

@@ -1,6 +1,8 @@
 //! Tests of the whole server over its public interfaces: one binary with a module per subject.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
 
+mod account_life;
+mod account_races;
 mod architecture;
 mod audit;
 mod backup;
@@ -25,10 +27,13 @@ mod migrations;
 mod operator;
 mod origins;
 mod passwords;
+mod own_account;
+mod password_reset;
 mod pkce;
 mod races;
 mod rate_limit;
 mod readme;
+mod registration;
 mod running;
 mod sessions;
 mod shutdown;

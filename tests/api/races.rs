@@ -39,10 +39,10 @@ use crate::support::{
 };
 
 /// Number of concurrent requests.
-const AT_ONCE: usize = 64;
+pub const AT_ONCE: usize = 64;
 
 /// Runs `count` tasks in parallel. None begins before all are spawned.
-async fn at_once<F: Future<Output: Send> + Send + 'static>(
+pub async fn at_once<F: Future<Output: Send> + Send + 'static>(
     school: &Arc<School>,
     count: usize,
     act: impl Fn(Arc<School>, usize) -> F,
@@ -64,7 +64,7 @@ async fn at_once<F: Future<Output: Send> + Send + 'static>(
     outcomes
 }
 
-fn count(statuses: &[u16], status: u16) -> usize {
+pub fn count(statuses: &[u16], status: u16) -> usize {
     statuses.iter().filter(|&&found| found == status).count()
 }
 

@@ -56,7 +56,7 @@ pub struct ErrorBody {
     /// The error, for a program to read.
     error_code: ErrorCode,
     /// The error, for a person to read.
-    #[oai(validator(max_length = 200))]
+    #[oai(validator(max_length = 1000))]
     message: String,
     /// The time of the request.
     timestamp: Instant,

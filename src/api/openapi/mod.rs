@@ -31,7 +31,7 @@ pub const TITLE: &str = "Homeroom";
 pub const VERSION: &str = "1.0.0";
 
 /// The classroom family is answered below `/api` too, because the base URL of its documented page ends in `/api`.
-const ALIAS: Alias = Alias { prefix: "/api", of: "/classes" };
+const ALIAS: Alias = Alias { prefix: "/api", of: &["/classes", "/user"] };
 
 /// The tags of the operations.
 #[derive(Tags)]
@@ -39,6 +39,9 @@ pub enum Tag {
     /// Signing in: an e-mail address and a password give a code, and the code gives tokens.
     #[oai(rename = "sign-in")]
     SignIn,
+    /// Accounts: registration, confirmation, new passwords, and the profile of a person.
+    #[oai(rename = "accounts")]
+    Accounts,
     /// Joining a class: its owner generates a join code, and students join with it.
     #[oai(rename = "classes")]
     Classes,

@@ -241,11 +241,7 @@ const WRONG_CREDENTIALS: &str = "The e-mail address or the password is wrong";
 impl From<SignInError> for ApiError<ErrorCode> {
     fn from(error: SignInError) -> Self {
         let message = match error {
-            SignInError::App(ResolveError::NotNamed) => {
-                "appUuid is required unless the Origin header names the app"
-            }
-            SignInError::App(ResolveError::Unknown) => "appUuid is not the id of an enabled app",
-            SignInError::App(ResolveError::ForeignOrigin) => "Origin does not belong to the app",
+            SignInError::App(error) => return error.into(),
             SignInError::ChallengeMissing => "codeChallenge is required by the app",
             SignInError::RedirectUriUnregistered => "redirectUri is not registered for the app",
             SignInError::Credentials(_) => WRONG_CREDENTIALS,
@@ -255,9 +251,19 @@ impl From<SignInError> for ApiError<ErrorCode> {
             SignInError::RateLimited(retry_after) => return Self::too_many_requests(retry_after),
             SignInError::Hash(HashError::Busy(retry_after)) => return Self::unavailable(retry_after, None),
             SignInError::Hash(error) => return Self::internal(error),
-            SignInError::App(ResolveError::Database(error)) | SignInError::Database(error) => {
-                return error.into();
-            }
+            SignInError::Database(error) => return error.into(),
+        };
+        Self::documented(error::bad_request(message))
+    }
+}
+
+impl From<ResolveError> for ApiError<ErrorCode> {
+    fn from(error: ResolveError) -> Self {
+        let message = match error {
+            ResolveError::NotNamed => "appUuid is required unless the Origin header names the app",
+            ResolveError::Unknown => "appUuid is not the id of an enabled app",
+            ResolveError::ForeignOrigin => "Origin does not belong to the app",
+            ResolveError::Database(error) => return error.into(),
         };
         Self::documented(error::bad_request(message))
     }

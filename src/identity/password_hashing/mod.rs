@@ -158,7 +158,17 @@ impl PasswordHashing {
 
     /// Hashes a password with a new salt.
     pub async fn hash(&self, password: Password, salt: [u8; 16]) -> Result<PasswordHash, HashError> {
-        let tag = self.fill(Network::of(None), self.params.clone(), salt.into(), password).await?;
+        self.hash_from(Network::of(None), password, salt).await
+    }
+
+    /// Hashes a password of a client's request with a new salt.
+    pub async fn hash_from(
+        &self,
+        from: Network,
+        password: Password,
+        salt: [u8; 16],
+    ) -> Result<PasswordHash, HashError> {
+        let tag = self.fill(from, self.params.clone(), salt.into(), password).await?;
         Ok(Phc { params: self.params.clone(), salt: salt.into(), tag: tag.to_vec() }.format()?)
     }
 

@@ -13,6 +13,8 @@ struct Original {
     path: &'static str,
     /// Name and location of each parameter. All are required strings.
     parameters: &'static [(&'static str, &'static str)],
+    /// The properties of the request body. All are optional.
+    body: &'static [&'static str],
     success: &'static str,
     /// The schema of `data`, in the source's order.
     data: &'static [Property],
@@ -42,12 +44,25 @@ const fn nullable(name: &'static str, kind: &'static str) -> Property {
     Property { nullable: true, ..property(name, kind) }
 }
 
-const ORIGINALS: [Original; 3] = [
+const PROFILE: &[Property] = &[
+    property("id", "string"),
+    property("email", "string(email)"),
+    property("firstName", "string"),
+    property("lastName", "string"),
+    property("dateOfBirth", "string(date)"),
+    nullable("avatarUrl", "string(uri)"),
+    property("createdAt", "string(date-time)"),
+    property("updatedAt", "string(date-time)"),
+    nullable("phoneNumber", "string"),
+];
+
+const ORIGINALS: [Original; 5] = [
     Original {
         id: "generateJoinCode",
         method: "post",
         path: "/classes/{classId}/join-code",
         parameters: &[("classId", "path")],
+        body: &[],
         success: "200",
         data: &[property("joinCode", "string"), property("expiresAt", "string(date-time)")],
         failures: &[
@@ -62,6 +77,7 @@ const ORIGINALS: [Original; 3] = [
         method: "post",
         path: "/classes/join/{joinCode}",
         parameters: &[("joinCode", "path")],
+        body: &[],
         success: "201",
         data: &[
             required("id", "string"),
@@ -84,6 +100,7 @@ const ORIGINALS: [Original; 3] = [
         method: "get",
         path: "/classes/{classId}",
         parameters: &[("classId", "path")],
+        body: &[],
         success: "200",
         data: &[
             required("id", "string"),
@@ -103,11 +120,41 @@ const ORIGINALS: [Original; 3] = [
             ("500", &["Internal Server Error"]),
         ],
     },
+    Original {
+        id: "getCurrentUserProfile",
+        method: "get",
+        path: "/user/me",
+        parameters: &[],
+        body: &[],
+        success: "200",
+        data: PROFILE,
+        failures: &[
+            ("401", &["Invalid or missing authentication token"]),
+            ("500", &["Internal Server Error"]),
+        ],
+    },
+    Original {
+        id: "updateCurrentUserProfile",
+        method: "patch",
+        path: "/user/me",
+        parameters: &[],
+        body: &["firstName", "lastName", "dateOfBirth"],
+        success: "200",
+        data: PROFILE,
+        failures: &[
+            ("400", &["Bad Request"]),
+            ("401", &["Invalid or missing authentication token"]),
+            ("500", &["Internal Server Error"]),
+        ],
+    },
 ];
 
 /// The statuses that this server adds to an operation.
 fn additions(id: &str) -> &'static [&'static str] {
-    if id == "getClassById" { &["503"] } else { &["429", "503"] }
+    match id {
+        "generateJoinCode" | "joinClassByCode" => &["429", "503"],
+        _ => &["503"],
+    }
 }
 
 fn kind(schema: &Value) -> String {
@@ -150,8 +197,16 @@ fn classroom_operation_has_the_parameters_statuses_and_properties_of_its_source(
         let operation = &document["paths"][original.path][original.method];
         assert_eq!(operation["operationId"], original.id, "{}", original.path);
         assert_eq!(operation["security"], json!([{ "accessToken": [] }]), "{}", original.id);
-        assert!(operation.get("requestBody").is_none(), "{}", original.id);
-        let parameters = operation["parameters"].as_array().unwrap().iter().map(|parameter| {
+        let body = resolved(&document, &operation["requestBody"]["content"]["application/json"]["schema"]);
+        for name in original.body {
+            assert!(
+                body["properties"].get(*name).is_some() && body.get("required").is_none(),
+                "{} {name}",
+                original.id
+            );
+        }
+        assert_eq!(operation.get("requestBody").is_some(), !original.body.is_empty(), "{}", original.id);
+        let parameters = operation["parameters"].as_array().into_iter().flatten().map(|parameter| {
             assert_eq!(parameter["required"], true, "{}", original.id);
             assert_eq!(kind(&parameter["schema"]), "string", "{}", original.id);
             (parameter["name"].as_str().unwrap(), parameter["in"].as_str().unwrap())

@@ -1,5 +1,6 @@
 //! A sample school on a new database, with a clock and a random source that the test controls.
 
+pub mod accounts;
 mod answer;
 mod databases;
 mod envelope;
@@ -42,7 +43,7 @@ use homeroom::{
     },
     mail::{self, Composer, Delivery, OutboxDirectory},
     random::OsRandom,
-    rate_limit::policies::{JoinLimits, PasswordLimits},
+    rate_limit::policies::{AccountLimits, JoinLimits, PasswordLimits},
     server::{Parts, Server},
 };
 use poem::{Endpoint, Response};
@@ -118,6 +119,7 @@ impl School {
         let mut school = Self::start(kind).await;
         school.restart(|parts| {
             parts.identity.rate_limit = PasswordLimits::NONE;
+            parts.identity.account_limits = AccountLimits::NONE;
             parts.classroom.rate_limit = JoinLimits::NONE;
             parts.classroom.join_code_rate = 0;
         });
@@ -323,6 +325,8 @@ fn parts(
             refresh_reuse_interval: TimeDelta::seconds(10),
             password_policy: PasswordPolicy::default(),
             rate_limit: PasswordLimits::DEFAULT,
+            account_limits: AccountLimits::DEFAULT,
+            password_policy: PasswordPolicy::default(),
         },
         classroom: classroom::Settings::default(),
         audit_retention: None,
