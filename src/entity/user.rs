@@ -133,22 +133,6 @@ impl Entity {
         Ok(Self::update_many().set(changed).filter(Column::Id.eq(id)).exec(db).await?.rows_affected == 1)
     }
 
-    /// Replaces a password hash, and returns whether it did: not if the password was changed since `old` was read.
-    pub async fn replace_password_hash(
-        db: &impl ConnectionTrait,
-        user: UserId,
-        old: PasswordHash,
-        new: PasswordHash,
-    ) -> Result<bool, DbErr> {
-        let replaced = Self::update_many()
-            .col_expr(Column::PasswordHash, Expr::value(new))
-            .filter(Column::Id.eq(user))
-            .filter(Column::PasswordHash.eq(old))
-            .exec(db)
-            .await?;
-        Ok(replaced.rows_affected == 1)
-    }
-
     /// All accounts, oldest first.
     pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
         Self::find().order_by_asc(Column::Id).all(db).await

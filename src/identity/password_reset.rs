@@ -225,8 +225,7 @@ impl PasswordResets {
             &*self.random,
         );
         let user = account.id;
-        let changes =
-            Resetting { digest, user, email: account.email, password_hash, notice, event, now };
+        let changes = Resetting { digest, user, email: account.email, password_hash, notice, event, now };
         let reset = self.db.transaction(changes, |db, changes| Box::pin(reset(db, changes)));
         if !Box::pin(reset).await? {
             return Err(ResetError::InvalidLink);

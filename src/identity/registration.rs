@@ -169,8 +169,8 @@ impl Registrations {
         self.hashing.check_capacity(network)?;
         let (app, _) = Box::pin(self.apps.resolve(request.app, &request.origin)).await?;
         Box::pin(self.admit(&app, &request.email)).await?;
-        let context = [request.email.as_str(), app.name.as_str()].map(str::to_owned).to_vec();
-        self.policy.check(&request.password, context).await?;
+        let words = [request.email.as_str(), app.name.as_str()].map(str::to_owned).to_vec();
+        self.policy.check(&request.password, words).await?;
         let count = self.limits.registrations_from(network);
         Box::pin(self.limiter.count(limiter::Action::Register, count, now)).await?;
 

@@ -101,8 +101,10 @@ pub async fn delete_expired(db: &Db, now: DateTime<Utc>) -> Result<(), DbErr> {
     let ended = now - KEEP_SESSIONS;
     in_batches(|| db.write((), move |db, ()| Box::pin(session::Entity::sweep(db, ended, BATCH)))).await?;
     let before = now - KEEP_LINKS;
-    in_batches(|| db.write((), move |db, ()| Box::pin(registration::Entity::sweep(db, before, BATCH)))).await?;
-    in_batches(|| db.write((), move |db, ()| Box::pin(password_reset::Entity::sweep(db, before, BATCH)))).await?;
+    in_batches(|| db.write((), move |db, ()| Box::pin(registration::Entity::sweep(db, before, BATCH))))
+        .await?;
+    in_batches(|| db.write((), move |db, ()| Box::pin(password_reset::Entity::sweep(db, before, BATCH))))
+        .await?;
     let before = (now - KEEP_COUNTS).timestamp_millis();
     in_batches(|| db.write((), move |db, ()| Box::pin(rate_limit::Entity::sweep(db, before, BATCH)))).await?;
     let dead = now - KEEP_DEAD_MAILS;

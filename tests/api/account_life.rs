@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::support::{
-    APP, Answer, Kind, School,
+    APP, Answer, School,
     accounts::{NEW_PASSWORD, NEW_USER, OTHER_PASSWORD, secret_in},
     both, code_in, exchange_body, sign_in_body,
     signing_in::{CREDENTIALS, changed, refused},
@@ -20,7 +20,8 @@ fn claims(token: &str) -> Value {
 
 /// Signs in to the new account, and exchanges the code with this scope.
 async fn tokens(school: &School, password: &str, scope: &str) -> Value {
-    let answer = school.post("/api/v1/codes").json(&changed(sign_in_body(NEW_USER), json!({ "password": password })));
+    let answer =
+        school.post("/api/v1/codes").json(&changed(sign_in_body(NEW_USER), json!({ "password": password })));
     let answer = answer.send().await;
     assert_eq!(answer.status, 201, "{}", answer.text);
     let url = answer.json()["items"][0]["nextAction"]["url"].as_str().unwrap().parse().unwrap();

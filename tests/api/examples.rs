@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::document,
-    support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, School, TEACHER, both, signing_in::OTHER_APP},
+    support::{
+        Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, School, TEACHER,
+        accounts::{NEW_PASSWORD, secret_in},
+        both,
+        signing_in::OTHER_APP,
+    },
 };
 
 /// The random bytes of the code in the examples, SHA-256 of nothing.
@@ -87,6 +92,47 @@ both! {
         assert_is_example(&ended, "/api/v1/users/me/sessions/{sessionId}", "delete");
         let revoke = "/api/v1/tokens/revoke";
         assert_is_example(&school.post(revoke).json(request(revoke)).send().await, revoke, "post");
+    }
+
+    async fn request_example_about_accounts_gets_its_response_example(kind: Kind) {
+        let school = School::start(kind).await;
+        school.open_registration().await;
+        let users = "/api/v1/users";
+        let example_of = |method: &str, path: &str| &operation(path, method)["requestBody"]["content"]["application/json"]["example"];
+        let send = async |method: &str, path: &str, token: Option<&str>, body: Option<&Value>| {
+            let call = school.call(method, path);
+            let call = if let Some(token) = token { call.bearer(token) } else { call };
+            let call = if let Some(body) = body { call.json(body) } else { call };
+            call.send().await
+        };
+        let language = "/api/v1/users?language=en";
+        let registered = send("POST", language, None, Some(example_of("post", users))).await;
+        assert_is_example(&registered, users, "post");
+        let secret = secret_in(&school.take_mail("new.user@example.com", "confirm").await);
+        let template = "/api/v1/user-confirm-hashes/{hash}";
+        let path = format!("/api/v1/user-confirm-hashes/{secret}");
+        let confirmed = send("PUT", &path, None, Some(example_of("put", template))).await;
+        assert_is_example(&confirmed, template, "put");
+        assert_is_example(&send("PUT", &path, None, Some(example_of("put", template))).await, template, "put");
+        let asked = send("PUT", language, None, Some(example_of("put", users))).await;
+        assert_is_example(&asked, users, "put");
+
+        let token = school.token(TEACHER).await;
+        let (me, profile, password) = ("/api/v1/users/me", "/user/me", "/api/v1/users/me/password");
+        assert_is_example(&send("GET", me, Some(&token), None).await, me, "get");
+        assert_is_example(&send("GET", profile, Some(&token), None).await, profile, "get");
+        let example = example_of("patch", profile);
+        assert_is_example(&send("PATCH", profile, Some(&token), Some(example)).await, profile, "patch");
+        let wrong = json!({ "currentPassword": "wrong", "password": NEW_PASSWORD, "passwordConfirmation": NEW_PASSWORD });
+        assert_is_example(&send("PUT", password, Some(&token), Some(&wrong)).await, password, "put");
+        let example = example_of("put", password);
+        assert_is_example(&send("PUT", password, Some(&token), Some(example)).await, password, "put");
+        for (method, path) in [("GET", me), ("DELETE", me), ("GET", profile)] {
+            assert_is_example(&send(method, path, None, None).await, path, &method.to_lowercase());
+        }
+        let nothing = json!({ "firstName": null, "lastName": null });
+        assert_eq!(send("PATCH", profile, Some(&token), Some(&nothing)).await.status, 200);
+        assert_is_example(&send("DELETE", me, Some(&token), None).await, me, "delete");
     }
 
     async fn error_that_a_client_can_cause_gets_its_example(kind: Kind) {

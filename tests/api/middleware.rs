@@ -15,7 +15,9 @@ use tokio::{
 };
 
 use crate::support::{
-    Answer, Kind, OWN_CLASS, School, TEACHER, assert_envelope, assert_failure, both, exchange_body,
+    Answer, Kind, OWN_CLASS, School, TEACHER,
+    accounts::{registration_body, reset_body},
+    assert_envelope, assert_failure, both, exchange_body,
     process::{Server, Site},
     sign_in_body,
 };
@@ -45,7 +47,7 @@ struct Generated {
 fn segment() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => select(vec![
-            "classes", "join", "join-code", "api", "v1", "codes", "tokens", "revoke", "users", "me", "sessions", "health", "live", "docs", "..",
+            "classes", "join", "join-code", "api", "v1", "codes", "tokens", "revoke", "users", "me", "sessions", "user", "password", "user-confirm-hashes", "health", "live", "docs", "..",
             "",
             "22222222-2222-2222-2222-222222222222", "%FF", "%00", "%2F", "%", "JOINC0DF",
         ])
@@ -68,6 +70,10 @@ fn path() -> impl Strategy<Value = String> {
         "/api/v1/tokens/{}",
         "/api/v1/users/me/{}",
         "/api/v1/users/me/sessions/{}",
+        "/api/v1/users?language={}",
+        "/api/v1/user-confirm-hashes/{}",
+        "/user/{}",
+        "/user/me",
         "/api/v1/{}",
         "/{}/v1/codes",
         "/{}",
@@ -117,7 +123,12 @@ fn scalar() -> impl Strategy<Value = Value> {
 
 /// A documented body with some members changed, or any bytes.
 fn body() -> impl Strategy<Value = Vec<u8>> {
-    let documented = select(vec![sign_in_body(TEACHER), exchange_body("code")]);
+    let documented = select(vec![
+        sign_in_body(TEACHER),
+        exchange_body("code"),
+        registration_body(TEACHER),
+        reset_body("code"),
+    ]);
     let names = select(vec![
         "appUuid",
         "email",
@@ -125,6 +136,13 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         "state",
         "redirectUri",
         "codeChallenge",
+        "passwordConfirmation",
+        "confirmHash",
+        "acceptedDataPrivacy",
+        "phoneNumber",
+        "firstName",
+        "dateOfBirth",
+        "avatarUrl",
         "refresh_token",
         "client_id",
         "token",

@@ -12,7 +12,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, COLLEAGUE, Kind, OTHER_CLASS, OWN_CLASS, PASSWORD, STUDENT, School, TEACHER,
+    Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, PASSWORD, STUDENT, School, TEACHER,
     accounts::{LINK_REFUSED, NEW_PASSWORD, OTHER_PASSWORD},
     assert_failure, both,
     signing_in::{CREDENTIALS, changed, faulty, refused},

@@ -3,7 +3,10 @@
 use chrono::TimeDelta;
 use homeroom::{
     clock::Clock,
-    domain::{account_page::AccountPage, label::Label, language::Language, mail_domain::MailDomain},
+    domain::{
+        account_page::AccountPage, label::Label, language::Language, mail_domain::MailDomain,
+        person::PhoneNumber,
+    },
     entity::{
         audit_event::{Action, Outcome},
         policy_acceptance, registration,
@@ -286,7 +289,7 @@ both! {
         let secret = secret_in(&school.take_mail(NEW_USER, "confirm").await);
         assert_eq!(school.confirm_address(&secret).await.status, 200);
         let account = school.account(NEW_USER).await;
-        assert_eq!(account.phone_number.as_ref().map(|number| number.as_str()), Some("+84 24 1234567"));
+        assert_eq!(account.phone_number.as_ref().map(PhoneNumber::as_str), Some("+84 24 1234567"));
         assert_eq!(account.language, Language::German);
         let acceptances = policy_acceptance::Entity::find().all(school.db.read()).await.unwrap();
         assert_eq!(acceptances.len(), 1);

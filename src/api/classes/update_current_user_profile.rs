@@ -103,15 +103,13 @@ impl Operation for UpdateCurrentUserProfile {
     type Code = ErrorCode;
     const ID: &'static str = "updateCurrentUserProfile";
     const SUCCESS: (u16, &'static str) = (200, "Profile updated");
-    const ERRORS: &'static [ErrorSpec<ErrorCode>] = &[
-        NOT_YET_BORN,
-        error::UNAUTHORIZED,
-        error::INTERNAL_SERVER_ERROR,
-        error::SERVICE_UNAVAILABLE,
-    ];
+    const ERRORS: &'static [ErrorSpec<ErrorCode>] =
+        &[NOT_YET_BORN, error::UNAUTHORIZED, error::INTERNAL_SERVER_ERROR, error::SERVICE_UNAVAILABLE];
 
     fn request_example() -> Option<Value> {
-        Some(json!({ "firstName": "Linh", "lastName": "Nguyễn", "dateOfBirth": "1990-05-04", "phoneNumber": null }))
+        Some(
+            json!({ "firstName": "Linh", "lastName": "Nguyễn", "dateOfBirth": "1990-05-04", "phoneNumber": null }),
+        )
     }
 
     fn success_example() -> Value {

@@ -50,6 +50,7 @@ impl ConfirmUser {
     /// Creates the account, with the password of the registration that sent the link. The user can sign in from then on. A link
     /// is used once.
     #[oai(path = "/user-confirm-hashes/:hash", method = "put", operation_id = "confirmUser")]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the documented operation")]
     async fn confirm_user(
         &self,
         /// The secret in the link of the mail: the value of its parameter `confirmHash`.

@@ -45,12 +45,8 @@ impl Operation for GetCurrentUser {
     type Code = ErrorCode;
     const ID: &'static str = "getCurrentUser";
     const SUCCESS: (u16, &'static str) = (200, "The user");
-    const ERRORS: &'static [ErrorSpec<ErrorCode>] = &[
-        error::UNAUTHORIZED,
-        error::APP_DISABLED,
-        error::INTERNAL_SERVER_ERROR,
-        error::SERVICE_UNAVAILABLE,
-    ];
+    const ERRORS: &'static [ErrorSpec<ErrorCode>] =
+        &[error::UNAUTHORIZED, error::APP_DISABLED, error::INTERNAL_SERVER_ERROR, error::SERVICE_UNAVAILABLE];
 
     fn success_example() -> Value {
         user::example("user@example.com", true)

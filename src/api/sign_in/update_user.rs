@@ -88,6 +88,7 @@ impl UpdateUser {
     /// With `confirmHash`, `password` and `passwordConfirmation`, the request sets the new password. It confirms the e-mail address
     /// and ends all sessions of the user. A link is used once.
     #[oai(path = "/users", method = "put", operation_id = "updateUser")]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the documented operation")]
     async fn update_user(
         &self,
         /// The language of the mail, as a language tag. Other languages than English, German and Vietnamese get English.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use homeroom::classroom;
+use homeroom::{classroom, rate_limit::policies::AccountLimits};
 use jsonschema::Draft;
 use serde_json::{Value, json};
 
@@ -11,13 +11,19 @@ use super::{document, operations, resolved};
 use crate::{
     middleware::{damage_database, disconnect_database},
     support::{
-        APP, Answer, COLLEAGUE, Call, Kind, OTHER_CLASS, OWN_CLASS, PROTECTION, STUDENT, School, TEACHER,
-        both, exchange_body, sign_in_body, signing_in::changed,
+        APP, Answer, COLLEAGUE, Call, Kind, OTHER_CLASS, OWN_CLASS, PASSWORD, PROTECTION, STUDENT, School,
+        TEACHER,
+        accounts::{NEW_PASSWORD, NEW_USER, registration_body, secret_in},
+        both, exchange_body, sign_in_body,
+        signing_in::changed,
     },
 };
 
 const REVOKE: &str = "/api/v1/tokens/revoke";
 const SESSIONS: &str = "/api/v1/users/me/sessions";
+const USERS: &str = "/api/v1/users?language=en";
+const ME: &str = "/api/v1/users/me";
+const PASSWORD_OF_ME: &str = "/api/v1/users/me/password";
 
 /// The operation with this `operationId`.
 fn operation<'a>(document: &'a Value, id: &str) -> &'a Value {
@@ -105,6 +111,7 @@ async fn compare_every_status(kind: Kind, origin: Option<&'static str>) {
     let mut unseen = Unseen::new(origin);
     compare_sign_in(kind, &mut unseen).await;
     compare_sessions(kind, &mut unseen).await;
+    compare_accounts(kind, &mut unseen).await;
     compare_classes(kind, &mut unseen).await;
     compare_service(kind, &mut unseen).await;
     assert!(unseen.statuses.is_empty(), "nothing was answered with {:?}", unseen.statuses);
@@ -177,6 +184,80 @@ async fn compare_sessions(kind: Kind, unseen: &mut Unseen) {
         unseen.check("getSessions", school.get(SESSIONS).bearer(&token)).await;
         unseen.check("deleteSession", end(other).bearer(&token)).await;
         unseen.check("revokeToken", revoke(&revocation)).await;
+    }
+}
+
+async fn compare_accounts(kind: Kind, unseen: &mut Unseen) {
+    let school = School::start(kind).await;
+    school.open_registration().await;
+    let register = |email: &str| school.post(USERS).json(&registration_body(email));
+    let confirm = |secret: &str| {
+        school.call("PUT", &format!("/api/v1/user-confirm-hashes/{secret}")).json(&json!({ "appUuid": APP }))
+    };
+    let ask = || school.call("PUT", USERS).json(&json!({ "appUuid": APP, "email": TEACHER }));
+    let change = |current: &str| {
+        school.call("PUT", PASSWORD_OF_ME).json(&json!({
+            "currentPassword": current, "password": NEW_PASSWORD, "passwordConfirmation": NEW_PASSWORD,
+        }))
+    };
+    let patch = |body: Value| school.call("PATCH", "/user/me").json(&body);
+
+    unseen.check("createUser", register(NEW_USER)).await;
+    unseen.check("createUser", school.post(USERS)).await;
+    let secret = secret_in(&school.take_mail(NEW_USER, "confirm").await);
+    unseen.check("confirmUser", confirm(&secret)).await;
+    unseen.check("confirmUser", confirm(&secret)).await;
+    unseen.check("updateUser", ask()).await;
+    unseen.check("updateUser", school.call("PUT", USERS)).await;
+
+    let token = school.token(TEACHER).await;
+    unseen.check("getCurrentUser", school.get(ME)).await;
+    unseen.check("getCurrentUser", school.get(ME).bearer(&token)).await;
+    unseen.check("getCurrentUserProfile", school.get("/user/me")).await;
+    unseen.check("getCurrentUserProfile", school.get("/user/me").bearer(&token)).await;
+    unseen.check("updateCurrentUserProfile", patch(json!({}))).await;
+    unseen.check("updateCurrentUserProfile", patch(json!({ "firstName": "" })).bearer(&token)).await;
+    unseen.check("updateCurrentUserProfile", patch(json!({ "firstName": "Linh" })).bearer(&token)).await;
+    unseen.check("changePassword", change(PASSWORD)).await;
+    unseen.check("changePassword", change(PASSWORD).bearer(&token)).await;
+    for _ in 0..6 {
+        unseen.check("changePassword", change(PASSWORD).bearer(&token)).await;
+    }
+    unseen.check("deleteCurrentUser", school.call("DELETE", ME)).await;
+    let leaver = school.token(STUDENT).await;
+    unseen.check("deleteCurrentUser", school.call("DELETE", ME).bearer(&leaver)).await;
+
+    let disabled = School::start(kind).await;
+    let dead = disabled.token(TEACHER).await;
+    disabled.register(|registration| registration.app.enabled = false).await;
+    unseen.check("getCurrentUser", disabled.get(ME).bearer(&dead)).await;
+    unseen.check("deleteCurrentUser", disabled.call("DELETE", ME).bearer(&dead)).await;
+    let body = json!({ "currentPassword": "a", "password": "b", "passwordConfirmation": "b" });
+    unseen.check("changePassword", disabled.call("PUT", PASSWORD_OF_ME).bearer(&dead).json(&body)).await;
+
+    let mut limited = School::start(kind).await;
+    limited.restart(|parts| parts.identity.account_limits = AccountLimits { registrations: 1, resets: 1 });
+    limited.open_registration().await;
+    for _ in 0..2 {
+        unseen.check("createUser", limited.post(USERS).json(&registration_body(NEW_USER))).await;
+        let ask = limited.call("PUT", USERS).json(&json!({ "appUuid": APP, "email": TEACHER }));
+        unseen.check("updateUser", ask).await;
+    }
+
+    school.take_mails().await;
+    let secret = school.registration_link(json!({ "email": "late@example.com" })).await;
+    // The state of the session is not cached any more, so that the bearer is looked up.
+    school.clock.advance(TimeDelta::seconds(5));
+    for fail in [Fail::Damage, Fail::Disconnect] {
+        fail.apply(&school).await;
+        unseen.check("createUser", register("other@example.com")).await;
+        unseen.check("confirmUser", confirm(&secret)).await;
+        unseen.check("updateUser", ask()).await;
+        unseen.check("getCurrentUser", school.get(ME).bearer(&token)).await;
+        unseen.check("getCurrentUserProfile", school.get("/user/me").bearer(&token)).await;
+        unseen.check("updateCurrentUserProfile", patch(json!({})).bearer(&token)).await;
+        unseen.check("changePassword", change(PASSWORD).bearer(&token)).await;
+        unseen.check("deleteCurrentUser", school.call("DELETE", ME).bearer(&token)).await;
     }
 }
 

@@ -31,6 +31,12 @@ pub const MISDIRECTED: &[(&str, &str, u16, &str, Option<&str>)] = &[
     ("GET", "/api/v1/tokens/revoke", 405, "[E4050]", Some("POST")),
     ("DELETE", "/api/v1/users/me/sessions", 405, "[E4050]", Some("GET, HEAD")),
     ("GET", "/api/v1/users/me/sessions/1", 405, "[E4050]", Some("DELETE")),
+    ("GET", "/api/v1/users", 405, "[E4050]", Some("POST, PUT")),
+    ("POST", "/api/v1/users/me/password", 405, "[E4050]", Some("PUT")),
+    ("POST", "/api/v1/user-confirm-hashes/a", 405, "[E4050]", Some("PUT")),
+    ("GET", "/api/v1/user-confirm-hashes", 404, "[E4040]", None),
+    ("PUT", "/user/me", 405, "METHOD_NOT_ALLOWED", Some("GET, PATCH, HEAD")),
+    ("GET", "/user", 404, "NOT_FOUND", None),
     // Unknown paths.
     ("POST", "/", 405, "METHOD_NOT_ALLOWED", Some("GET, HEAD")),
     ("GET", "//", 404, "NOT_FOUND", None),

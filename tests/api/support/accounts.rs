@@ -106,6 +106,6 @@ pub fn secret_in(mail: &outgoing_mail::Model) -> String {
     let is_secret = |word: &&str| {
         word.len() == 43 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    let words = mail.text_body.split_whitespace().map(|word| word.rsplit('=').next().unwrap());
-    words.filter(is_secret).next().unwrap_or_else(|| panic!("no secret in {mail:?}")).to_owned()
+    let mut words = mail.text_body.split_whitespace().map(|word| word.rsplit('=').next().unwrap());
+    words.find(is_secret).unwrap_or_else(|| panic!("no secret in {mail:?}")).to_owned()
 }

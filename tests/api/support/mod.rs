@@ -326,7 +326,6 @@ fn parts(
             password_policy: PasswordPolicy::default(),
             rate_limit: PasswordLimits::DEFAULT,
             account_limits: AccountLimits::DEFAULT,
-            password_policy: PasswordPolicy::default(),
         },
         classroom: classroom::Settings::default(),
         audit_retention: None,
