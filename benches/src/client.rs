@@ -18,6 +18,9 @@ pub const REDIRECT_URI: &str = "https://app.example.com/callback";
 /// The password of all users.
 pub const PASSWORD: &str = "VeryStrongPass123!";
 
+/// A password that a registration accepts.
+const NEW_PASSWORD: &str = "four unrelated words, lined up";
+
 /// A client with its own connection.
 #[derive(Debug)]
 pub struct Client {
@@ -67,6 +70,27 @@ impl Client {
         let begin = Instant::now();
         let request = self.agent.post(format!("{}{path}", self.url));
         read(begin, request.header("Content-Type", "application/json").send(body)?)
+    }
+
+    fn put_json(&self, path: &str, body: &str) -> Outcome<Response> {
+        let begin = Instant::now();
+        let request = self.agent.put(format!("{}{path}", self.url));
+        read(begin, request.header("Content-Type", "application/json").send(body)?)
+    }
+
+    /// `createUser`
+    pub fn create_user(&self, email: &str) -> Outcome<Response> {
+        let body = json!({
+            "appUuid": APP, "email": email, "password": NEW_PASSWORD, "passwordConfirmation": NEW_PASSWORD,
+            "acceptedTermsAndConditions": true, "acceptedDataPrivacy": true,
+        });
+        self.post_json("/api/v1/users?language=en", &body.to_string())
+    }
+
+    /// `updateUser`, which asks for a mail with a link to set a new password
+    pub fn forget_password(&self, email: &str) -> Outcome<Response> {
+        let body = json!({ "appUuid": APP, "email": email });
+        self.put_json("/api/v1/users?language=en", &body.to_string())
     }
 
     /// `createCode`

@@ -27,6 +27,8 @@ const HIGH_LIMITS: &[(&str, &str)] = &[
     ("HOMEROOM_PASSWORD_ADDRESS_FAILURES", "1000000"),
     ("HOMEROOM_PASSWORD_ADDRESS_SPRAY", "1000000"),
     ("HOMEROOM_PASSWORD_SERVER_SPRAY", "1000000"),
+    ("HOMEROOM_REGISTRATION_RATE", "1000000"),
+    ("HOMEROOM_RESET_RATE", "1000000"),
 ];
 
 /// The public URL of all servers. A token of one server is valid at another only if it is the same.

@@ -12,6 +12,7 @@ mod consent;
 mod contract;
 mod cors;
 mod demo;
+mod docs_accounts;
 mod doctor;
 mod durability;
 mod examples;

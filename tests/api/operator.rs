@@ -469,6 +469,9 @@ both! {
         assert!(counts.iter().all(|row| row.key.account_half() != own.account_half()), "{counts:?}");
 
         assert_eq!(Accounts::new(db.clone()).remove(removal).await.unwrap(), None);
+        // A node reads the state of a session every five seconds.
+        school.clock.advance(chrono::TimeDelta::seconds(5));
+        assert_eq!(school.get(&format!("/classes/{OWN_CLASS}")).bearer(&student).send().await.status, 401);
         // The address is free.
         school.add_account(STUDENT).await;
         school.sign_in(STUDENT).await;

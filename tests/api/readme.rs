@@ -16,12 +16,15 @@ const PAGES: &[&str] = &[
     "README.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "docs/accounts.md",
     "docs/clients.md",
     "docs/configuration.md",
+    "docs/decisions/0009-removed-accounts.md",
     "docs/operations.md",
     "docs/passwords.md",
     "docs/performance.md",
     "docs/rate-limiting.md",
+    "docs/security.md",
 ];
 
 fn top() -> &'static Path {
@@ -130,6 +133,48 @@ async fn claims_table_in_docs_clients_lists_every_claim() {
             .map(|cells| cells[1].trim_matches('`'))
             .collect();
         assert_eq!(documented, issued, "{token}");
+    }
+}
+
+/// The text of all Rust files below a directory.
+fn rust_text(directory: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&rust_text(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+    text
+}
+
+#[test]
+fn tests_named_in_docs_security_exist() {
+    let sources = rust_text(&top().join("tests/api")) + &rust_text(&top().join("src"));
+    let page = read("docs/security.md");
+    let is_test = |word: &&str| {
+        word.matches('_').count() >= 3
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let named: BTreeSet<&str> = page.split('`').filter(is_test).collect();
+    assert!(named.len() > 30, "{named:?}");
+    for name in named {
+        assert!(sources.contains(&format!("fn {name}(")), "docs/security.md names {name}, which is no test");
+    }
+}
+
+#[test]
+fn requirements_in_docs_security_have_a_result() {
+    let page = read("docs/security.md");
+    let rows: Vec<Vec<&str>> = page.lines().map(|line| line.split('|').map(str::trim).collect()).collect();
+    let rows: Vec<_> =
+        rows.iter().filter(|cells| cells.get(1).is_some_and(|cell| cell.contains("(L"))).collect();
+    assert!(rows.len() > 60, "{}", rows.len());
+    for cells in rows {
+        assert!(["met", "partly", "not met", "n/a"].contains(&cells[3]), "{cells:?}");
+        assert!(!cells[4].is_empty(), "{cells:?}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Hostile requests: each gets the right 4xx in the envelope of its family, and never a 5xx.
 
+mod every_operation;
 mod material;
 
 use serde_json::json;

@@ -149,6 +149,12 @@ impl Site {
         self.start(arguments, input).end().await
     }
 
+    /// Runs a script in the directory of the data directory, with `homeroom` as the program.
+    pub async fn run_script(&self, script: &str) -> Ended {
+        let script = format!("homeroom() {{ {} \"$@\"; }}\n{script}", env!("CARGO_BIN_EXE_homeroom"));
+        self.spawn(Command::new("bash").args(["-euo", "pipefail", "-c", &script]), "").end().await
+    }
+
     /// Starts `serve` or `demo` on a free port, and waits until it listens. Its public URL does not depend on the port, so that tokens
     /// stay valid after a restart.
     pub async fn listen(&self, command: &str) -> Server {

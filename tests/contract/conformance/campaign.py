@@ -16,6 +16,8 @@ from pathlib import Path
 
 import yaml
 
+import accounts
+
 HERE = Path(__file__).resolve().parent
 
 # "both" is before "student", so that the student is enrolled then.
@@ -30,6 +32,8 @@ REQUIRED_RESPONSES = {
     ("joinClassByCode", 201),
     ("joinClassByCode", 409),
     ("getClassById", 200),
+    ("getSessions", 200),
+    ("deleteSession", 200),
 }
 LINKED = {"createToken", "joinClassByCode", "getClassById"}
 
@@ -42,6 +46,7 @@ def fetch(url, path):
 
 def run(database, directory, examples, seed):
     directory.mkdir(parents=True, exist_ok=True)
+    accounts.prepare([identity for identity in IDENTITIES if identity != "anonymous"])
     server = os.environ["HOMEROOM_URL"]
     document = directory / "openapi.yaml"
     fetch(f"{server}/openapi.yaml", document)
