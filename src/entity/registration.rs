@@ -65,13 +65,21 @@ impl Entity {
 
     /// Uses the link of a registration, and returns whether it was valid. Of concurrent calls, exactly one returns `true`: the
     /// number of deleted rows decides.
+    ///
+    /// The other registrations of the address are deleted too, because their links would create a second account. One statement
+    /// deletes all, so that concurrent calls with different links lock the rows in the same order.
     pub async fn complete(
         db: &impl ConnectionTrait,
+        email: &Email,
         digest: ConfirmHashDigest,
         now: DateTimeUtc,
     ) -> Result<bool, DbErr> {
-        let used = Self::delete_many().filter(Column::Digest.eq(digest)).filter(Column::ExpiresAt.gt(now));
-        Ok(used.exec(db).await?.rows_affected == 1)
+        let valid =
+            Self::find_by_id(digest).filter(Column::ExpiresAt.gt(now)).select_only().column(Column::Email);
+        let used = Self::delete_many()
+            .filter(Column::Email.eq(email.clone()))
+            .filter(Column::Email.in_subquery(valid.into_query()));
+        Ok(used.exec(db).await?.rows_affected > 0)
     }
 
     /// Deletes the registrations of an address.

@@ -261,12 +261,11 @@ async fn store(db: &impl ConnectionTrait, changes: &Requesting) -> Result<(), Db
 async fn reset(db: &impl ConnectionTrait, changes: &Resetting) -> Result<bool, DbErr> {
     let Resetting { digest, user, email, password_hash, notice, event, now } = changes;
     let (user, now) = (*user, *now);
-    if !password_reset::Entity::complete(db, digest.clone(), now).await?
+    if !password_reset::Entity::complete(db, user, digest.clone(), now).await?
         || !user::Entity::reset_password(db, user, password_hash.clone(), now).await?
     {
         return Ok(false);
     }
-    password_reset::Entity::revoke_of_user(db, user).await?;
     session::Entity::end_of_user(db, user, None).await?;
     audit_event::Entity::record(db, event.clone()).await?;
     Outbox::enqueue(db, notice.clone()).await?;

@@ -295,15 +295,13 @@ async fn store(db: &impl ConnectionTrait, changes: &Registering) -> Result<(), D
 
 async fn create(db: &impl ConnectionTrait, changes: &Confirming) -> Result<bool, DbErr> {
     let Confirming { registration, account, acceptance, event, now } = changes;
-    if !registration::Entity::complete(db, registration.digest.clone(), *now).await? {
+    if !registration::Entity::complete(db, &account.email, registration.digest.clone(), *now).await? {
         return Ok(false);
     }
     user::Entity::create(db, account.clone()).await?;
     if let Some(acceptance) = acceptance {
         policy_acceptance::Entity::record(db, acceptance.clone()).await?;
     }
-    // Other links to this address would create a second account.
-    registration::Entity::delete_of_address(db, &account.email).await?;
     audit_event::Entity::record(db, event.clone()).await?;
     // Last, because concurrent attempts to sign in may wait for these rows.
     rate_limit::Entity::forget(db, RateLimitKey::all_of(&account.email)).await?;

@@ -182,7 +182,7 @@ SIGN_IN_REFUSALS = {
 }
 CLASSROOM_REFUSALS = {
     "joinClassByCode": {"INVALID_JOIN_CODE", "OWN_CLASS"},
-    "updateCurrentUserProfile": {"VALIDATION_ERROR"},
+    "updateCurrentUserProfile": {"BAD_REQUEST"},
 }
 
 
