@@ -37,6 +37,8 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("mail-templates", "HOMEROOM_MAIL_TEMPLATES", "none]"),
     ("code-life", "HOMEROOM_CODE_LIFE", "60]"),
     ("refresh-reuse-interval", "HOMEROOM_REFRESH_REUSE_INTERVAL", "10]"),
+    ("registration-rate", "HOMEROOM_REGISTRATION_RATE", "1000]"),
+    ("reset-rate", "HOMEROOM_RESET_RATE", "600]"),
     ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
     ("join-code-rate", "HOMEROOM_JOIN_CODE_RATE", "60]"),
     ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),
