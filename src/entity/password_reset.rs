@@ -76,10 +76,10 @@ impl Entity {
     ) -> Result<bool, DbErr> {
         let valid =
             Self::find_by_id(digest).filter(Column::ExpiresAt.gt(now)).select_only().column(Column::UserId);
-        let used = Self::delete_many()
+        let deleted = Self::delete_many()
             .filter(Column::UserId.eq(user))
             .filter(Column::UserId.in_subquery(valid.into_query()));
-        Ok(used.exec(db).await?.rows_affected > 0)
+        Ok(deleted.exec(db).await?.rows_affected > 0)
     }
 
     /// Deletes the resets of a user, so that their links are invalid.

@@ -19,7 +19,7 @@ const PAGES: &[&str] = &[
     "docs/accounts.md",
     "docs/clients.md",
     "docs/configuration.md",
-    "docs/decisions/0009-removed-accounts.md",
+    "docs/decisions/0011-removed-accounts.md",
     "docs/operations.md",
     "docs/passwords.md",
     "docs/performance.md",

@@ -1,5 +1,6 @@
 //! Mails: the outbox, and its delivery to a real SMTP server.
 
+mod account_life;
 mod processes;
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};

@@ -156,9 +156,10 @@ SIGN_IN_REFUSALS = {
         "The code is invalid, has expired or was redeemed, or was issued for something else",
         "The refresh token is invalid, was used before, or was issued to another app, or its session has ended",
         # OpenAPI 3.0 cannot say that a refresh token makes other properties optional.
-        "redirect_uri is required to redeem a code",
-        "code is required to redeem a code",
-        "state is required to redeem a code",
+        "redirect_uri is required",
+        "code is required",
+        "state is required",
+        "refresh_token is required",
         "state must have no control characters",
     },
     "revokeToken": {"token was not issued to the app of client_id"},
