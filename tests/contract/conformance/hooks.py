@@ -122,7 +122,7 @@ def map_case(context, case):
 
 # The first operations of the stateful phase. Schemathesis guesses them from names: it would take appUuid and classId for
 # ids of resources that no operation creates, and would start only with generated join codes.
-FIRST_OPERATIONS = {"createCode", "generateJoinCode"}
+FIRST_OPERATIONS = {"createCode", "generateJoinCode", "getSessions"}
 assert callable(stateful.is_likely_root_transition)
 stateful.is_likely_root_transition = lambda operation, *_: operation.definition.raw["operationId"] in FIRST_OPERATIONS
 
