@@ -38,6 +38,7 @@ async fn profiles(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ColumnDef::new(User::AvatarUrl).text().take(),
         ColumnDef::new(User::Language).text().not_null().default("en").take(),
         ColumnDef::new(User::UpdatedAt).timestamp_with_time_zone().take(),
+        ColumnDef::new(User::PasswordVersion).integer().not_null().default(0).take(),
     ];
     add_columns(manager, User::Table, columns).await
 }
@@ -272,6 +273,7 @@ enum User {
     AvatarUrl,
     Language,
     UpdatedAt,
+    PasswordVersion,
 }
 
 #[derive(DeriveIden, Clone, Copy)]

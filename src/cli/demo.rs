@@ -45,7 +45,7 @@ const PASSWORD: &str = "VeryStrongPass123!";
 
 pub async fn run(config: &Config) -> anyhow::Result<()> {
     let (hashing, mut mail) = prepare(config)?;
-    let checked = config.passwords.policy().check(&Password::parse(PASSWORD)?, Vec::new()).await;
+    let checked = config.passwords.policy().check(&Password::parse(PASSWORD)?, Vec::new()).await?;
     checked.map_err(|weak| usage(format!("the password of the sample school {weak}")))?;
     // So that the link of a mail can be tried without a mailbox.
     if let Delivery::Files(directory) = mail.delivery {

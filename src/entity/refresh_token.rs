@@ -1,6 +1,6 @@
-//! Refresh tokens of sessions. Rotated ones stay until the session ends, so that their reuse is detected.
+//! Refresh tokens of sessions. Rotated ones stay, so that their reuse is detected.
 
-use sea_orm::{IntoActiveModel, entity::prelude::*};
+use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use crate::domain::{id::SessionId, secret_token::RefreshTokenDigest};
 
@@ -53,5 +53,26 @@ impl Entity {
             .exec(db)
             .await?;
         Ok(rotated.rows_affected == 1)
+    }
+
+    /// Deletes the rotated tokens of a session, except for the newest `kept` ones.
+    pub async fn keep_newest_rotated(
+        db: &impl ConnectionTrait,
+        session: SessionId,
+        kept: u64,
+    ) -> Result<(), DbErr> {
+        // SQLite has no offset without a limit. Each rotation deletes the surplus of one.
+        const MANY: u64 = 1000;
+        let surplus = Self::find()
+            .filter(Column::SessionId.eq(session))
+            .filter(Column::RotatedAt.is_not_null())
+            .order_by_desc(Column::RotatedAt)
+            .order_by_desc(Column::Digest)
+            .offset(kept)
+            .limit(MANY)
+            .select_only()
+            .column(Column::Digest);
+        Self::delete_many().filter(Column::Digest.in_subquery(surplus.into_query())).exec(db).await?;
+        Ok(())
     }
 }

@@ -84,20 +84,17 @@ impl Entity {
         Ok(())
     }
 
-    /// Ends the sessions of a user, except for the newest `kept` ones.
-    pub async fn keep_newest(db: &impl ConnectionTrait, user: UserId, kept: u64) -> Result<(), DbErr> {
-        // SQLite has no offset without a limit. A user has fewer sessions than this.
+    /// The sessions of a user, except for the newest `kept` ones.
+    pub async fn surplus(db: &impl ConnectionTrait, user: UserId, kept: u64) -> Result<Vec<Model>, DbErr> {
+        // SQLite has no offset without a limit. Each exchange ends the surplus of one.
         const MANY: u64 = 1000;
         let surplus = Self::find()
             .filter(Column::UserId.eq(user))
             .order_by_desc(Column::CreatedAt)
             .order_by_desc(Column::Id)
             .offset(kept)
-            .limit(MANY)
-            .select_only()
-            .column(Column::Id);
-        Self::delete_many().filter(Column::Id.in_subquery(surplus.into_query())).exec(db).await?;
-        Ok(())
+            .limit(MANY);
+        surplus.all(db).await
     }
 
     /// Records a use of a session that has not ended. Returns whether it had not.

@@ -22,6 +22,8 @@ pub struct Model {
     pub email: Email,
     /// The hash of its password.
     pub password_hash: PasswordHash,
+    /// How often the password was changed. A new hash of the same password does not count.
+    pub password_version: i32,
     /// Whether the account is enabled.
     pub enabled: bool,
     /// The time at which the address was confirmed. Sign-in requires it.
@@ -57,6 +59,7 @@ impl Model {
             id,
             email,
             password_hash,
+            password_version: 0,
             enabled: true,
             email_verified_at: Some(now),
             created_at: now,
@@ -93,10 +96,39 @@ impl Entity {
         let confirmed = Expr::col(Column::EmailVerifiedAt).if_null(now);
         let changed = Self::update_many()
             .col_expr(Column::PasswordHash, Expr::value(password_hash))
+            .col_expr(Column::PasswordVersion, next_version())
             .col_expr(Column::EmailVerifiedAt, confirmed)
             .filter(Column::Id.eq(id))
             .filter(Column::Enabled.eq(true));
         Ok(changed.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Replaces the password whose version is given. Returns whether it did: not if the password was changed since the version was
+    /// read.
+    pub async fn change_password(
+        db: &impl ConnectionTrait,
+        id: UserId,
+        version: i32,
+        password_hash: PasswordHash,
+    ) -> Result<bool, DbErr> {
+        let changed = Self::update_many()
+            .col_expr(Column::PasswordHash, Expr::value(password_hash))
+            .col_expr(Column::PasswordVersion, next_version())
+            .filter(Column::Id.eq(id))
+            .filter(Column::PasswordVersion.eq(version));
+        Ok(changed.exec(db).await?.rows_affected == 1)
+    }
+
+    /// Whether an account may still sign in with the password whose version is given. Keeps that so until the end of the transaction:
+    /// a change of the account waits.
+    pub async fn hold_sign_in(db: &impl ConnectionTrait, id: UserId, version: i32) -> Result<bool, DbErr> {
+        let account = Self::find_by_id(id)
+            .filter(Column::PasswordVersion.eq(version))
+            .filter(Column::Enabled.eq(true))
+            .filter(Column::EmailVerifiedAt.is_not_null())
+            .lock_shared();
+        let found: Option<UserId> = account.select_only().column(Column::Id).into_tuple().one(db).await?;
+        Ok(found.is_some())
     }
 
     /// The account of an address, enabled or not.
@@ -130,11 +162,20 @@ impl Entity {
 
     /// Changes the given properties of an account, and returns whether it exists.
     pub async fn change(db: &impl ConnectionTrait, id: UserId, changed: ActiveModel) -> Result<bool, DbErr> {
-        Ok(Self::update_many().set(changed).filter(Column::Id.eq(id)).exec(db).await?.rows_affected == 1)
+        let has_password = changed.password_hash.is_set();
+        let mut change = Self::update_many().set(changed).filter(Column::Id.eq(id));
+        if has_password {
+            change = change.col_expr(Column::PasswordVersion, next_version());
+        }
+        Ok(change.exec(db).await?.rows_affected == 1)
     }
 
     /// All accounts, oldest first.
     pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
         Self::find().order_by_asc(Column::Id).all(db).await
     }
+}
+
+fn next_version() -> Expr {
+    Expr::col(Column::PasswordVersion).add(1)
 }

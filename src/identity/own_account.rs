@@ -215,7 +215,7 @@ impl OwnAccount {
             OwnAccountError::Database(error) => error.into(),
         })?;
         let notice = Box::pin(self.notice(&account, owner.app, Content::PasswordChanged, now)).await?;
-        self.policy.check(&new, password_context(&account, None)).await?;
+        self.policy.check(&new, password_context(&account, None)).await??;
 
         let counts = self.limits.counts(&account.email, network);
         let attempt = Box::pin(self.limiter.check(limiter::Action::SignIn, counts, now)).await?;
@@ -287,8 +287,8 @@ impl OwnAccount {
 
 async fn change_password(db: &impl ConnectionTrait, changes: &Changing) -> Result<bool, DbErr> {
     let Changing { account, session, password_hash, notice, event, success } = changes;
-    let (old, new) = (account.password_hash.clone(), password_hash.clone());
-    if !user::Entity::replace_password_hash(db, account.id, old, new).await? {
+    let (version, new) = (account.password_version, password_hash.clone());
+    if !user::Entity::change_password(db, account.id, version, new).await? {
         return Ok(false);
     }
     password_reset::Entity::revoke_of_user(db, account.id).await?;

@@ -210,7 +210,7 @@ impl PasswordResets {
                     && email.as_ref().is_none_or(|email| *email == account.email)
             })
             .ok_or(ResetError::InvalidLink)?;
-        self.policy.check(&password, password_context(&account, Some(&app.name))).await?;
+        self.policy.check(&password, password_context(&account, Some(&app.name))).await??;
         let salt = random::bytes(&*self.random);
         let password_hash = self.hashing.hash_from(network, password, salt).await?;
 

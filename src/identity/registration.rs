@@ -169,10 +169,11 @@ impl Registrations {
         self.hashing.check_capacity(network)?;
         let (app, _) = Box::pin(self.apps.resolve(request.app, &request.origin)).await?;
         Box::pin(self.admit(&app, &request.email)).await?;
-        let words = [request.email.as_str(), app.name.as_str()].map(str::to_owned).to_vec();
-        self.policy.check(&request.password, words).await?;
+        // Before the password is estimated, so that a network cannot ask for any number of estimates.
         let count = self.limits.registrations_from(network);
         Box::pin(self.limiter.count(limiter::Action::Register, count, now)).await?;
+        let words = [request.email.as_str(), app.name.as_str()].map(str::to_owned).to_vec();
+        self.policy.check(&request.password, words).await??;
 
         let existing = user::Entity::find_by_address(self.db.read(), request.email.clone());
         let existing = Box::pin(existing).await?;

@@ -14,7 +14,7 @@ use crate::{
     },
     entity::{
         app,
-        audit_event::{self, Action},
+        audit_event::{self, Action, Actor},
         session,
     },
     random::RandomSource,
@@ -58,14 +58,17 @@ pub(super) enum Ending {
     CodeReused,
     /// A refresh token was used again after its rotation.
     RefreshTokenReused,
+    /// The user began a newer session and has too many.
+    TooManySessions,
 }
 
 impl Ending {
-    fn event(self, now: DateTime<Utc>, random: &dyn RandomSource) -> audit_event::Model {
+    pub(super) fn event(self, now: DateTime<Utc>, random: &dyn RandomSource) -> audit_event::Model {
         let event = |action| audit_event::Model::new(action, now, random);
         match self {
             Self::SignedOut => event(Action::SessionEnd).because("signed_out"),
             Self::EndedByUser => event(Action::SessionEnd).because("ended_by_user"),
+            Self::TooManySessions => event(Action::SessionEnd).because("too_many_sessions").by(Actor::Server),
             Self::CodeReused => event(Action::TokenReuse).failed("code_reused"),
             Self::RefreshTokenReused => event(Action::TokenReuse).failed("refresh_token_reused"),
         }

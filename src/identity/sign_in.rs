@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{
     apps::{Apps, RequestOrigin, ResolveError},
@@ -27,7 +27,7 @@ use crate::{
     entity::{app, audit_event, authorization_code, policy_acceptance, user},
     random::RandomSource,
     rate_limit::{
-        limiter::{Action, LimitError, Limiter, Reservation},
+        limiter::{Action, LimitError, Limiter, Reservation, Success},
         policies::PasswordLimits,
     },
 };
@@ -99,6 +99,16 @@ pub enum SignInError {
     Database(#[from] DbErr),
 }
 
+/// The changes of one sign-in.
+struct Issuing {
+    code: authorization_code::Model,
+    /// Of the password that was verified.
+    password_version: i32,
+    acceptance: Option<policy_acceptance::Model>,
+    event: audit_event::Model,
+    success: Success,
+}
+
 /// Why credentials were refused, and for which account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialsFault {
@@ -110,6 +120,8 @@ pub enum CredentialsFault {
     Disabled(UserId),
     /// The password is right, and the address is not confirmed.
     Unconfirmed(UserId),
+    /// The account was changed while the password was verified: it has another password, or may not sign in any more.
+    Changed(UserId),
 }
 
 impl CredentialsFault {
@@ -120,13 +132,17 @@ impl CredentialsFault {
             Self::WrongPassword(_) => "password_wrong",
             Self::Disabled(_) => "account_disabled",
             Self::Unconfirmed(_) => "account_unconfirmed",
+            Self::Changed(_) => "account_changed",
         }
     }
 
     fn user(self) -> Option<UserId> {
         match self {
             Self::UnknownAccount => None,
-            Self::WrongPassword(user) | Self::Disabled(user) | Self::Unconfirmed(user) => Some(user),
+            Self::WrongPassword(user)
+            | Self::Disabled(user)
+            | Self::Unconfirmed(user)
+            | Self::Changed(user) => Some(user),
         }
     }
 }
@@ -259,15 +275,22 @@ impl SignIn {
             session_id: None,
         };
         let event = self.event(Some(user.id), app.id, request.address, now);
-        Box::pin(self.store(issued, acceptance, event, reservation)).await.map_err(|error| {
-            match db::kind(&error) {
-                // The account or the app was deleted since it was read.
-                db::ErrorKind::ForeignKeyViolation => {
-                    SignInError::Credentials(CredentialsFault::UnknownAccount)
-                }
-                _ => error.into(),
+        let success = reservation.success();
+        let issuing =
+            Issuing { code: issued, password_version: user.password_version, acceptance, event, success };
+        let stored = self.db.transaction(issuing, |db, issuing| Box::pin(store(db, issuing)));
+        let fault = match Box::pin(stored).await {
+            Ok(true) => None,
+            Ok(false) => Some(CredentialsFault::Changed(user.id)),
+            // The app was deleted since it was read.
+            Err(error) if db::kind(&error) == db::ErrorKind::ForeignKeyViolation => {
+                Some(CredentialsFault::UnknownAccount)
             }
-        })?;
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(fault) = fault {
+            return Err(SignInError::Credentials(fault));
+        }
         metrics::counter!(crate::metrics::CODES_ISSUED).increment(1);
         if let Some(password) = outdated {
             replace_hash(&self.db, &self.hashing, &*self.random, &user, password);
@@ -309,28 +332,22 @@ impl SignIn {
         };
         Err(SignInError::Credentials(fault))
     }
+}
 
-    /// Stores the code, the acceptance, the event and the success of the attempt in one transaction.
-    async fn store(
-        &self,
-        code: authorization_code::Model,
-        acceptance: Option<policy_acceptance::Model>,
-        event: audit_event::Model,
-        reservation: &Reservation,
-    ) -> Result<(), DbErr> {
-        let job = (code, acceptance, event, reservation.success());
-        let store = self.db.transaction(job, |db, (code, acceptance, event, success)| {
-            Box::pin(async move {
-                authorization_code::Entity::store(db, code.clone()).await?;
-                authorization_code::Entity::keep_newest(db, code.user_id, MAX_UNREDEEMED_CODES).await?;
-                if let Some(acceptance) = acceptance {
-                    policy_acceptance::Entity::record(db, acceptance.clone()).await?;
-                }
-                audit_event::Entity::record(db, event.clone()).await?;
-                // Last, because concurrent attempts may wait for these rows.
-                success.record(db).await
-            })
-        });
-        store.await
+/// Stores a code and what belongs to it. Returns whether it did: not if the account was changed since the password was verified.
+async fn store(db: &impl ConnectionTrait, issuing: &Issuing) -> Result<bool, DbErr> {
+    let Issuing { code, password_version, acceptance, event, success } = issuing;
+    // First, so that a change of the password deletes this code, or is seen here.
+    if !user::Entity::hold_sign_in(db, code.user_id, *password_version).await? {
+        return Ok(false);
     }
+    authorization_code::Entity::store(db, code.clone()).await?;
+    authorization_code::Entity::keep_newest(db, code.user_id, MAX_UNREDEEMED_CODES).await?;
+    if let Some(acceptance) = acceptance {
+        policy_acceptance::Entity::record(db, acceptance.clone()).await?;
+    }
+    audit_event::Entity::record(db, event.clone()).await?;
+    // Last, because concurrent attempts may wait for these rows.
+    success.record(db).await?;
+    Ok(true)
 }

@@ -1,21 +1,30 @@
 //! Concurrent uses of the links in mails. The database decides which of them succeeds.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use homeroom::{
     clock::Clock,
-    domain::{email::Email, id::UserId, language::Language, secret_token::ConfirmHash},
+    domain::{email::Email, id::UserId, language::Language, password::Password, secret_token::ConfirmHash},
     entity::{password_reset, registration, user},
-    identity::password_hashing,
+    identity::{
+        accounts::{Accounts, Change},
+        password_hashing::{self, PasswordHashing},
+    },
     random::OsRandom,
 };
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
+use url::Url;
 
 use crate::{
     races::{AT_ONCE, at_once, count},
-    support::{APP, School, TEACHER, accounts::NEW_PASSWORD, both},
+    support::{
+        APP, PASSWORD, School, TEACHER,
+        accounts::NEW_PASSWORD,
+        both, code_in,
+        signing_in::{self, CREDENTIALS, NOT_REDEEMABLE},
+    },
 };
 
 /// Stores a registration as the service does, without the slow password hash. Returns the secret of its link.
@@ -123,5 +132,40 @@ both! {
             .await;
             assert_eq!((count(&statuses, 200), count(&statuses, 400)), (1, AT_ONCE - 1), "{round}: {statuses:?}");
         }
+    }
+
+    async fn sign_in_beside_a_change_of_the_password_gives_no_valid_code_in_200_rounds(kind: Kind) {
+        let school = Arc::new(School::start_without_limits(kind).await);
+        let accounts = Accounts::new(school.db.clone());
+        let hashing = PasswordHashing::start(password_hashing::Settings::default(), &OsRandom).unwrap();
+        let mut passwords = Vec::new();
+        for password in [PASSWORD, NEW_PASSWORD] {
+            let hash = hashing.hash(Password::parse(password).unwrap(), [7; 16]).await.unwrap();
+            passwords.push((password, hash));
+        }
+        let (mut issued, mut refused) = (0, 0);
+        for round in 0..200_u64 {
+            let (current, next) = (passwords[0].0, passwords[1].1.clone());
+            let sign_in = tokio::spawn({
+                let school = school.clone();
+                async move { school.request_code(json!({ "password": current })).await }
+            });
+            // The change falls before, during and after the hash.
+            tokio::time::sleep(Duration::from_millis(round % 80)).await;
+            let teacher = school.account(TEACHER).await;
+            accounts.change(&teacher, vec![Change::Password(next)], school.clock.now(), &OsRandom).await.unwrap();
+            let answer = sign_in.await.unwrap();
+            if answer.status == 201 {
+                let url = Url::parse(answer.json()["items"][0]["nextAction"]["url"].as_str().unwrap()).unwrap();
+                let exchange = school.request_tokens(&code_in(&url), json!({})).await;
+                assert_eq!(exchange.whole(), signing_in::refused(NOT_REDEEMABLE), "{round}");
+                issued += 1;
+            } else {
+                assert_eq!(answer.whole(), signing_in::refused(CREDENTIALS), "{round}");
+                refused += 1;
+            }
+            passwords.swap(0, 1);
+        }
+        assert!(issued > 0 && refused > 0, "{issued}, {refused}");
     }
 }

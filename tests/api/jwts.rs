@@ -2,7 +2,11 @@
 
 use std::fs;
 
-use aws_lc_rs::{rand::SystemRandom, rsa, signature::RSA_PKCS1_SHA256};
+use aws_lc_rs::{
+    rand::SystemRandom,
+    rsa,
+    signature::{KeyPair, RSA_PKCS1_SHA256},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta};
 use homeroom::{clock::Clock, domain::person::PersonName, identity::signing_keys, random::OsRandom};
@@ -361,15 +365,17 @@ both! {
         let claims = accepted_claims(&school).await;
         let kid = school.server.identity.keys.signing(school.clock.now()).kid();
         let accepted = format!(r#""typ":"at+jwt","alg":"RS256","kid":"{kid}""#);
-        let sign = |header: &str| {
+        let pem = pem::parse(fs::read(school.keys().join(format!("{kid}.pem"))).unwrap()).unwrap();
+        let own = rsa::KeyPair::from_pkcs8(pem.contents()).unwrap();
+        let foreign = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
+        let sign_with = |pair: &rsa::KeyPair, header: &str| {
             let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
             let signed = format!("{}.{}", part(header), part(&claims.to_string()));
-            let pem = pem::parse(fs::read(school.keys().join(format!("{kid}.pem"))).unwrap()).unwrap();
-            let pair = rsa::KeyPair::from_pkcs8(pem.contents()).unwrap();
             let mut signature = vec![0; pair.public_modulus_len()];
             pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
             format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
         };
+        let sign = |header: &str| sign_with(&own, header);
         for header in [
             // RFC 7515 section 4.1.11: unknown critical extensions must be rejected.
             format!(r#"{{{accepted},"crit":["exp"],"exp":1}}"#),
@@ -385,6 +391,20 @@ both! {
             "null".to_owned(),
         ] {
             assert_refused(&school, &sign(&header), &header).await;
+        }
+        // A key that the header names is not used.
+        let public = foreign.public_key();
+        let [n, e] = [public.modulus().big_endian_without_leading_zero(), public.exponent().big_endian_without_leading_zero()];
+        let [n, e] = [n, e].map(|number| URL_SAFE_NO_PAD.encode(number));
+        let keys = [
+            format!(r#""jwk":{{"kty":"RSA","n":"{n}","e":"{e}"}}"#),
+            r#""jku":"https://attacker.example/keys.json""#.to_owned(),
+            r#""x5u":"https://attacker.example/key.pem""#.to_owned(),
+        ];
+        for key in &keys {
+            let header = format!("{{{accepted},{key}}}");
+            assert_refused(&school, &sign_with(&foreign, &header), &header).await;
+            assert_eq!(generate_join_code(&school, &sign(&header)).await.status, 200, "{header}");
         }
         // Other members of the header are ignored (RFC 7515 section 4).
         for header in [format!("{{{accepted}}}"), format!(r#"{{"x":[1],{accepted},"cty":"x"}}"#)] {

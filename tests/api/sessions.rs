@@ -441,6 +441,27 @@ both! {
             refreshed(&school, kept).await;
         }
         assert_eq!(list(&school, &sessions[1]).await.len(), 100);
+        let events = events(&school).await;
+        let ends: Vec<_> = events.iter().filter(|event| **event != began()).collect();
+        assert_eq!(ends, [&ended("too_many_sessions")]);
+    }
+
+    async fn reuse_of_a_rotated_token_is_detected_for_the_newest_hundred(kind: Kind) {
+        let school = School::start(kind).await;
+        let mut issued = vec![school.tokens(TEACHER).await];
+        for _ in 0..102 {
+            school.clock.advance(TimeDelta::milliseconds(1));
+            issued.push(refreshed(&school, issued.last().unwrap()).await);
+        }
+        assert_eq!(refresh_token::Entity::find().count(school.db.read()).await.unwrap(), 101);
+        school.clock.advance(TimeDelta::seconds(11));
+        for older in &issued[..2] {
+            assert_not_refreshable(&school, older).await;
+        }
+        assert_eq!(status(&school, &issued[102]).await, 200);
+        assert_not_refreshable(&school, &issued[2]).await;
+        assert_ended(&school, &issued[102]).await;
+        assert_eq!(events(&school).await, [began(), reused("refresh_token_reused")]);
     }
 
     async fn session_ended_by_another_node_is_refused_within_five_seconds(kind: Kind) {

@@ -61,6 +61,7 @@ impl From<user::Model> for UserProfile {
             id,
             email,
             password_hash: _,
+            password_version: _,
             enabled: _,
             email_verified_at: _,
             created_at,

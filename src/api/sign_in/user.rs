@@ -65,6 +65,7 @@ impl From<user::Model> for User {
             id,
             email,
             password_hash: _,
+            password_version: _,
             enabled: _,
             email_verified_at,
             created_at,

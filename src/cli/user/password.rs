@@ -17,7 +17,7 @@ const MAX_LINE: u64 = 8 * Password::MAX_TYPED as u64;
 /// Reads a password and checks it. The context holds words that an attacker would try for the owner of the account.
 pub async fn new_password(rule: &Passwords, context: Vec<String>) -> anyhow::Result<Password> {
     let password = read_password()?;
-    rule.policy().check(&password, context).await.map_err(|weak| usage(format!("the password {weak}")))?;
+    rule.policy().check(&password, context).await?.map_err(|weak| usage(format!("the password {weak}")))?;
     Ok(password)
 }
 

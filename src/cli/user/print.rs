@@ -111,6 +111,7 @@ pub fn account_json(user: &user::Model) -> Value {
         id,
         email,
         password_hash: _,
+        password_version: _,
         enabled,
         email_verified_at,
         created_at,

@@ -6,7 +6,19 @@ use super::*;
 
 async fn check(min_length: usize, password: &str, context: &[&str]) -> Result<(), WeakPassword> {
     let context = context.iter().map(|&text| text.to_owned()).collect();
-    PasswordPolicy::new(min_length).check(&Password::parse(password).unwrap(), context).await
+    PasswordPolicy::new(min_length).check(&Password::parse(password).unwrap(), context).await.unwrap()
+}
+
+#[tokio::test]
+async fn check_while_no_estimate_can_begin_is_busy() {
+    let policy = PasswordPolicy::default();
+    let permits = policy.estimates.acquire_many(2).await.unwrap();
+    let good = Password::parse("correct horse battery staple").unwrap();
+    assert!(matches!(policy.check(&good, vec![]).await, Err(HashError::Busy(RetryAfter::MIN))));
+    let short = Password::parse("short").unwrap();
+    assert!(matches!(policy.check(&short, vec![]).await, Ok(Err(WeakPassword::TooShort(_)))));
+    drop(permits);
+    assert!(matches!(policy.check(&good, vec![]).await, Ok(Ok(()))));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The exchange of an authorization code for tokens, which begins a session (RFC 6749 section 4.1.3).
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::DbErr;
 
@@ -22,6 +24,7 @@ use crate::{
         authorization_code, refresh_token, session,
     },
     identity::{sessions::Ending, signing_keys::SignError},
+    random::RandomSource,
 };
 
 /// Upper bound on the sessions of one user. A class may share an account, so the bound is generous. It keeps a client that signs
@@ -72,6 +75,7 @@ struct Redemption {
     session: session::Model,
     refresh_token: refresh_token::Model,
     event: audit_event::Model,
+    random: Arc<dyn RandomSource>,
 }
 
 impl Tokens {
@@ -155,17 +159,24 @@ impl Tokens {
             .session(session.id)
             .from(client.address);
         let refresh_token = refresh_token::Model::new(refresh_token.digest(), session.id, now);
-        let redemption = Redemption { code, session: session.clone(), refresh_token, event };
+        let random = Arc::clone(&self.random);
+        let redemption = Redemption { code, session: session.clone(), refresh_token, event, random };
         let redeem = self.db.transaction(redemption, move |db, redemption| {
-            let Redemption { code, session, refresh_token, event } = redemption;
+            let Redemption { code, session, refresh_token, event, random } = redemption;
             Box::pin(async move {
                 if !authorization_code::Entity::redeem(db, code.clone(), session.id, now).await? {
                     return Ok(false);
                 }
                 session::Entity::begin(db, session.clone()).await?;
                 refresh_token::Entity::store(db, refresh_token.clone()).await?;
-                session::Entity::keep_newest(db, session.user_id, MAX_SESSIONS).await?;
                 audit_event::Entity::record(db, event.clone()).await?;
+                for oldest in session::Entity::surplus(db, session.user_id, MAX_SESSIONS).await? {
+                    if session::Entity::end(db, oldest.user_id, oldest.id).await? {
+                        let event = Ending::TooManySessions.event(event.at, &**random);
+                        let event = event.user(oldest.user_id).app(oldest.app_id).session(oldest.id);
+                        audit_event::Entity::record(db, event).await?;
+                    }
+                }
                 Ok(true)
             })
         });

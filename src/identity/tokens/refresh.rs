@@ -18,6 +18,10 @@ use crate::{
     identity::{sessions::Ending, signing_keys::SignError},
 };
 
+/// The rotated tokens of a session that are kept to detect their reuse. With the default life of an access token a session needs as
+/// many in four days. The bound keeps a client that refreshes without end from filling the table.
+const MAX_ROTATED: u64 = 100;
+
 /// A request to exchange a refresh token for new tokens. Its values are well-formed.
 #[derive(Debug)]
 pub struct RefreshRequest {
@@ -129,6 +133,7 @@ impl Tokens {
                     return Err(DbErr::RecordNotUpdated);
                 }
                 refresh_token::Entity::store(db, next.clone()).await?;
+                refresh_token::Entity::keep_newest_rotated(db, next.session_id, MAX_ROTATED).await?;
                 Ok(true)
             })
         });
