@@ -163,9 +163,9 @@ both! {
             let winner = answers.iter().find(|answer| answer.status == 201).unwrap();
             token = winner.json()["items"][0]["refreshToken"].take();
         }
-        // One row for each generation, of which one is not rotated.
+        // The newest 100 rotated tokens, and the valid one.
         let stored = refresh_token::Entity::find().all(school.db.read()).await.unwrap();
-        assert_eq!(stored.len(), 201);
+        assert_eq!(stored.len(), 101);
         assert_eq!(stored.iter().filter(|token| token.rotated_at.is_none()).count(), 1);
     }
 
