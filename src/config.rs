@@ -37,9 +37,9 @@ use crate::{
     rate_limit::policies::{JoinLimits, PasswordLimits},
 };
 
-/// Limits on guessing passwords and join codes. Only failures count.
+/// Limits on guessing passwords. Only failures count.
 #[derive(Debug, Clone, Args)]
-pub struct RateLimits {
+pub struct PasswordGuessing {
     /// The maximum number of wrong passwords for one account from one address (IPv6: /64) before there is a wait. The wait is 1 s,
     /// doubles with each further failure, and is at most 15 min. One failure is forgotten every 15 min, and all of them after a
     /// success. 0 is no limit
@@ -70,6 +70,27 @@ pub struct RateLimits {
     #[arg(long, env = "HOMEROOM_PASSWORD_SERVER_SPRAY", value_name = "COUNT",
           default_value_t = PasswordLimits::DEFAULT.server_spray)]
     pub password_server_spray: u32,
+}
+
+impl PasswordGuessing {
+    /// The limits.
+    pub fn limits(&self) -> PasswordLimits {
+        PasswordLimits {
+            free: self.password_free_failures,
+            account: self.password_account_failures,
+            address: self.password_address_failures,
+            address_spray: self.password_address_spray,
+            server_spray: self.password_server_spray,
+        }
+    }
+}
+
+/// Limits on guessing passwords and join codes. Only failures count.
+#[derive(Debug, Clone, Args)]
+pub struct RateLimits {
+    /// The limits on guessing passwords.
+    #[command(flatten)]
+    pub passwords: PasswordGuessing,
 
     /// The maximum number of wrong join codes of one user in 5 min. 0 is no limit
     #[arg(long, env = "HOMEROOM_JOIN_USER_FAILURES", value_name = "COUNT",
@@ -87,19 +108,6 @@ pub struct RateLimits {
     #[arg(long, env = "HOMEROOM_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',',
           value_parser = trusted_proxy::parse)]
     pub trusted_proxies: Vec<IpNet>,
-}
-
-impl RateLimits {
-    /// The limits on passwords.
-    pub fn passwords(&self) -> PasswordLimits {
-        PasswordLimits {
-            free: self.password_free_failures,
-            account: self.password_account_failures,
-            address: self.password_address_failures,
-            address_spray: self.password_address_spray,
-            server_spray: self.password_server_spray,
-        }
-    }
 }
 
 /// The format of log lines.
@@ -271,7 +279,7 @@ impl Config {
             refresh_reuse_interval: self.sessions.refresh_reuse_interval(),
             password_policy: self.passwords.policy(),
             account_limits: self.accounts.limits(),
-            rate_limit: self.rate_limits.passwords(),
+            rate_limit: self.rate_limits.passwords.limits(),
         }
     }
 

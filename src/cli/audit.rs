@@ -32,7 +32,9 @@ pub struct Arguments {
     /// Only events of this user, named by e-mail address or id. A deleted user has only an id
     #[arg(long, value_name = "EMAIL|UUID")]
     user: Option<String>,
-    /// Only events of this action, such as `sign_in`
+    /// Only events of this action: `sign_in`, `session_begin`, `session_end`, `token_reuse`, `register`, `confirm`, `account_create`,
+    /// `reset_request`, `password_reset`, `password_change`, `account_change`, `account_delete`, `account_export`, `unlock` or
+    /// `app_change`
     #[arg(long, value_name = "ACTION", value_parser = word::<Action>)]
     action: Option<Action>,
     /// Only events with this outcome: `success` or `failure`

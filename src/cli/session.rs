@@ -31,7 +31,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print every session that has not ended: id, address of the account, app, begin, last use, address and program of the client
+    /// Print every session that has not ended: id, e-mail address of the account, app, begin, last use, address and
+    /// program of the client
     List {
         /// Only sessions of the account with this e-mail address
         #[arg(long, value_name = "EMAIL")]

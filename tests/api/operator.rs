@@ -416,7 +416,7 @@ both! {
         }
         let locked = line().await;
         let columns: Vec<&str> = locked.split('\t').skip(3).collect();
-        assert!(matches!(columns[..], [column] if column.starts_with("locked at unknown addresses until 20")), "{locked}");
+        assert!(matches!(columns[..], [column] if column.starts_with("sign-ins from unknown addresses are refused until 20")), "{locked}");
         let shown = rows(&site.run(&["user", "show", "--json", "--email", TEACHER]).await.success());
         assert_eq!(shown[0]["lockouts"][0]["from"], "unknownAddresses");
         // The same counts with the limits of another server.

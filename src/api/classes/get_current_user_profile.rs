@@ -48,7 +48,7 @@ pub struct UserProfile {
     avatar_url: Option<AvatarUrl>,
     /// When the account was created.
     created_at: Instant,
-    /// When the profile last changed.
+    /// When the profile last changed, or an operator last changed the account. Without a change, when the account was created.
     updated_at: Instant,
     /// The phone number. Null if the user gave none.
     #[oai(nullable)]

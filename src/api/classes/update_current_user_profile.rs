@@ -30,11 +30,11 @@ use crate::{
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub struct UpdateProfileRequest {
-    /// The first name.
+    /// The first name: at least one character that is not blank, and no control character.
     first_name: MaybeUndefined<PersonName>,
-    /// The last name.
+    /// The last name: at least one character that is not blank, and no control character.
     last_name: MaybeUndefined<PersonName>,
-    /// The date of birth, not before 1900 and not in the future.
+    /// The date of birth, from 1900 to today in the latest time zone.
     date_of_birth: MaybeUndefined<DateOfBirth>,
     /// The phone number: digits, blanks and `+ - / ( ) .`, with at least three digits.
     phone_number: MaybeUndefined<PhoneNumber>,

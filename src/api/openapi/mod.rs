@@ -36,7 +36,8 @@ const ALIAS: Alias = Alias { prefix: "/api", of: &["/classes", "/user"] };
 /// The tags of the operations.
 #[derive(Tags)]
 pub enum Tag {
-    /// Signing in: an e-mail address and a password give a code, and the code gives tokens.
+    /// Sign-in and sessions: an e-mail address and a password give a code, the code gives tokens, and refresh tokens continue the
+    /// session.
     #[oai(rename = "sign-in")]
     SignIn,
     /// Accounts: registration, confirmation, new passwords, and the profile of a person.

@@ -33,7 +33,7 @@ pub struct ChangePasswordRequest {
     /// The current password.
     #[oai(write_only)]
     current_password: Password,
-    /// The new password. The rules of `POST /api/v1/users` apply.
+    /// The new password. It has the minimum length of `POST /api/v1/users`, and must be neither common nor easy to guess.
     #[oai(write_only)]
     password: Password,
     /// The new password again.
@@ -56,8 +56,8 @@ pub struct ChangePassword;
 impl ChangePassword {
     /// Change the password of the signed-in user
     ///
-    /// Ends all other sessions of the user. A mail tells the owner of the e-mail address. A wrong current password counts as a failed
-    /// sign-in.
+    /// Ends all other sessions of the user. A mail tells the user that the password was changed. A wrong current password counts as a
+    /// failed sign-in.
     #[oai(path = "/users/me/password", method = "put", operation_id = "changePassword")]
     async fn change_password(
         &self,

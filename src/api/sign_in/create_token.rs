@@ -40,7 +40,7 @@ pub struct CreateTokenRequest {
     client_id: ClientId,
     /// How the user signed in.
     service: SignInService,
-    /// The grant that is exchanged. A `refresh_token` that is not empty is exchanged with either value.
+    /// The grant that is exchanged.
     grant_type: GrantType,
     /// The redirect URI that the code was sent to. Required with a code, ignored with a refresh token.
     redirect_uri: Option<RequestedUri>,
@@ -136,7 +136,8 @@ enum SignInService {
     Email,
 }
 
-/// A grant that is exchanged for tokens.
+/// The grant that is exchanged for tokens. A request with a `refresh_token` that is not empty is a refresh with either value.
+/// `refresh_token` requires that property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[oai(rename = "TokenGrantType", rename_all = "snake_case")]
 enum GrantType {
@@ -150,7 +151,7 @@ enum GrantType {
 #[derive(Debug, Object)]
 #[oai(rename_all = "camelCase")]
 pub struct TokenSet {
-    /// The access token for `/classes`: a signed JWT of type `at+jwt` (RFC 9068).
+    /// The access token for all operations that require one: a signed JWT of type `at+jwt` (RFC 9068).
     access_token: Jwt,
     /// The id token, which names the user: a signed JWT (OpenID Connect Core section 2).
     id_token: Jwt,
@@ -160,7 +161,7 @@ pub struct TokenSet {
     token_type: TokenType,
     /// The redirect URI that the code was sent to.
     redirect_uri: RequestedUri,
-    /// The refresh token, which gets new tokens from this operation once. The response has the next one.
+    /// The refresh token. `POST /api/v1/tokens` exchanges it once, and returns the next one.
     refresh_token: IssuedRefreshToken,
 }
 
@@ -231,9 +232,9 @@ impl CreateToken {
     /// request that does not match does not redeem it, and a second one that matches ends the session. The session keeps the
     /// client's address and `User-Agent` for the list of `getSessions`.
     ///
-    /// A refresh token continues its session and is used once: the response has the next one. A refresh token that is used
-    /// again ends the session, unless the second use is within seconds of the first one. A session ends without a refresh for
-    /// a day, and after 30 days in any case, unless the app has other limits.
+    /// A refresh token continues its session and is used once: the response has the next one. A second use of a refresh token is
+    /// always refused. It ends the session if it comes more than 10 seconds after the first use, or another interval that the
+    /// operator sets. A session ends 24 hours after its last refresh, and 30 days after its start, unless the app has other limits.
     #[oai(path = "/tokens", method = "post", operation_id = "createToken")]
     async fn create_token(
         &self,

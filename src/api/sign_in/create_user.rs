@@ -60,8 +60,10 @@ pub struct CreateUserRequest {
     /// confirmed.
     #[oai(default)]
     accept_privacy_policy: bool,
-    /// The phone number.
+    /// The phone number: digits, blanks and `+ - / ( ) .`, with at least three digits.
     phone_number: Option<PhoneNumber>,
+    /// Accepted for clients that send it, and not used.
+    referrer: Option<Referrer>,
 }
 
 impl JsonBody for CreateUserRequest {
@@ -79,6 +81,16 @@ impl JsonBody for CreateUserRequest {
 #[derive(Debug)]
 struct MailKind;
 
+/// The page from which a person registers, as clients of the source's API may send it.
+#[derive(Debug)]
+struct Referrer(String);
+
+text!(Referrer, "Referrer", |text: &str| Ok::<_, &str>(Self(text.to_owned())), {
+    max_length: 2048,
+    pattern: r"^[^\x00-\x1F\x7F]*$".into(),
+    example: "https://app.example.com/register".into(),
+} shown |referrer: &Self| &referrer.0);
+
 /// `POST /api/v1/users`
 #[derive(Default)]
 pub struct CreateUser;
@@ -87,11 +99,14 @@ pub struct CreateUser;
 impl CreateUser {
     /// Register
     ///
-    /// Mails a link that confirms the e-mail address, if the app is open for registration. The account exists once the link is used:
-    /// `PUT /api/v1/user-confirm-hashes/{hash}`. The link is valid for 24 hours.
+    /// Mails a link that confirms the e-mail address, if the app is open for registration. The link leads to the account page of the
+    /// app, with the parameters `action=confirm` and `confirmHash`. That page sends `PUT /api/v1/user-confirm-hashes/{hash}`, which
+    /// creates the account. If the app has no account page, the mail contains the secret instead of a link. The link is valid for 24
+    /// hours.
     ///
     /// An e-mail address that has an account already gets the same response, with an id that no account has. The mail tells its
-    /// owner. One e-mail address gets at most five mails in an hour.
+    /// owner. An e-mail address gets at most five mails of `createUser` and `updateUser` together in an hour. Further ones are not
+    /// sent, and the response is the same.
     #[oai(path = "/users", method = "post", operation_id = "createUser")]
     #[expect(clippy::too_many_arguments, reason = "the parameters of the documented operation")]
     async fn create_user(
@@ -102,7 +117,7 @@ impl CreateUser {
         /// The kind of the mail: `confirmation`.
         #[oai(name = "type")]
         _kind: Query<Option<MailKind>>,
-        /// Used for custom-domain lookup: without `appUuid`, the app that owns this login domain is registered in. With
+        /// Used for custom-domain lookup: without `appUuid`, it selects the app that has this login domain. With
         /// `appUuid`, a page that belongs neither to that app nor to this server is refused. An empty value counts as absent.
         #[oai(name = "Origin")]
         _origin: Header<Option<OriginHeader>>,
@@ -121,6 +136,7 @@ impl CreateUser {
             accepted_data_privacy: _,
             accept_privacy_policy,
             phone_number,
+            referrer: _,
         } = body.0;
         let registration = RegisterRequest {
             app: app_uuid,

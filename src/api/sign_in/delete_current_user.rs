@@ -28,9 +28,8 @@ pub struct DeleteCurrentUser;
 impl DeleteCurrentUser {
     /// Delete the signed-in user
     ///
-    /// Deletes the account with all personal data, at once and for good: the profile, the sessions, the enrollments, and the classes
-    /// that the user owns. An operator can give the classes to another user before. A mail
-    /// tells the owner of the e-mail address.
+    /// Deletes the account with all personal data immediately: the profile, the sessions, the enrollments, and the classes that the
+    /// user owns. It cannot be undone. Before, an operator can give the classes to another user. A mail confirms the deletion.
     #[oai(path = "/users/me", method = "delete", operation_id = "deleteCurrentUser")]
     async fn delete_current_user(
         &self,

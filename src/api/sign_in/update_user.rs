@@ -82,8 +82,10 @@ pub struct UpdateUser;
 impl UpdateUser {
     /// Reset a password
     ///
-    /// Without `confirmHash`, the request mails a link to the e-mail address, if it has an account. The link is valid for 30
-    /// minutes. The response is the same for every e-mail address. One e-mail address gets at most five mails in an hour.
+    /// Without `confirmHash`, the request mails a link to the e-mail address, if it has an enabled account. The link leads to the
+    /// account page of the app, with `action=reset` and `confirmHash`. It is valid for 30 minutes. The response is the same for every
+    /// e-mail address. An e-mail address gets at most five mails of `createUser` and `updateUser` together in an hour. Further ones
+    /// are not sent, and the response is the same.
     ///
     /// With `confirmHash`, `password` and `passwordConfirmation`, the request sets the new password. It confirms the e-mail address
     /// and ends all sessions of the user. A link is used once.
@@ -125,7 +127,7 @@ impl Operation for UpdateUser {
     type Code = ErrorCode;
     const ID: &'static str = "updateUser";
     const SUCCESS: (u16, &'static str) =
-        (200, "The link is on its way if the e-mail address has an account, or the password is set");
+        (200, "The request for a link is accepted, or the new password is set; the list is empty");
     const ERRORS: &'static [ErrorSpec<ErrorCode>] = &[
         error::bad_request(LINK_REFUSED),
         error::TOO_MANY_REQUESTS,

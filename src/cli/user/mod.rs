@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Data, Hashing, Passwords, RateLimits},
+    config::{Data, Hashing, PasswordGuessing, Passwords},
     db::Db,
     domain::{
         account_page::LinkAction,
@@ -47,9 +47,10 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create an account with a confirmed address. The password is read from standard input, or prompted for
+    /// Create an account with a confirmed e-mail address. The password is read from standard input, or prompted for
     Add(Box<Add>),
-    /// Change the given properties of an account. A new password, a new address and `--enabled false` end all its sessions
+    /// Change the given properties of an account. A new password, a new e-mail address and `--enabled false` end all its
+    /// sessions
     Set(Box<Set>),
     /// Stop an account from signing in, and end all its sessions
     Disable(Account),
@@ -57,7 +58,8 @@ enum Command {
     Enable(Account),
     /// Forget the failed sign-ins of an account, from all addresses
     Unlock(Account),
-    /// Print the secret of a link with which the owner of an account sets a new password. It is valid once, for 30 minutes
+    /// Print a link with which the owner of an account sets a new password, or only its secret without an account page. It is valid
+    /// once, for 30 minutes
     ResetLink {
         #[command(flatten)]
         account: Account,
@@ -76,14 +78,14 @@ enum Command {
         #[command(flatten)]
         format: Format,
         #[command(flatten)]
-        limits: Box<RateLimits>,
+        limits: Box<PasswordGuessing>,
     },
-    /// Print every account: id, address with its domain in ASCII form, state, and until when sign-ins are refused
+    /// Print every account: id, e-mail address with its domain in ASCII form, state, and until when sign-ins are refused
     List {
         #[command(flatten)]
         listing: Listing,
         #[command(flatten)]
-        limits: Box<RateLimits>,
+        limits: Box<PasswordGuessing>,
     },
 }
 
@@ -180,12 +182,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Remove(remove) => run_remove(remove).await,
         Command::Show { account, format, limits } => {
-            with_account(&account, async |db, user| print::show(db, user, format, limits.passwords()).await)
+            with_account(&account, async |db, user| print::show(db, user, format, limits.limits()).await)
                 .await
         }
         Command::List { listing, limits } => {
             let format = listing.format;
-            with_existing(&listing.data, async |db| print::list(db, format, limits.passwords()).await).await
+            with_existing(&listing.data, async |db| print::list(db, format, limits.limits()).await).await
         }
     }
 }

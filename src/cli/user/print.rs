@@ -69,7 +69,7 @@ fn summary(user: &user::Model, lockouts: &[Lockout]) -> String {
             LockedAddresses::One => "one address",
             LockedAddresses::Unknown => "unknown addresses",
         };
-        format!("locked at {from} until {}", time(*until))
+        format!("sign-ins from {from} are refused until {}", time(*until))
     }));
     columns.join("\t")
 }
