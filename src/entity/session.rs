@@ -131,18 +131,21 @@ impl Entity {
         Ok(session.all(db).await?.pop().and_then(|(session, app, user)| Some((session, app?, user?))))
     }
 
-    /// The sessions of a user that have not ended, newest first, with their apps.
+    /// The sessions of a user that have not ended, newest first, with their apps: at most 100. Concurrent exchanges can leave the
+    /// user with one more for a moment.
     pub async fn list_of_user(
         db: &impl ConnectionTrait,
         user: UserId,
         now: DateTimeUtc,
     ) -> Result<Vec<(Model, app::Model)>, DbErr> {
+        const LISTED: u64 = 100;
         let sessions = Self::find()
             .find_also_related(app::Entity)
             .filter(Column::UserId.eq(user))
             .filter(Column::IdleExpiresAt.gt(now))
             .order_by_desc(Column::CreatedAt)
-            .order_by_desc(Column::Id);
+            .order_by_desc(Column::Id)
+            .limit(LISTED);
         let sessions = sessions.all(db).await?;
         Ok(sessions.into_iter().filter_map(|(session, app)| Some((session, app?))).collect())
     }

@@ -119,13 +119,18 @@ impl Entity {
         Ok(changed.exec(db).await?.rows_affected == 1)
     }
 
-    /// Whether an account may still sign in with the password whose version is given. Keeps that so until the end of the transaction:
-    /// a change of the account waits.
-    pub async fn hold_sign_in(db: &impl ConnectionTrait, id: UserId, version: i32) -> Result<bool, DbErr> {
+    /// Whether an enabled account still has this address and this version of the password. Keeps that so until the end of the
+    /// transaction: a change of the account waits.
+    pub async fn hold(
+        db: &impl ConnectionTrait,
+        id: UserId,
+        email: Email,
+        version: i32,
+    ) -> Result<bool, DbErr> {
         let account = Self::find_by_id(id)
+            .filter(Column::Email.eq(email))
             .filter(Column::PasswordVersion.eq(version))
             .filter(Column::Enabled.eq(true))
-            .filter(Column::EmailVerifiedAt.is_not_null())
             .lock_shared();
         let found: Option<UserId> = account.select_only().column(Column::Id).into_tuple().one(db).await?;
         Ok(found.is_some())

@@ -131,8 +131,11 @@ pub enum ResetError {
 
 /// The changes of one request for a link.
 struct Requesting {
-    /// None if the address has no enabled account.
-    reset: Option<password_reset::Model>,
+    /// Of the account of the address, or of no account.
+    user: UserId,
+    password_version: i32,
+    /// It is stored if the account is enabled.
+    reset: password_reset::Model,
     /// To the address of the request. It is sent with a reset only.
     mail: outgoing_mail::Model,
     event: audit_event::Model,
@@ -175,14 +178,18 @@ impl PasswordResets {
             Some(account) => event.user(account.id).failed("account_disabled"),
             None => event.failed("account_unknown"),
         };
-        let reset = account.filter(|account| account.enabled).map(|account| password_reset::Model {
+        let (user, password_version) = match account {
+            Some(account) => (account.id, account.password_version),
+            None => (UserId::new(now, &*self.random), 0),
+        };
+        let reset = password_reset::Model {
             digest: hash.digest(),
-            user_id: account.id,
+            user_id: user,
             app_id: Some(app.id),
             created_at: now,
             expires_at: now + mail::RESET_LIFE,
-        });
-        let changes = Requesting { reset, mail, event };
+        };
+        let changes = Requesting { user, password_version, reset, mail, event };
         let store = self.db.transaction(changes, |db, changes| Box::pin(store(db, changes)));
         match Box::pin(store).await {
             Ok(()) => {
@@ -227,8 +234,10 @@ impl PasswordResets {
         let user = account.id;
         let changes = Resetting { digest, user, email: account.email, password_hash, notice, event, now };
         let reset = self.db.transaction(changes, |db, changes| Box::pin(reset(db, changes)));
-        if !Box::pin(reset).await? {
-            return Err(ResetError::InvalidLink);
+        match Box::pin(reset).await {
+            Ok(true) => {}
+            Ok(false) | Err(DbErr::RecordNotUpdated) => return Err(ResetError::InvalidLink),
+            Err(error) => return Err(error.into()),
         }
         self.sessions.forget_user(user);
         self.outbox.wake();
@@ -244,16 +253,16 @@ pub(super) fn password_context(account: &user::Model, app: Option<&Label>) -> Ve
 }
 
 async fn store(db: &impl ConnectionTrait, changes: &Requesting) -> Result<(), DbErr> {
-    let Requesting { reset, mail, event } = changes;
-    match reset {
-        Some(reset) => {
-            // A reset is useless without its mail.
-            if Outbox::enqueue(db, mail.clone()).await? {
-                password_reset::Entity::store(db, reset.clone()).await?;
-            }
+    let Requesting { user, password_version, reset, mail, event } = changes;
+    // First, so that no link is sent to an address that the account no longer has.
+    if user::Entity::hold(db, *user, mail.recipient.clone(), *password_version).await? {
+        // A reset is useless without its mail.
+        if Outbox::enqueue(db, mail.clone()).await? {
+            password_reset::Entity::store(db, reset.clone()).await?;
         }
+    } else {
         // The same writes as for an account with too many mails.
-        None => _ = Outbox::count(db, &mail.recipient, mail.created_at).await?,
+        Outbox::count(db, &mail.recipient, mail.created_at).await?;
     }
     audit_event::Entity::record(db, event.clone()).await
 }
@@ -261,10 +270,14 @@ async fn store(db: &impl ConnectionTrait, changes: &Requesting) -> Result<(), Db
 async fn reset(db: &impl ConnectionTrait, changes: &Resetting) -> Result<bool, DbErr> {
     let Resetting { digest, user, email, password_hash, notice, event, now } = changes;
     let (user, now) = (*user, *now);
-    if !password_reset::Entity::complete(db, user, digest.clone(), now).await?
-        || !user::Entity::reset_password(db, user, password_hash.clone(), now).await?
-    {
+    // The account comes first, so that only one reset of it reaches the next statement at a time. Otherwise the link of a concurrent
+    // request could let a used one pass.
+    if !user::Entity::reset_password(db, user, password_hash.clone(), now).await? {
         return Ok(false);
+    }
+    if !password_reset::Entity::complete(db, user, digest.clone(), now).await? {
+        // An error, so that the password is not set either.
+        return Err(DbErr::RecordNotUpdated);
     }
     session::Entity::end_of_user(db, user, None).await?;
     audit_event::Entity::record(db, event.clone()).await?;

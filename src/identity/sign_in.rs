@@ -102,8 +102,8 @@ pub enum SignInError {
 /// The changes of one sign-in.
 struct Issuing {
     code: authorization_code::Model,
-    /// Of the password that was verified.
-    password_version: i32,
+    /// The account whose password was verified.
+    account: user::Model,
     acceptance: Option<policy_acceptance::Model>,
     event: audit_event::Model,
     success: Success,
@@ -276,8 +276,7 @@ impl SignIn {
         };
         let event = self.event(Some(user.id), app.id, request.address, now);
         let success = reservation.success();
-        let issuing =
-            Issuing { code: issued, password_version: user.password_version, acceptance, event, success };
+        let issuing = Issuing { code: issued, account: user.clone(), acceptance, event, success };
         let stored = self.db.transaction(issuing, |db, issuing| Box::pin(store(db, issuing)));
         let fault = match Box::pin(stored).await {
             Ok(true) => None,
@@ -336,9 +335,10 @@ impl SignIn {
 
 /// Stores a code and what belongs to it. Returns whether it did: not if the account was changed since the password was verified.
 async fn store(db: &impl ConnectionTrait, issuing: &Issuing) -> Result<bool, DbErr> {
-    let Issuing { code, password_version, acceptance, event, success } = issuing;
+    let Issuing { code, account, acceptance, event, success } = issuing;
     // First, so that a change of the password deletes this code, or is seen here.
-    if !user::Entity::hold_sign_in(db, code.user_id, *password_version).await? {
+    let user::Model { id, email, password_version, .. } = account;
+    if !user::Entity::hold(db, *id, email.clone(), *password_version).await? {
         return Ok(false);
     }
     authorization_code::Entity::store(db, code.clone()).await?;

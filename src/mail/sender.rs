@@ -75,15 +75,14 @@ impl Sender {
 
     /// Starts the workers.
     pub fn start(&self, runner: &mut Runner) {
-        for number in 0..WORKERS {
-            // One worker polls. It wakes the next one when it finds a mail.
-            let poll = if number == 0 { POLL } else { Duration::MAX };
-            runner.spawn(self.clone().work(poll));
+        for _ in 0..WORKERS {
+            // All of them poll, because one can wait for a slow server for minutes.
+            runner.spawn(self.clone().work());
         }
         runner.every(MEASURE, self.clone());
     }
 
-    async fn work(self, poll: Duration) {
+    async fn work(self) {
         let mut failing = false;
         loop {
             match self.send_due().await {
@@ -95,7 +94,7 @@ impl Sender {
                 }
                 Err(_) => {}
             }
-            _ = timeout(poll, self.new_mail.notified()).await;
+            _ = timeout(POLL, self.new_mail.notified()).await;
         }
     }
 

@@ -120,6 +120,32 @@ both! {
         assert_eq!(answer.status, 201, "{}", answer.text);
     }
 
+    async fn reset_beside_new_links_uses_a_link_once_in_each_of_50_rounds(kind: Kind) {
+        let settings = password_hashing::Settings { queue: NonZeroUsize::new(4), ..Default::default() };
+        let school = Arc::new(School::start_with_hashing(kind, settings).await);
+        let teacher = school.account(TEACHER).await.id;
+        for round in 0..50 {
+            let secret = ask_for_reset(&school, teacher).await;
+            let statuses = at_once(&school, 32, |school, index| {
+                let secret = secret.clone();
+                async move {
+                    if index % 2 == 0 {
+                        return school.reset_password(&secret, json!({})).await.status;
+                    }
+                    // Another link every few milliseconds, while the passwords are hashed and stored.
+                    for _ in 0..10 {
+                        ask_for_reset(&school, teacher).await;
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    0
+                }
+            })
+            .await;
+            assert_eq!(count(&statuses, 200), 1, "{round}: {statuses:?}");
+            assert_eq!(count(&statuses, 500), 0, "{round}: {statuses:?}");
+        }
+    }
+
     async fn reset_64_times_at_once_with_a_long_queue_one_succeeds_in_each_of_3_rounds(kind: Kind) {
         let school = Arc::new(School::start(kind).await);
         let teacher = school.account(TEACHER).await.id;
