@@ -8,6 +8,7 @@ pub mod classes;
 pub mod openapi;
 mod person;
 pub mod service;
+mod service_errors;
 pub mod sign_in;
 
 use std::sync::{Arc, atomic::AtomicBool};

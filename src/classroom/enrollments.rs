@@ -11,7 +11,6 @@ use crate::{
         id::{EnrollmentId, UserId},
         join_code::JoinCode,
         network::Network,
-        retry_after::RetryAfter,
     },
     entity::{
         class,
@@ -40,8 +39,8 @@ pub enum JoinError {
     #[error("the join code admits to no class")]
     NoSuchCode,
     /// The student, or others in the same network, tried too many wrong codes.
-    #[error("too many failures")]
-    RateLimited(RetryAfter),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The student owns the class.
     #[error("the owner of a class cannot join it")]
     OwnClass,
@@ -54,15 +53,6 @@ pub enum JoinError {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
-}
-
-impl From<LimitError> for JoinError {
-    fn from(error: LimitError) -> Self {
-        match error {
-            LimitError::RateLimited(retry_after) => Self::RateLimited(retry_after),
-            LimitError::Database(error) => error.into(),
-        }
-    }
 }
 
 impl Enrollments {

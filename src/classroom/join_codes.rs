@@ -10,7 +10,6 @@ use crate::{
     domain::{
         id::{ClassId, UserId},
         join_code::JoinCode,
-        retry_after::RetryAfter,
     },
     entity::{class, join_code},
     random::RandomSource,
@@ -52,23 +51,14 @@ pub enum GenerateError {
     #[error("another user owns the class")]
     NotOwner,
     /// Too many codes were generated for the class.
-    #[error("too many join codes were generated for the class")]
-    RateLimited(RetryAfter),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// Every generated code belongs to another class.
     #[error("no join code was free in {TRIES} tries")]
     Exhausted,
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
-}
-
-impl From<LimitError> for GenerateError {
-    fn from(error: LimitError) -> Self {
-        match error {
-            LimitError::RateLimited(retry_after) => Self::RateLimited(retry_after),
-            LimitError::Database(error) => error.into(),
-        }
-    }
 }
 
 impl JoinCodes {

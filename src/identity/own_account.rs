@@ -20,7 +20,6 @@ use crate::{
         network::Network,
         password::{Password, PasswordHash},
         person::{AvatarUrl, PersonName, PhoneNumber},
-        retry_after::RetryAfter,
     },
     entity::{
         app,
@@ -110,8 +109,8 @@ pub enum ChangePasswordError {
     #[error("the password {0}")]
     Weak(#[from] WeakPassword),
     /// Too many failures before, of this account or from this network.
-    #[error("too many failures")]
-    RateLimited(RetryAfter),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The account was deleted after the token was issued.
     #[error("the account does not exist")]
     Gone,
@@ -121,15 +120,6 @@ pub enum ChangePasswordError {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
-}
-
-impl From<LimitError> for ChangePasswordError {
-    fn from(error: LimitError) -> Self {
-        match error {
-            LimitError::RateLimited(retry_after) => Self::RateLimited(retry_after),
-            LimitError::Database(error) => error.into(),
-        }
-    }
 }
 
 /// The changes of one new password.

@@ -23,7 +23,6 @@ use crate::{
         password::{Password, PasswordHash},
         person::PersonName,
         rate_limit_key::RateLimitKey,
-        retry_after::RetryAfter,
         secret_token::{ConfirmHash, ConfirmHashDigest},
     },
     entity::{
@@ -73,20 +72,11 @@ pub enum LinkError {
     #[error(transparent)]
     App(#[from] ResolveError),
     /// Too many requests from this network.
-    #[error("too many requests to reset a password")]
-    RateLimited(RetryAfter),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
-}
-
-impl From<LimitError> for LinkError {
-    fn from(error: LimitError) -> Self {
-        match error {
-            LimitError::RateLimited(retry_after) => Self::RateLimited(retry_after),
-            LimitError::Database(error) => error.into(),
-        }
-    }
 }
 
 /// A request to set a new password by a link. Its values are well-formed.

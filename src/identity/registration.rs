@@ -22,7 +22,6 @@ use crate::{
         password::{Password, PasswordHash},
         person::PhoneNumber,
         rate_limit_key::RateLimitKey,
-        retry_after::RetryAfter,
         secret_token::ConfirmHash,
     },
     entity::{
@@ -87,23 +86,14 @@ pub enum RegisterError {
     #[error("the password {0}")]
     Weak(#[from] WeakPassword),
     /// Too many registrations from this network.
-    #[error("too many registrations")]
-    RateLimited(RetryAfter),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The password could not be hashed.
     #[error("the password could not be hashed")]
     Hash(#[from] HashError),
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
-}
-
-impl From<LimitError> for RegisterError {
-    fn from(error: LimitError) -> Self {
-        match error {
-            LimitError::RateLimited(retry_after) => Self::RateLimited(retry_after),
-            LimitError::Database(error) => error.into(),
-        }
-    }
 }
 
 /// A request to confirm an address. Its values are well-formed.

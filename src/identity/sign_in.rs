@@ -20,7 +20,6 @@ use crate::{
         password::Password,
         pkce::CodeChallenge,
         redirect_uri::RedirectUri,
-        retry_after::RetryAfter,
         secret_token::AuthorizationCode,
         state::State,
     },
@@ -86,8 +85,8 @@ pub enum SignInError {
     #[error("the credentials were refused")]
     Credentials(CredentialsFault),
     /// Too many failures before, of this account or from this network.
-    #[error("too many failures")]
-    RateLimited(RetryAfter),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The app demands its privacy policy, which the user has not accepted.
     #[error("the privacy policy was not accepted")]
     ConsentMissing,
@@ -156,19 +155,13 @@ impl SignInError {
             Self::ChallengeMissing => "code_challenge_missing",
             Self::RedirectUriUnregistered => "redirect_uri_unregistered",
             Self::Credentials(fault) => fault.reason(),
-            Self::RateLimited { .. } => "rate_limited",
+            Self::Limit(LimitError::RateLimited(_)) => "rate_limited",
             Self::ConsentMissing => "policy_not_accepted",
-            Self::App(ResolveError::Database(_)) | Self::Hash(_) | Self::Database(_) => return None,
+            Self::App(ResolveError::Database(_))
+            | Self::Limit(LimitError::Database(_))
+            | Self::Hash(_)
+            | Self::Database(_) => return None,
         })
-    }
-}
-
-impl From<LimitError> for SignInError {
-    fn from(error: LimitError) -> Self {
-        match error {
-            LimitError::RateLimited(retry_after) => Self::RateLimited(retry_after),
-            LimitError::Database(error) => error.into(),
-        }
     }
 }
 

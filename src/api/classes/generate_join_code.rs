@@ -117,7 +117,7 @@ impl From<GenerateError> for ApiError<ErrorCode> {
         match error {
             GenerateError::NoSuchClass => Self::documented(error::CLASS_NOT_FOUND),
             GenerateError::NotOwner => Self::documented(NOT_OWNER),
-            GenerateError::RateLimited(retry_after) => Self::too_many_requests(retry_after),
+            GenerateError::Limit(error) => error.into(),
             GenerateError::Exhausted => Self::internal(error),
             GenerateError::Database(error) => error.into(),
         }

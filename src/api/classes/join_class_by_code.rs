@@ -170,7 +170,7 @@ impl From<JoinError> for ApiError<ErrorCode> {
     fn from(error: JoinError) -> Self {
         match error {
             JoinError::NoSuchCode => Self::documented(INVALID_JOIN_CODE),
-            JoinError::RateLimited(retry_after) => Self::too_many_requests(retry_after),
+            JoinError::Limit(error) => error.into(),
             JoinError::OwnClass => {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::OwnClass, "The owner of a class cannot join it")
             }

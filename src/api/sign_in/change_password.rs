@@ -23,7 +23,7 @@ use crate::{
         received_at::ReceivedAt,
         validation::Violation,
     },
-    identity::{own_account::ChangePasswordError, password_hashing::HashError},
+    identity::own_account::ChangePasswordError,
 };
 
 /// A request to change the password of the signed-in user.
@@ -109,10 +109,9 @@ impl From<ChangePasswordError> for ApiError<ErrorCode> {
         match error {
             ChangePasswordError::WrongPassword => Self::documented(error::bad_request(WRONG_PASSWORD)),
             ChangePasswordError::Weak(weakness) => user::weak_password(&weakness),
-            ChangePasswordError::RateLimited(retry_after) => Self::too_many_requests(retry_after),
+            ChangePasswordError::Limit(error) => error.into(),
             ChangePasswordError::Gone => Self::unauthorized(Challenge::InvalidToken),
-            ChangePasswordError::Hash(HashError::Busy(retry_after)) => Self::unavailable(retry_after, None),
-            ChangePasswordError::Hash(error) => Self::internal(error),
+            ChangePasswordError::Hash(error) => error.into(),
             ChangePasswordError::Database(error) => error.into(),
         }
     }

@@ -29,7 +29,6 @@ use crate::{
     },
     identity::{
         apps::ResolveError,
-        password_hashing::HashError,
         sign_in::{SignInError, SignInRequest},
     },
 };
@@ -248,9 +247,8 @@ impl From<SignInError> for ApiError<ErrorCode> {
             SignInError::ConsentMissing => {
                 "acceptPrivacyPolicy must be true: the app demands its current privacy policy"
             }
-            SignInError::RateLimited(retry_after) => return Self::too_many_requests(retry_after),
-            SignInError::Hash(HashError::Busy(retry_after)) => return Self::unavailable(retry_after, None),
-            SignInError::Hash(error) => return Self::internal(error),
+            SignInError::Limit(error) => return error.into(),
+            SignInError::Hash(error) => return error.into(),
             SignInError::Database(error) => return error.into(),
         };
         Self::documented(error::bad_request(message))

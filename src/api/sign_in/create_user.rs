@@ -29,10 +29,7 @@ use crate::{
         string_types::text,
         validation::Violation,
     },
-    identity::{
-        password_hashing::HashError,
-        registration::{RegisterError, RegisterRequest},
-    },
+    identity::registration::{RegisterError, RegisterRequest},
 };
 
 /// A request to register.
@@ -193,9 +190,8 @@ impl From<RegisterError> for ApiError<ErrorCode> {
                 "email has a mail domain that may not register in the app",
             )),
             RegisterError::Weak(weakness) => user::weak_password(&weakness),
-            RegisterError::RateLimited(retry_after) => Self::too_many_requests(retry_after),
-            RegisterError::Hash(HashError::Busy(retry_after)) => Self::unavailable(retry_after, None),
-            RegisterError::Hash(error) => Self::internal(error),
+            RegisterError::Limit(error) => error.into(),
+            RegisterError::Hash(error) => error.into(),
             RegisterError::Database(error) => error.into(),
         }
     }

@@ -27,10 +27,7 @@ use crate::{
         received_at::ReceivedAt,
         validation::Violation,
     },
-    identity::{
-        password_hashing::HashError,
-        password_reset::{LinkError, LinkRequest, ResetError, ResetRequest},
-    },
+    identity::password_reset::{LinkError, LinkRequest, ResetError, ResetRequest},
 };
 
 /// A request to reset a password: for a link, or with the link's secret and the new password.
@@ -151,7 +148,7 @@ impl From<LinkError> for ApiError<ErrorCode> {
     fn from(error: LinkError) -> Self {
         match error {
             LinkError::App(error) => error.into(),
-            LinkError::RateLimited(retry_after) => Self::too_many_requests(retry_after),
+            LinkError::Limit(error) => error.into(),
             LinkError::Database(error) => error.into(),
         }
     }
@@ -163,8 +160,7 @@ impl From<ResetError> for ApiError<ErrorCode> {
             ResetError::App(error) => error.into(),
             ResetError::InvalidLink => Self::documented(error::bad_request(LINK_REFUSED)),
             ResetError::Weak(weakness) => user::weak_password(&weakness),
-            ResetError::Hash(HashError::Busy(retry_after)) => Self::unavailable(retry_after, None),
-            ResetError::Hash(error) => Self::internal(error),
+            ResetError::Hash(error) => error.into(),
             ResetError::Database(error) => error.into(),
         }
     }
