@@ -100,8 +100,8 @@ struct Details {
     /// Whether people may register an account through it. `closed` for a new app without this flag
     #[arg(long, value_name = "STATE", value_enum)]
     registration: Option<RegistrationState>,
-    /// A mail domain whose addresses may register, such as school.example. Repeat the flag for each domain. Without one, all may. An
-    /// empty value removes all
+    /// A mail domain, such as school.example. Only e-mail addresses in a mail domain of the app may register. Without mail domains, every
+    /// e-mail address may. Repeat the flag for each domain. An empty value removes all
     #[arg(long, value_name = "DOMAIN", value_parser = |text: &str| or_none(text, MailDomain::parse))]
     mail_domain: Option<Vec<Given<MailDomain>>>,
     /// The page that links in mails lead to, with the parameters `action` and `confirmHash`. An empty value removes it. Without it,

@@ -1,4 +1,4 @@
-//! Flags whose empty value removes a property.
+//! Values of flags such as `--account-page`: a text sets the property, and an empty text removes it.
 
 /// A value, or an empty text, which stands for none.
 #[derive(Debug, Clone)]

@@ -1,4 +1,5 @@
-//! The mail domains whose addresses may register in an app. An app without any accepts every domain.
+//! Mail domains of apps. Only e-mail addresses in a mail domain of an app may register in it. An app without mail domains accepts every
+//! e-mail address.
 
 use sea_orm::entity::prelude::*;
 

@@ -27,7 +27,7 @@ pub struct Registration {
     pub redirect_uris: Vec<RedirectUri>,
     /// The domains of the app's own sign-in pages.
     pub login_domains: Vec<LoginDomain>,
-    /// The mail domains whose addresses may register. None restricts nothing.
+    /// The mail domains. Only e-mail addresses in one of them may register. Without mail domains, every e-mail address may.
     pub mail_domains: Vec<MailDomain>,
 }
 

@@ -55,8 +55,8 @@ pub struct RevokeToken;
 impl RevokeToken {
     /// Sign out
     ///
-    /// Ends the session of a token (RFC 7009). The refresh token is invalid from now on, and within five seconds all access
-    /// tokens of the session are too. A token that is unknown or expired, or whose session has ended, gets the same response.
+    /// Ends the session of a token (RFC 7009). The server refuses the refresh token at once, and all access tokens of the session
+    /// within five seconds. An unknown token, an expired one and one of an ended session get the same response.
     #[oai(path = "/tokens/revoke", method = "post", operation_id = "revokeToken")]
     async fn revoke_token(
         &self,

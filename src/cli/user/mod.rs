@@ -63,7 +63,7 @@ enum Command {
     ResetLink {
         #[command(flatten)]
         account: Account,
-        /// The app whose account page the link leads to [default: the only enabled app that has an account page]
+        /// The app. The link leads to its account page [default: the enabled app with an account page, if there is exactly one]
         #[arg(long, value_name = "UUID")]
         app: Option<AppId>,
     },
