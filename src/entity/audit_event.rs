@@ -18,15 +18,15 @@ pub struct Model {
     pub id: AuditEventId,
     /// The time.
     pub at: DateTimeUtc,
-    /// What was done.
+    /// The kind of the event.
     pub action: Action,
     /// Whether it was done.
     pub outcome: Outcome,
     /// Why it was not done, or the property that changed, as a word such as `password_wrong`.
     pub reason: Option<String>,
-    /// Who did it.
+    /// The party that caused the event.
     pub actor: Actor,
-    /// The user to whom it was done.
+    /// The user whose account the event is about.
     pub user_id: Option<UserId>,
     /// The app.
     pub app_id: Option<AppId>,
@@ -36,7 +36,7 @@ pub struct Model {
     pub address: Option<String>,
 }
 
-/// What an event is about.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Action {
@@ -44,7 +44,8 @@ pub enum Action {
     SignIn,
     /// An exchange of a code, which begins a session.
     SessionBegin,
-    /// The end of a session. The reason says why, such as `signed_out` or `password_changed`.
+    /// The end of a session. The reason says why, such as `signed_out`. A change that ends all
+    /// sessions of a user or an app is recorded instead of each end.
     SessionEnd,
     /// A refresh token was used again after its rotation, or a code after its exchange. The session ended.
     TokenReuse,
@@ -60,7 +61,7 @@ pub enum Action {
     PasswordReset,
     /// A new password by a signed-in user or by an operator.
     PasswordChange,
-    /// A change of an account by an operator. The reason names it, such as `disabled`.
+    /// A change of an account, by an operator or of the profile by its user. The reason names it, such as `disabled`.
     AccountChange,
     /// The deletion of an account.
     AccountDelete,
@@ -82,7 +83,7 @@ pub enum Outcome {
     Failure,
 }
 
-/// Who caused an event.
+/// The party that caused an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Actor {
@@ -163,9 +164,9 @@ impl Model {
 /// The events to read. `None` means all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The user to whom it was done.
+    /// The user whose account the events are about.
     pub user: Option<UserId>,
-    /// What was done.
+    /// The kind of the event.
     pub action: Option<Action>,
     /// Whether it was done.
     pub outcome: Option<Outcome>,

@@ -129,24 +129,20 @@ impl Entity {
         Ok(Self::find_by_id(digest).one(db).await?.and_then(|code| code.session_id))
     }
 
-    /// Deletes the codes of a user, except for the one that began the session `kept`.
-    pub(super) async fn delete_of_user(
+    /// Deletes the codes of a user, of an app, or of a user in an app. Without both, deletes all codes.
+    pub async fn delete_of(
         db: &impl ConnectionTrait,
-        user: UserId,
-        kept: Option<SessionId>,
+        user: Option<UserId>,
+        app: Option<AppId>,
     ) -> Result<(), DbErr> {
-        let mut codes = Self::delete_many().filter(Column::UserId.eq(user));
-        if let Some(kept) = kept {
-            let others = Condition::any().add(Column::SessionId.is_null()).add(Column::SessionId.ne(kept));
-            codes = codes.filter(others);
+        let mut codes = Self::delete_many();
+        if let Some(user) = user {
+            codes = codes.filter(Column::UserId.eq(user));
+        }
+        if let Some(app) = app {
+            codes = codes.filter(Column::AppId.eq(app));
         }
         codes.exec(db).await?;
-        Ok(())
-    }
-
-    /// Deletes the codes of an app.
-    pub(super) async fn delete_of_app(db: &impl ConnectionTrait, app: AppId) -> Result<(), DbErr> {
-        Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?;
         Ok(())
     }
 

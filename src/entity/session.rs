@@ -114,9 +114,15 @@ impl Entity {
         Ok(extended.rows_affected == 1)
     }
 
-    /// Whether a session has not ended.
+    /// Whether a session has not ended and its app is enabled.
+    ///
+    /// The end of all sessions of an app can miss one that begins at the same moment, so that the app counts too.
     pub async fn is_alive(db: &impl ConnectionTrait, id: SessionId, now: DateTimeUtc) -> Result<bool, DbErr> {
-        let session = Self::find_by_id(id).filter(Column::IdleExpiresAt.gt(now));
+        let enabled = app::Entity::find().filter(app::Column::Enabled.eq(true));
+        let enabled = enabled.select_only().column(app::Column::Id).into_query();
+        let session = Self::find_by_id(id)
+            .filter(Column::IdleExpiresAt.gt(now))
+            .filter(Column::AppId.in_subquery(enabled));
         let found: Option<SessionId> = session.select_only().column(Column::Id).into_tuple().one(db).await?;
         Ok(found.is_some())
     }
@@ -156,26 +162,18 @@ impl Entity {
         Ok(sessions.exec(db).await?.rows_affected == 1)
     }
 
-    /// Ends all sessions of a user except for `kept`, and returns their number. Codes of the user can no longer begin one.
-    pub async fn end_of_user(
-        db: &impl ConnectionTrait,
-        user: UserId,
-        kept: Option<SessionId>,
-    ) -> Result<u64, DbErr> {
+    /// Ends all sessions of a user, and returns their number. Codes of the user can no longer begin one.
+    pub async fn end_of_user(db: &impl ConnectionTrait, user: UserId) -> Result<u64, DbErr> {
         // First, because an exchange changes its code before it inserts the session. After this statement no exchange is between the
         // two.
-        authorization_code::Entity::delete_of_user(db, user, kept).await?;
-        let mut sessions = Self::delete_many().filter(Column::UserId.eq(user));
-        if let Some(kept) = kept {
-            sessions = sessions.filter(Column::Id.ne(kept));
-        }
-        Ok(sessions.exec(db).await?.rows_affected)
+        authorization_code::Entity::delete_of(db, Some(user), None).await?;
+        Ok(Self::delete_many().filter(Column::UserId.eq(user)).exec(db).await?.rows_affected)
     }
 
     /// Ends all sessions in an app, and returns their number. Codes of the app can no longer begin one.
     pub async fn end_of_app(db: &impl ConnectionTrait, app: AppId) -> Result<u64, DbErr> {
         // First, for the same reason as above.
-        authorization_code::Entity::delete_of_app(db, app).await?;
+        authorization_code::Entity::delete_of(db, None, Some(app)).await?;
         Ok(Self::delete_many().filter(Column::AppId.eq(app)).exec(db).await?.rows_affected)
     }
 

@@ -300,7 +300,7 @@ pub fn operator_event(
 /// Ends all sessions of a user, and revokes the codes and links that could begin a new one.
 async fn revoke_access(db: &impl ConnectionTrait, user: UserId) -> Result<(), DbErr> {
     password_reset::Entity::revoke_of_user(db, user).await?;
-    session::Entity::end_of_user(db, user, None).await?;
+    session::Entity::end_of_user(db, user).await?;
     Ok(())
 }
 

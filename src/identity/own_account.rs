@@ -125,7 +125,6 @@ pub enum ChangePasswordError {
 /// The changes of one new password.
 struct Changing {
     account: user::Model,
-    session: SessionId,
     password_hash: PasswordHash,
     notice: Option<outgoing_mail::Model>,
     event: audit_event::Model,
@@ -158,7 +157,7 @@ impl OwnAccount {
     /// Changes the profile of a user, and returns the changed account.
     pub async fn change_profile(
         &self,
-        user: UserId,
+        owner: Owner,
         change: ProfileChange,
         now: DateTime<Utc>,
     ) -> Result<user::Model, ChangeProfileError> {
@@ -179,18 +178,20 @@ impl OwnAccount {
         if changed.is_changed() {
             changed.updated_at = ActiveValue::Set(Some(now));
         }
-        let change = self.db.transaction(changed, move |db, changed| {
+        let event = self.event(Action::AccountChange, owner, now).because("profile");
+        let change = self.db.transaction((changed, event), move |db, (changed, event)| {
             Box::pin(async move {
-                if changed.is_changed() {
-                    user::Entity::change(db, user, changed.clone()).await?;
+                if changed.is_changed() && user::Entity::change(db, owner.user, changed.clone()).await? {
+                    audit_event::Entity::record(db, event.clone()).await?;
                 }
-                user::Entity::find_by_id(user).one(db).await
+                user::Entity::find_by_id(owner.user).one(db).await
             })
         });
         change.await?.ok_or(ChangeProfileError::Gone)
     }
 
-    /// Replaces the password of a user, and ends all other sessions. A wrong current password counts as a failed sign-in.
+    /// Replaces the password of a user, and ends all sessions. A wrong current password counts as a failed sign-in, and is logged like
+    /// one.
     pub async fn change_password(
         &self,
         owner: Owner,
@@ -215,7 +216,6 @@ impl OwnAccount {
             let password_hash = self.verify_and_hash(network, &account, current, new).await?;
             let changes = Changing {
                 account,
-                session: owner.session,
                 password_hash,
                 notice,
                 event: event.clone(),
@@ -233,6 +233,8 @@ impl OwnAccount {
                 self.outbox.wake();
             }
             Err(ChangePasswordError::WrongPassword) => {
+                let client = owner.address.map(|address| address.to_canonical().to_string());
+                tracing::info!(reason = "password_wrong", client, "password change failed");
                 reservation.commit_with(event.failed("password_wrong")).await?;
             }
             // The password was not verified, or was right.
@@ -276,13 +278,13 @@ impl OwnAccount {
 }
 
 async fn change_password(db: &impl ConnectionTrait, changes: &Changing) -> Result<bool, DbErr> {
-    let Changing { account, session, password_hash, notice, event, success } = changes;
+    let Changing { account, password_hash, notice, event, success } = changes;
     let (version, new) = (account.password_version, password_hash.clone());
     if !user::Entity::change_password(db, account.id, version, new).await? {
         return Ok(false);
     }
     password_reset::Entity::revoke_of_user(db, account.id).await?;
-    session::Entity::end_of_user(db, account.id, Some(*session)).await?;
+    session::Entity::end_of_user(db, account.id).await?;
     audit_event::Entity::record(db, event.clone()).await?;
     if let Some(notice) = notice {
         Outbox::enqueue(db, notice.clone()).await?;

@@ -269,7 +269,7 @@ async fn reset(db: &impl ConnectionTrait, changes: &Resetting) -> Result<bool, D
         // An error, so that the password is not set either.
         return Err(DbErr::RecordNotUpdated);
     }
-    session::Entity::end_of_user(db, user, None).await?;
+    session::Entity::end_of_user(db, user).await?;
     audit_event::Entity::record(db, event.clone()).await?;
     Outbox::enqueue(db, notice.clone()).await?;
     // Last, because concurrent attempts to sign in may wait for these rows.

@@ -7,6 +7,7 @@ use crate::{
     db::Db,
     entity::{
         audit_event::{self, Action, Actor},
+        authorization_code,
         session::{self, Selection},
         user,
     },
@@ -27,7 +28,7 @@ pub async fn list(
     Ok(found.into_iter().filter_map(|(session, user)| Some((session, user?))).collect())
 }
 
-/// Ends the selected sessions, and returns their number. Sessions that begin meanwhile end too. Other nodes refuse the tokens of an ended
+/// Ends the selected sessions, and returns their number. Unless one session is selected, codes that could begin another one are deleted. Sessions that begin meanwhile end too. Other nodes refuse the tokens of an ended
 /// session within seconds.
 pub async fn revoke(
     db: &Db,
@@ -35,6 +36,13 @@ pub async fn revoke(
     now: DateTime<Utc>,
     random: &dyn RandomSource,
 ) -> Result<u64, DbErr> {
+    if selection.id.is_none() {
+        // First, because a code that stays could begin a session afterwards.
+        let delete = db.write(selection, |db, &Selection { user, app, .. }| {
+            Box::pin(authorization_code::Entity::delete_of(db, user, app))
+        });
+        delete.await?;
+    }
     let mut ended = 0;
     loop {
         let sessions = list(db, selection, now).await?;

@@ -11,7 +11,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, TransactionTrait, sea_query::Expr};
 use serde_json::{Value, json};
 
 use crate::support::{
-    APP, Kind, OWN_CLASS, REDIRECT_URI, TEACHER, both,
+    APP, COLLEAGUE, Kind, OWN_CLASS, REDIRECT_URI, TEACHER, both,
     process::{Server, Site, send},
 };
 
@@ -219,8 +219,17 @@ both! {
             assert_eq!(server.try_sign_in(TEACHER, "VeryStrongPass123!", false).await.0, 400);
         }
         assert_eq!(server.try_sign_in(TEACHER, "VeryStrongPass123!", false).await.0, 429);
+        let token = server.token(&server.code(COLLEAGUE, "VeryStrongPass123!", false).await).await;
+        let change = server.client.put(format!("{}/api/v1/users/me/password", server.url)).bearer_auth(token);
+        let wrong = json!({
+            "currentPassword": "marked-wrong-password",
+            "password": "violet-Kayak-39-lantern",
+            "passwordConfirmation": "violet-Kayak-39-lantern",
+        });
+        assert_eq!(send(change.json(&wrong)).await.0, 400);
         server.signal("TERM");
         let log = server.program.end().await.err;
+        assert_eq!(log.matches("password change failed").count(), 1, "{log}");
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let failed: Vec<_> = lines.filter(|line| line["fields"]["message"] == "sign-in failed").collect();
         let reasons: Vec<_> = failed.iter().map(|line| line["fields"]["reason"].as_str().unwrap()).collect();

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use homeroom::{
     clock::Clock,
     entity::{
-        audit_event::{Action, Outcome},
+        audit_event::{Action, Actor, Outcome},
         class, enrollment, outgoing_mail, session, user,
     },
 };
@@ -113,14 +113,14 @@ both! {
         assert_eq!(school.get(ME).bearer(&token).send().await.status, 401);
     }
 
-    async fn change_password_ends_all_other_sessions(kind: Kind) {
+    async fn change_password_ends_every_session(kind: Kind) {
         let school = School::start(kind).await;
         let (token, other) = (school.token(TEACHER).await, school.token(TEACHER).await);
         let (code, secret) = (school.code(TEACHER).await, school.reset_link(TEACHER).await);
         let answer = change_password(&school, &token, json!({})).await;
         assert_eq!(answer.whole(), (200, json!({ "kind": "users", "totalItems": 0, "itemsLength": 0, "items": [] })));
         school.take_mail(TEACHER, "password-changed").await;
-        assert_eq!(school.get(ME).bearer(&token).send().await.status, 200);
+        assert_eq!(school.get(ME).bearer(&token).send().await.status, 401);
         assert_eq!(school.get(ME).bearer(&other).send().await.status, 401);
         assert_eq!(school.request_tokens(&code, json!({})).await.status, 400);
         assert_eq!(school.reset_password(&secret, json!({})).await.whole(), refused(LINK_REFUSED));
@@ -214,6 +214,11 @@ both! {
         assert_eq!(read().await, expected);
         let nothing = json!({ "firstName": null, "lastName": null, "dateOfBirth": null, "phoneNumber": null, "avatarUrl": null });
         assert_eq!(patch(&school, &token, nothing).await.status, 200);
+        let events = school.events().await;
+        let events = events.iter().filter(|event| event.action == Action::AccountChange);
+        let events: Vec<_> =
+            events.map(|event| (event.reason.as_deref(), event.actor, event.session_id.is_some())).collect();
+        assert_eq!(events.last(), Some(&(Some("profile"), Actor::User, true)), "{events:?}");
         let mut emptied = empty;
         emptied["updatedAt"] = json!("2026-05-04T09:43:00Z");
         assert_eq!(read().await, emptied);

@@ -222,7 +222,7 @@ both! {
                         return school.post("/api/v1/tokens").json(&body).send().await.status;
                     }
                     let end = school.db.transaction((), move |db, ()| {
-                        Box::pin(session::Entity::end_of_user(db, teacher, None))
+                        Box::pin(session::Entity::end_of_user(db, teacher))
                     });
                     end.await.unwrap();
                     0

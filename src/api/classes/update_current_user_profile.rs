@@ -18,6 +18,7 @@ use crate::{
     http::{
         api_error::ApiError,
         bearer::Challenge,
+        client_address::ClientAddress,
         json::{Json, JsonBody},
         operation::{ErrorSpec, Operation, OperationResult},
         received_at::ReceivedAt,
@@ -71,6 +72,7 @@ impl UpdateCurrentUserProfile {
         &self,
         caller: Caller,
         body: Json<UpdateProfileRequest>,
+        address: ClientAddress,
         services: Data<&Arc<Services>>,
         at: ReceivedAt,
     ) -> OperationResult<UpdateCurrentUserProfile> {
@@ -82,7 +84,8 @@ impl UpdateCurrentUserProfile {
             phone_number: value(phone_number),
             avatar_url: value(avatar_url),
         };
-        Ok(Success::response(services.identity.own_account.change_profile(caller.user, change, at.0).await?))
+        let owner = caller.owner(address.0);
+        Ok(Success::response(services.identity.own_account.change_profile(owner, change, at.0).await?))
     }
 }
 

@@ -56,7 +56,7 @@ pub struct ChangePassword;
 impl ChangePassword {
     /// Change the password of the signed-in user
     ///
-    /// Ends all other sessions of the user. A mail tells the user that the password was changed. A wrong current password counts as a
+    /// Ends all sessions of the user, also the one of the request: the user signs in again with the new password. A mail tells the user that the password was changed. A wrong current password counts as a
     /// failed sign-in.
     #[oai(path = "/users/me/password", method = "put", operation_id = "changePassword")]
     async fn change_password(
