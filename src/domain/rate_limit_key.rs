@@ -117,6 +117,11 @@ impl RateLimitKey {
         Self::new(half("mails to", &email.as_str()), [0; 16])
     }
 
+    /// Mails to an address without an account, which are not sent.
+    pub fn pretended_mails_to(email: &Email) -> Self {
+        Self::new(half("pretended mails to", &email.as_str()), [0; 16])
+    }
+
     /// Notices of changes to an address.
     pub fn notices_to(email: &Email) -> Self {
         Self::new(half("notices to", &email.as_str()), [0; 16])

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::{Composer, Content, templates::Kind};
 use crate::{
+    db,
     domain::{email::Email, label::Label, language::Language, rate_limit_key::RateLimitKey},
     entity::{outgoing_mail, rate_limit},
     random::RandomSource,
@@ -64,9 +65,13 @@ impl Outbox {
         Ok(allowed)
     }
 
-    /// Counts a mail that is not sent, so that an address without an account costs the same writes as one with an account.
-    pub async fn count(db: &impl ConnectionTrait, to: &Email, now: DateTime<Utc>) -> Result<bool, DbErr> {
-        count(db, &RateLimitKey::mails_to(to), now).await
+    /// Does what [`enqueue`](Self::enqueue) does, but sends no mail, so that an address without an account takes the same time as one
+    /// with an account. The count is another one: who asks for resets of an address does not prevent its registration.
+    pub async fn pretend(db: &impl ConnectionTrait, to: &Email, now: DateTime<Utc>) -> Result<(), DbErr> {
+        if count(db, &RateLimitKey::pretended_mails_to(to), now).await? {
+            db::round_trip(db).await?;
+        }
+        Ok(())
     }
 
     /// Tells the job of this node that there is a mail, after the transaction that stored it.

@@ -88,8 +88,8 @@ impl SmtpServer {
 
     /// Submits a message, and returns once the server has accepted it.
     ///
-    /// Only the answers to the mail itself can be permanent failures. A refused password is a mistake in the settings, and the
-    /// mails wait until it is corrected.
+    /// Only the answers to the recipient and to the message can be permanent failures. A refused password is a mistake in the
+    /// settings, and the mails wait until it is corrected.
     pub async fn send(&self, from: &Address, to: &Address, message: &[u8]) -> Result<(), Failure> {
         let mut connection = self.connect().await?;
         let sent = submit(&mut connection, from, to, message).await;
@@ -141,7 +141,9 @@ async fn submit(
     to: &Address,
     message: &[u8],
 ) -> Result<(), Failure> {
-    within(STEP, "MAIL FROM", connection.command(Mail::new(Some(from.clone()), Vec::new()))).await?;
+    // A refused sender is a mistake in the settings too.
+    let sender = connection.command(Mail::new(Some(from.clone()), Vec::new()));
+    within(STEP, "MAIL FROM", sender).await.map_err(Failure::retryable)?;
     within(STEP, "RCPT TO", connection.command(Rcpt::new(to.clone(), Vec::new()))).await?;
     within(STEP, "DATA", connection.command(Data)).await?;
     let accepted: Response = within(ACCEPTANCE, "the message", connection.message(message)).await?;

@@ -35,6 +35,12 @@ class Handler:
         self.attempts[step, address] += 1
         return words[1] if self.attempts[step, address] <= int(words[2]) else None
 
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if address.startswith("refused@"):
+            return "550 the sender is refused by the test"
+        envelope.mail_from = address
+        return "250 OK"
+
     async def handle_RCPT(self, server, session, envelope, address, options):
         code = self.fails("rcpt", address)
         if code:
