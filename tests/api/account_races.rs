@@ -27,7 +27,8 @@ use crate::{
     },
 };
 
-/// Stores a registration as the service does, without the slow password hash. Returns the secret of its link.
+/// Stores a registration without the slow password hash. Returns the secret of its link. As in the service, a conflict with another
+/// transaction repeats the statement.
 async fn register(school: &School, email: &str) -> String {
     let (hash, now) = (ConfirmHash::generate(&OsRandom), school.clock.now());
     let registration = registration::Model {
@@ -43,11 +44,15 @@ async fn register(school: &School, email: &str) -> String {
         created_at: now,
         expires_at: now + TimeDelta::hours(24),
     };
-    registration::Entity::store(school.db.writer(), registration).await.unwrap();
+    let stored = school.db.write(registration, |db, registration| {
+        Box::pin(registration::Entity::store(db, registration.clone()))
+    });
+    stored.await.unwrap();
     hash.expose().to_owned()
 }
 
-/// Stores a password reset of the teacher. Returns the secret of its link.
+/// Stores a password reset of the teacher. Returns the secret of its link. As in the service, a conflict with another transaction
+/// repeats the statement.
 async fn ask_for_reset(school: &School, user: UserId) -> String {
     let (hash, now) = (ConfirmHash::generate(&OsRandom), school.clock.now());
     let reset = password_reset::Model {
@@ -57,7 +62,9 @@ async fn ask_for_reset(school: &School, user: UserId) -> String {
         created_at: now,
         expires_at: now + TimeDelta::minutes(30),
     };
-    password_reset::Entity::store(school.db.writer(), reset).await.unwrap();
+    let stored =
+        school.db.write(reset, |db, reset| Box::pin(password_reset::Entity::store(db, reset.clone())));
+    stored.await.unwrap();
     hash.expose().to_owned()
 }
 
