@@ -8,7 +8,7 @@ use sqlx::postgres::PgDatabaseError;
 /// The kind of a database error, as far as callers distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// The database is unreachable, shutting down, overloaded, too slow, or out of space. The same call may succeed later.
+    /// The database is unreachable, shutting down, overloaded, too slow, out of space, or faulty. The same call may succeed later.
     Unavailable,
     /// Another row has the same unique value.
     UniqueViolation,
@@ -33,8 +33,10 @@ pub(super) fn changed_nothing(error: &DbErr) -> bool {
     match error {
         // No connection was established.
         DbErr::Conn(_) => true,
-        // serialization_failure, deadlock_detected, too_many_connections, cannot_connect_now
-        _ => matches!(Code::of(error), Some(Code::Postgres("40001" | "40P01" | "53300" | "57P03"))),
+        // serialization_failure, deadlock_detected, too_many_connections, cannot_connect_now, internal_error. PostgreSQL 15 refuses a
+        // change with the last one ("new multixact has more than one updating member") if another change of the row is just being
+        // undone.
+        _ => matches!(Code::of(error), Some(Code::Postgres("40001" | "40P01" | "53300" | "57P03" | "XX000"))),
     }
 }
 
@@ -85,8 +87,8 @@ impl<'a> Code<'a> {
     fn is_unavailable(self) -> bool {
         match self {
             Self::Postgres(code) => {
-                // idle_in_transaction_session_timeout; read_only_sql_transaction, from a standby; lock_not_available
-                matches!(code, "25P03" | "25006" | "55P03")
+                // idle_in_transaction_session_timeout; read_only_sql_transaction, from a standby; lock_not_available; internal_error
+                matches!(code, "25P03" | "25006" | "55P03" | "XX000")
                     // connection_exception; transaction_rollback; insufficient_resources; operator_intervention;
                     // system_error
                     || matches!(code.get(..2), Some("08" | "40" | "53" | "57" | "58"))
@@ -142,7 +144,7 @@ mod tests {
     fn is_unavailable_code_of_overload_or_shutdown_is_true() {
         for code in [
             "40001", "40P01", "40003", "08006", "08P01", "57P01", "57P02", "57P03", "57014", "25P03",
-            "55P03", "53100", "58030", "25006",
+            "55P03", "53100", "58030", "25006", "XX000",
         ] {
             assert!(Code::Postgres(code).is_unavailable(), "{code}");
         }

@@ -5,6 +5,10 @@ use std::{
     io::ErrorKind,
     os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -321,4 +325,25 @@ async fn postgresql_error_is_reported_without_source_line() {
     assert_eq!(kind(&error), homeroom::db::ErrorKind::Other);
     let causes = homeroom::db::causes(&error);
     assert!(causes.ends_with("relation \"nowhere\" does not exist"), "{causes}");
+}
+
+#[tokio::test]
+async fn postgresql_job_is_repeated_only_if_the_server_says_that_it_changed_nothing() {
+    let DatabaseUrl::Postgres(url) = Kind::Postgres.location(Path::new("")).await else { unreachable!() };
+    let db = Db::connect(&url.parse().unwrap()).await.unwrap();
+    // serialization_failure, deadlock_detected, internal_error; query_canceled, raise_exception
+    for (code, attempts) in [("40001", 3), ("40P01", 3), ("XX000", 3), ("57014", 1), ("P0001", 1)] {
+        let made = Arc::new(AtomicU32::new(0));
+        let job = (made.clone(), format!("DO $$ BEGIN RAISE 'refused' USING ERRCODE = '{code}'; END $$"));
+        let outcome = db.transaction(job, |db, (made, refused)| {
+            Box::pin(async move {
+                if made.fetch_add(1, Ordering::Relaxed) < 2 {
+                    db.execute_unprepared(refused).await?;
+                }
+                Ok(())
+            })
+        });
+        assert_eq!(outcome.await.is_ok(), attempts == 3, "{code}");
+        assert_eq!(made.load(Ordering::Relaxed), attempts, "{code}");
+    }
 }
