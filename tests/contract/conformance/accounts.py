@@ -21,6 +21,11 @@ def _command(*arguments, text=""):
     subprocess.run([os.environ["HOMEROOM_BINARY"], *arguments], input=text, text=True, check=True, timeout=60)
 
 
+def restore_password(email):
+    """Gives an account the password of the sample school again."""
+    _command("user", "set", "--email", email, "--password", text=PASSWORD)
+
+
 def prepare(identities):
     """Opens the sample app for registration, and creates the accounts of each identity."""
     _command("app", "set", APP, "--registration", "open")
