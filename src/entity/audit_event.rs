@@ -26,7 +26,7 @@ pub struct Model {
     pub reason: Option<String>,
     /// The party that caused the event.
     pub actor: Actor,
-    /// The user whose account the event is about.
+    /// The account that the event concerns.
     pub user_id: Option<UserId>,
     /// The app.
     pub app_id: Option<AppId>,
@@ -164,7 +164,7 @@ impl Model {
 /// The events to read. `None` means all.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// The user whose account the events are about.
+    /// The account that the events concern.
     pub user: Option<UserId>,
     /// The kind of the event.
     pub action: Option<Action>,

@@ -103,8 +103,7 @@ impl Entity {
         Ok(changed.exec(db).await?.rows_affected == 1)
     }
 
-    /// Replaces the password whose version is given. Returns whether it did: not if the password was changed since the version was
-    /// read.
+    /// Replaces the password if `version` is still its version. Returns whether it did.
     pub async fn change_password(
         db: &impl ConnectionTrait,
         id: UserId,

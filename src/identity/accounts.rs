@@ -321,7 +321,7 @@ async fn remove(db: &impl ConnectionTrait, removal: &Removal) -> Result<Option<u
     }
     audit_event::Entity::record(db, audit_event::Model { address: None, ..event.clone() }).await?;
     if let Some(notice) = notice {
-        // Not counted: an account is removed once, and a person who registers again needs a counted mail for it.
+        // The limit on mails does not count this one: an account is removed only once.
         outgoing_mail::Entity::enqueue(db, notice.clone()).await?;
     }
     Ok(Some(account))

@@ -101,7 +101,7 @@ pub enum SignInError {
 /// The changes of one sign-in.
 struct Issuing {
     code: authorization_code::Model,
-    /// The account whose password was verified.
+    /// The account, as it was when its password was verified.
     account: user::Model,
     acceptance: Option<policy_acceptance::Model>,
     event: audit_event::Model,

@@ -66,7 +66,7 @@ impl Outbox {
     }
 
     /// Does what [`enqueue`](Self::enqueue) does, but sends no mail, so that an address without an account takes the same time as one
-    /// with an account. The count is another one: who asks for resets of an address does not prevent its registration.
+    /// with an account. It has a count of its own, so that requests for a reset do not use up the mails for a registration.
     pub async fn pretend(db: &impl ConnectionTrait, to: &Email, now: DateTime<Utc>) -> Result<(), DbErr> {
         if count(db, &RateLimitKey::pretended_mails_to(to), now).await? {
             db::round_trip(db).await?;

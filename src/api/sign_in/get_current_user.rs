@@ -29,7 +29,7 @@ pub struct GetCurrentUser;
 impl GetCurrentUser {
     /// Read the signed-in user
     ///
-    /// Returns the account of the caller, who is the user of the access token. `GET /user/me` returns all properties of the profile.
+    /// Returns the account of the access token's user. `GET /user/me` returns all properties of the profile.
     #[oai(path = "/users/me", method = "get", operation_id = "getCurrentUser")]
     async fn get_current_user(
         &self,
