@@ -1,6 +1,6 @@
 //! The middleware around all operations: every request passes it first, and every response passes it last.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::FutureExt;
 use poem::{
@@ -16,15 +16,13 @@ use super::{
     body,
     cors::{self, AllowedOrigins},
     head_checks,
+    operation::TIME_LIMIT,
     received_at::RequestClock,
     routes::{Route, Routes},
     security_headers::SecurityHeaders,
     telemetry::Telemetry,
 };
 use crate::{clock::Clock, random::RandomSource};
-
-/// The maximum time for a response, so that a client does not wait without end for a database that does not answer.
-const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// The parts of the server that the middleware uses.
 pub struct Settings<O> {
@@ -136,16 +134,17 @@ impl<E: Endpoint, O: AllowedOrigins> Endpoint for Middleware<E, O> {
             clock,
         };
         let route = self.routes.find(request.uri().path());
+        let limit = route.map_or(TIME_LIMIT, Route::time_limit);
         let telemetry = self.telemetry.start(&request, route, time);
         let responding = async {
             let response = AssertUnwindSafe(self.respond(route, &context, request)).catch_unwind();
-            match tokio::time::timeout(TIME_LIMIT, response).await {
+            match tokio::time::timeout(limit, response).await {
                 Ok(Ok(response)) => response,
                 // The message of the panic is not logged, because it could hold a secret.
                 Ok(Err(_)) => {
                     context.error(poem::Error::from_string("a panic", StatusCode::INTERNAL_SERVER_ERROR))
                 }
-                Err(_) => context.error(TimedOut { limit: TIME_LIMIT }),
+                Err(_) => context.error(TimedOut { limit }),
             }
         };
         let mut response = responding.instrument(telemetry.span()).await;

@@ -1,7 +1,7 @@
 //! Operations: one declaration of the responses of an operation. The document is generated from it, and the types of the handler
 //! enforce it.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, time::Duration};
 
 use chrono::DateTime;
 use poem::{IntoResponse, Response, http::StatusCode};
@@ -18,6 +18,9 @@ use super::{
     bearer::Challenge,
     json::Json,
 };
+
+/// The maximum time for a response, so that a client does not wait without end for a database that does not answer.
+pub const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// An error response: its entry in the document, and the code and message of its example.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +62,8 @@ pub trait Operation: Send + Sync + 'static {
     const ERRORS: &'static [ErrorSpec<Self::Code>];
     /// The links of the success response.
     const LINKS: &'static [Link] = &[];
+    /// The maximum time for a response.
+    const TIME_LIMIT: Duration = TIME_LIMIT;
 
     /// A request body that succeeds on the sample school. None if the operation takes no body.
     fn request_example() -> Option<Value> {
@@ -81,12 +86,21 @@ pub struct OperationDetails {
     pub links: &'static [Link],
     /// Whether pages of every origin may read the responses (CORS).
     pub is_public: bool,
+    /// The maximum time for a response.
+    pub time_limit: Duration,
 }
 
 impl OperationDetails {
     /// The details of an operation without examples and links.
     pub fn new(id: &'static str) -> Self {
-        Self { id, request_example: None, response_examples: Vec::new(), links: &[], is_public: false }
+        Self {
+            id,
+            request_example: None,
+            response_examples: Vec::new(),
+            links: &[],
+            is_public: false,
+            time_limit: TIME_LIMIT,
+        }
     }
 
     /// Adds an example body.
@@ -121,6 +135,7 @@ impl<O: Operation> Describe for O {
             request_example: O::request_example(),
             response_examples: std::iter::once(success).chain(errors).collect(),
             links: O::LINKS,
+            time_limit: O::TIME_LIMIT,
             ..OperationDetails::new(O::ID)
         }]
     }

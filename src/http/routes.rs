@@ -1,6 +1,6 @@
 //! The documented paths: which route a request has, and what the route offers.
 
-use std::{borrow::Cow, cmp::Reverse};
+use std::{borrow::Cow, cmp::Reverse, time::Duration};
 
 use percent_encoding::percent_decode_str;
 use poem::{
@@ -9,7 +9,7 @@ use poem::{
 };
 use serde_json::Value;
 
-use super::operation::OperationDetails;
+use super::operation::{OperationDetails, TIME_LIMIT};
 
 /// The tag of the operations that belong to no family.
 const SERVICE_TAG: &str = "service";
@@ -41,6 +41,8 @@ pub struct Route {
     is_service: bool,
     is_public: bool,
     reads_body: bool,
+    /// The maximum time for a response of its slowest operation.
+    time_limit: Duration,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +137,8 @@ impl Route {
         let is_public = operations
             .iter()
             .any(|(_, id)| details.iter().any(|details| details.id == id && details.is_public));
+        let limits = details.iter().filter(|details| operations.iter().any(|(_, id)| details.id == id));
+        let time_limit = limits.map(|details| details.time_limit).max().unwrap_or(TIME_LIMIT);
         if let Some((_, get)) = operations.iter().find(|(method, _)| *method == Method::GET.as_str()) {
             operations.push((Method::HEAD.to_string(), get.clone()));
         }
@@ -148,6 +152,7 @@ impl Route {
             is_service: all().any(|(_, operation)| operation["tags"][0] == SERVICE_TAG),
             is_public,
             reads_body: all().any(|(_, operation)| operation.get("requestBody").is_some()),
+            time_limit,
         }
     }
 
@@ -159,6 +164,11 @@ impl Route {
     /// Whether one of its operations reads a body.
     pub(super) fn reads_body(&self) -> bool {
         self.reads_body
+    }
+
+    /// The maximum time for a response.
+    pub(super) fn time_limit(&self) -> Duration {
+        self.time_limit
     }
 
     /// The methods, separated by commas: the value of `Allow`.
@@ -235,5 +245,19 @@ mod tests {
         ] {
             assert_eq!(routes.without_alias(path), expected);
         }
+    }
+
+    #[test]
+    fn time_limit_is_that_of_the_slowest_operation_of_the_path() {
+        let document = json!({ "paths": {
+            "/fast": { "get": { "operationId": "a" } },
+            "/slow": { "get": { "operationId": "b" }, "post": { "operationId": "c" } },
+        } });
+        let slow = OperationDetails { time_limit: Duration::from_mins(5), ..OperationDetails::new("c") };
+        let details = [OperationDetails::new("a"), OperationDetails::new("b"), slow];
+        let alias = Alias { prefix: "/api", of: &[] };
+        let routes = Routes::new(&document, &details, String::new(), alias);
+        let limit = |path| routes.find(path).unwrap().time_limit();
+        assert_eq!((limit("/fast"), limit("/slow")), (TIME_LIMIT, Duration::from_mins(5)));
     }
 }
