@@ -4,7 +4,7 @@
 //! |---|---|
 //! | adapters | [`cli`]: one file per command. [`api`]: the contract, typed handlers from which `openapi.yaml` is generated. [`http`]: the HTTP kit, which knows no operation |
 //! | composition | [`server`] builds services and endpoint. [`config`]: flags. [`listener`]: connections and TLS |
-//! | services | [`identity`]: sign-in, tokens, accounts, apps. [`classroom`]: classes, join codes, enrollments |
+//! | services | [`identity`]: sign-in, tokens, accounts, apps. [`classroom`]: classes, join codes, enrollments. [`school`]: rosters, above the two |
 //! | infrastructure | [`rate_limit`], [`mail`]: mails and the outbox, [`entity`]: tables and their queries, [`db`], [`csv_table`]: CSV files, [`domain`]: value types, [`clock`], [`random`], [`metrics`] |
 //!
 //! Imports point downwards only, and services know no HTTP: `tests/api/architecture.rs` checks it. `docs/architecture.md` has the
@@ -27,4 +27,5 @@ pub mod mail;
 pub mod metrics;
 pub mod random;
 pub mod rate_limit;
+pub mod school;
 pub mod server;

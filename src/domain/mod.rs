@@ -44,6 +44,7 @@ pub mod redirect_uri;
 pub mod retry_after;
 pub mod scope;
 pub mod secret_token;
+pub mod sourced_id;
 pub mod state;
 mod unicode;
 pub mod user_agent;
