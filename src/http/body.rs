@@ -26,6 +26,26 @@ pub enum BodyError {
     /// The `Content-Type` is not JSON.
     #[error("Content-Type must be application/json")]
     MediaType,
+    /// The `Content-Type` is not that of a form.
+    #[error("Content-Type must be multipart/form-data with a boundary")]
+    FormMediaType,
+    /// The body is not a form.
+    #[error("the body is not a valid multipart form")]
+    Form,
+    /// The form has no file, or more than one.
+    #[error("the form must have exactly one part named file")]
+    FileCount,
+    /// The file is too large. The line is known if the form could be read.
+    #[error(
+        "file must have at most {max} bytes{}",
+        line.map(|line| format!("; line {line} goes beyond")).unwrap_or_default()
+    )]
+    FileTooLarge {
+        /// The maximum number of bytes.
+        max: usize,
+        /// The line that goes beyond, from 1.
+        line: Option<usize>,
+    },
     /// The body has a content coding, for example gzip.
     #[error("the body must not have a Content-Encoding")]
     Encoded,
@@ -86,19 +106,44 @@ pub(super) async fn read_json(
         return Err(BodyError::Encoded);
     }
     // Checked before the body is read: a client that waits for `100 Continue` then sends no body (RFC 9110 section 10.1.1).
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let length = length.and_then(|length| length.parse::<usize>().ok()).unwrap_or_default();
+    let length = content_length(request.headers());
     if length > MAX_BODY {
         return Err(BodyError::TooLarge);
     }
     let body = body.take().map_err(|_| BodyError::Interrupted)?;
     // Boxed to keep the request's future small after the body has been read.
-    let reading = Box::pin(tokio::time::timeout(MAX_ARRIVAL, collect(body, length)));
+    let reading = Box::pin(tokio::time::timeout(MAX_ARRIVAL, collect(body, length, MAX_BODY)));
     let bytes = reading.await.map_err(|_| BodyError::TooSlow)??;
     if BYTE_ORDER_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
         return Err(BodyError::ByteOrderMark);
     }
     Ok(bytes)
+}
+
+/// Reads a form of at most `most` bytes, of which its file may have all.
+pub(super) async fn read_form(
+    request: &Request,
+    body: &mut RequestBody,
+    most: usize,
+    max_arrival: Duration,
+) -> Result<Vec<u8>, BodyError> {
+    if is_encoded(request.headers()) {
+        return Err(BodyError::Encoded);
+    }
+    let length = content_length(request.headers());
+    if length > most {
+        return Err(BodyError::TooLarge);
+    }
+    let body = body.take().map_err(|_| BodyError::Interrupted)?;
+    let reading = Box::pin(tokio::time::timeout(max_arrival, collect(body, length, most)));
+    let mut bytes = reading.await.map_err(|_| BodyError::TooSlow)??;
+    // The file holds no password, so that the caller's copies need not be wiped.
+    Ok(std::mem::take(&mut *bytes))
+}
+
+fn content_length(headers: &HeaderMap) -> usize {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or_default()
 }
 
 /// Whether a media type is JSON. Parameters do not matter: JSON is always UTF-8 (RFC 8259 section 8.1).
@@ -124,19 +169,19 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Collects a body of `length` bytes, or of unknown length if that is 0. The buffer never exceeds [`MAX_BODY`], so that a
+/// Collects a body of `length` bytes, or of unknown length if that is 0. The buffer never exceeds `most`, so that a
 /// slow client cannot make the server hold more. A buffer that grows is wiped before it is released.
-async fn collect(body: Body, length: usize) -> Result<Zeroizing<Vec<u8>>, BodyError> {
+async fn collect(body: Body, length: usize, most: usize) -> Result<Zeroizing<Vec<u8>>, BodyError> {
     let mut frames = body.into_bytes_stream();
     let mut bytes = Zeroizing::new(Vec::with_capacity(length));
     while let Some(frame) = frames.next().await {
         let frame = frame.map_err(|_| BodyError::Interrupted)?;
         let length = bytes.len() + frame.len();
-        if length > MAX_BODY {
+        if length > most {
             return Err(BodyError::TooLarge);
         }
         if length > bytes.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity((2 * length).min(MAX_BODY)));
+            let mut larger = Zeroizing::new(Vec::with_capacity((2 * length).min(most)));
             larger.extend_from_slice(&bytes);
             bytes = larger;
         }

@@ -10,6 +10,7 @@ pub mod body;
 pub mod client_address;
 pub mod constant_types;
 pub mod cors;
+pub mod file_upload;
 pub mod html_page;
 pub mod json;
 pub mod metrics_endpoint;
