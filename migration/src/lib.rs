@@ -15,6 +15,7 @@ mod m20261127_000001_identity;
 mod m20261127_000002_classroom;
 mod m20261127_000003_rate_limits;
 mod m20261128_000001_accounts;
+mod m20261129_000001_rosters;
 
 /// All migrations, in the order in which they are applied.
 pub struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000002_classroom::Migration),
             Box::new(m20261127_000003_rate_limits::Migration),
             Box::new(m20261128_000001_accounts::Migration),
+            Box::new(m20261129_000001_rosters::Migration),
         ]
     }
 

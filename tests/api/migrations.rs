@@ -162,7 +162,8 @@ both! {
         let for_both: &[(&str, &[&str])] = &[
             ("DROP TABLE enrollments", &[
                 "enrollments.class_id is gone", "enrollments.created_at is gone", "enrollments.enrolled_at is gone",
-                "enrollments.id is gone", "enrollments.status is gone", "enrollments.student_id is gone",
+                "enrollments.id is gone", "enrollments.origin is gone", "enrollments.sourced_id is gone",
+                "enrollments.status is gone", "enrollments.student_id is gone", "enrollments.student_key is gone",
                 "enrollments.updated_at is gone",
             ]),
             ("ALTER TABLE users DROP COLUMN email_verified_at", &["users.email_verified_at is gone"]),
@@ -197,7 +198,7 @@ both! {
         db.migrate().await.unwrap();
         for statement in [
             "CREATE TABLE badges (id integer NOT NULL PRIMARY KEY, holder text NOT NULL UNIQUE)",
-            "CREATE INDEX classes_by_name ON classes (name)",
+            "CREATE INDEX classes_by_creation ON classes (created_at)",
             "ALTER TABLE users ADD COLUMN nickname text",
             "ALTER TABLE users ADD COLUMN visits integer NOT NULL DEFAULT 0",
             "ALTER TABLE users ADD COLUMN home text REFERENCES app_login_domains (domain)",
