@@ -13,10 +13,10 @@ use crate::domain::origin::Origin;
 const MAX_AGE: u64 = 600;
 
 /// The headers that a page may read.
-const EXPOSED_HEADERS: &str = "Retry-After, WWW-Authenticate, X-Request-Id";
+const EXPOSED_HEADERS: &str = "Retry-After, WWW-Authenticate, X-Request-Id, ETag";
 
 /// The headers that a page may send. They are the same for every path: many clients send all of them with every request.
-const ALLOWED_HEADERS: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id";
+const ALLOWED_HEADERS: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id, If-Match";
 
 /// The origins whose pages may read responses.
 pub trait AllowedOrigins: Send + Sync + 'static {

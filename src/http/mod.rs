@@ -17,6 +17,7 @@ pub mod metrics_endpoint;
 pub mod middleware;
 pub mod negotiation;
 pub mod operation;
+pub mod parameters;
 pub mod received_at;
 pub mod request_id;
 pub mod routes;

@@ -1,10 +1,13 @@
 //! Operations: one declaration of the responses of an operation. The document is generated from it, and the types of the handler
 //! enforce it.
 
-use std::{marker::PhantomData, time::Duration};
+use std::{borrow::Cow, marker::PhantomData, time::Duration};
 
 use chrono::DateTime;
-use poem::{IntoResponse, Response, http::StatusCode};
+use poem::{
+    IntoResponse, Response,
+    http::{HeaderName, HeaderValue, StatusCode},
+};
 use poem_openapi::{
     ApiResponse,
     payload::Payload,
@@ -48,6 +51,49 @@ pub struct Link {
     pub description: &'static str,
 }
 
+/// A header of a success response.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseHeader {
+    /// The name.
+    pub name: &'static str,
+    /// The description in the document.
+    pub description: &'static str,
+    /// A value.
+    pub example: &'static str,
+}
+
+/// The body of a 204: none.
+#[derive(Debug, Clone, Copy)]
+pub struct NoContent;
+
+impl Type for NoContent {
+    const IS_REQUIRED: bool = false;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "NoContent".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema::ANY))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ToJSON for NoContent {
+    fn to_json(&self) -> Option<Value> {
+        None
+    }
+}
+
 /// An operation with the success and error bodies of a family.
 pub trait Operation: Send + Sync + 'static {
     /// The body of the success response.
@@ -58,6 +104,8 @@ pub trait Operation: Send + Sync + 'static {
     const ID: &'static str;
     /// The status of the success response and its description in the document.
     const SUCCESS: (u16, &'static str);
+    /// The headers of the success response, besides those of every response.
+    const HEADERS: &'static [ResponseHeader] = &[];
     /// All error responses.
     const ERRORS: &'static [ErrorSpec<Self::Code>];
     /// The links of the success response.
@@ -70,8 +118,10 @@ pub trait Operation: Send + Sync + 'static {
         None
     }
 
-    /// The success body on the sample school.
-    fn success_example() -> Value;
+    /// The success body on the sample school. A 204 has none.
+    fn success_example() -> Value {
+        Value::Null
+    }
 }
 
 /// The part of an operation's documentation that the generator cannot express.
@@ -130,10 +180,10 @@ impl<O: Operation> Describe for O {
             let error = ApiError::documented(*spec);
             (spec.status, O::Code::body(&error, time).to_json().unwrap_or_default())
         });
-        let success = (O::SUCCESS.0, O::success_example());
+        let success = Some((O::SUCCESS.0, O::success_example())).filter(|(status, _)| *status != NO_CONTENT);
         vec![OperationDetails {
             request_example: O::request_example(),
-            response_examples: std::iter::once(success).chain(errors).collect(),
+            response_examples: success.into_iter().chain(errors).collect(),
             links: O::LINKS,
             time_limit: O::TIME_LIMIT,
             ..OperationDetails::new(O::ID)
@@ -162,8 +212,43 @@ const EXAMPLE_TIME: i64 = 1_777_887_720_000;
 /// The result of a handler.
 pub type OperationResult<O> = Result<OperationResponse<O>, OperationError<O>>;
 
+/// The status of a success without a body.
+const NO_CONTENT: u16 = 204;
+
 /// The success response of an operation.
-pub struct OperationResponse<O: Operation>(pub O::Body);
+pub struct OperationResponse<O: Operation> {
+    body: O::Body,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl<O: Operation> OperationResponse<O> {
+    /// A response with this body.
+    pub fn new(body: O::Body) -> Self {
+        Self { body, headers: Vec::new() }
+    }
+
+    /// Adds a header, which [`Operation::HEADERS`] documents. A value that is not visible ASCII is left out.
+    #[must_use]
+    pub fn with_header(mut self, header: ResponseHeader, value: &str) -> Self {
+        debug_assert!(
+            O::HEADERS.iter().any(|known| known.name == header.name),
+            "{} is not documented",
+            header.name
+        );
+        let name = HeaderName::from_bytes(header.name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+}
+
+impl<O: Operation<Body = NoContent>> OperationResponse<O> {
+    /// A response without a body.
+    pub fn no_content() -> Self {
+        Self::new(NoContent)
+    }
+}
 
 /// An error response of an operation.
 pub struct OperationError<O: Operation>(ApiError<O::Code>, PhantomData<O>);
@@ -188,8 +273,12 @@ impl<O: Operation> From<OperationError<O>> for poem::Error {
 
 impl<O: Operation> IntoResponse for OperationResponse<O> {
     fn into_response(self) -> Response {
-        let mut response = Json(self.0).into_response();
+        let mut response = match O::SUCCESS.0 {
+            NO_CONTENT => Response::default(),
+            _ => Json(self.body).into_response(),
+        };
         response.set_status(StatusCode::from_u16(O::SUCCESS.0).unwrap_or_default());
+        response.headers_mut().extend(self.headers);
         response
     }
 }
@@ -197,7 +286,14 @@ impl<O: Operation> IntoResponse for OperationResponse<O> {
 impl<O: Operation> ApiResponse for OperationResponse<O> {
     fn meta() -> MetaResponses {
         let (status, description) = O::SUCCESS;
-        MetaResponses { responses: vec![response::<O::Body>(status, description)] }
+        let mut response = response::<O::Body>(status, description);
+        let headers = O::HEADERS.iter();
+        response.headers.extend(
+            headers.map(|&ResponseHeader { name, description, example }| {
+                header(name, true, description, example)
+            }),
+        );
+        MetaResponses { responses: vec![response] }
     }
 
     fn register(registry: &mut Registry) {
@@ -233,13 +329,9 @@ fn response<B: Type + ToJSON>(status: u16, description: &'static str) -> MetaRes
         let description = "After how many seconds the same request may succeed, from 1 to 86400.";
         headers.push(header("Retry-After", true, description, "1"));
     }
-    MetaResponse {
-        description,
-        status: Some(status),
-        status_range: None,
-        content: vec![MetaMediaType { content_type: Json::<B>::CONTENT_TYPE, schema: B::schema_ref() }],
-        headers,
-    }
+    let body = MetaMediaType { content_type: Json::<B>::CONTENT_TYPE, schema: B::schema_ref() };
+    let content = if status == NO_CONTENT { Vec::new() } else { vec![body] };
+    MetaResponse { description, status: Some(status), status_range: None, content, headers }
 }
 
 /// A response header in the document. Its schema has a type, a maximum length and an example: tools for the document disagree

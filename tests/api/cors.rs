@@ -6,8 +6,8 @@ use crate::support::{
 
 const PAGE: &str = "https://app.example.com";
 const OTHER_SITE: &str = "https://evil.example";
-const EXPOSED: &str = "Retry-After, WWW-Authenticate, X-Request-Id";
-const ALLOWED: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id";
+const EXPOSED: &str = "Retry-After, WWW-Authenticate, X-Request-Id, ETag";
+const ALLOWED: &str = "Content-Type, Authorization, traceparent, tracestate, X-Request-Id, If-Match";
 
 /// All response headers of CORS.
 const CORS: [&str; 6] = [
@@ -66,10 +66,11 @@ both! {
             ("/api/v1/user-confirm-hashes/a", "PUT"),
             ("/user/me", "GET, PATCH, HEAD"),
             ("/api/user/me", "GET, PATCH, HEAD"),
-            (&format!("{class}/join-code"), "POST"),
-            (&format!("/api{class}/join-code"), "POST"),
+            ("/classes", "GET, POST, HEAD"),
+            (&format!("{class}/join-code"), "POST, GET, DELETE, HEAD"),
+            (&format!("/api{class}/join-code"), "POST, GET, DELETE, HEAD"),
             ("/classes/join/7KQ2M9XD", "POST"),
-            (&class, "GET, HEAD"),
+            (&class, "GET, PUT, DELETE, HEAD"),
         ] {
             let answer = preflight(&school, path, PAGE).await;
             assert_eq!((answer.status, answer.text.as_str()), (204, ""), "{path}");
@@ -103,7 +104,7 @@ both! {
         let school = School::start(kind).await;
         let class = format!("/classes/{OWN_CLASS}/join-code");
         for origin in [OTHER_SITE, "null", "https://app.example.com:8443", "http://app.example.com", "", "*"] {
-            for path in ["/api/v1/codes", "/api/v1/tokens", &class] {
+            for path in ["/api/v1/codes", "/api/v1/tokens", "/classes/join/7KQ2M9XD"] {
                 let answer = preflight(&school, path, origin).await;
                 assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{origin}");
                 assert_unreadable(&answer);
@@ -147,7 +148,7 @@ both! {
             (generate(&own), 401),
             (generate(&own).bearer("x"), 401),
             (generate("10A1").bearer(&token), 404),
-            (school.get(&format!("/classes/{own}/join-code")), 405),
+            (school.get("/classes/join/7KQ2M9XD"), 405),
             // Without the header of a preflight, OPTIONS is an ordinary method.
             (school.call("OPTIONS", "/api/v1/codes"), 405),
         ] {

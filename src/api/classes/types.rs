@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::error::{CLASS_NOT_FOUND, ErrorCode};
 use crate::{
-    domain::{class_name::ClassName, id::ClassId, join_code::JoinCode},
+    domain::{class_name::ClassName, id::ClassId, join_code::JoinCode, page::PageInfo},
     http::{
         api_error::ApiError,
         constant_types::Always,
@@ -43,7 +43,73 @@ impl<T: Type + ParseFromJSON + ToJSON + Send + Sync> Success<T> {
     pub fn response<O: Operation<Body = Self>>(data: impl Into<T>) -> OperationResponse<O> {
         let (status, message) = O::SUCCESS;
         let (code, message) = (status.into(), message.to_owned());
-        OperationResponse(Self { success: Always, code, message, data: data.into() })
+        OperationResponse::new(Self { success: Always, code, message, data: data.into() })
+    }
+}
+
+/// A page of a list of the classroom family.
+#[derive(Debug, Object)]
+pub struct Page<T: Type + ParseFromJSON + ToJSON + Send + Sync> {
+    /// Always `true`.
+    success: Always<true>,
+    /// The HTTP status.
+    #[oai(validator(minimum(value = "200"), maximum(value = "299")))]
+    code: i32,
+    /// The result, for a person to read.
+    #[oai(validator(max_length = 200))]
+    message: String,
+    /// The items of the page.
+    #[oai(validator(max_items = 100))]
+    data: Vec<T>,
+    /// The place of the page in the list.
+    pagination: Pagination,
+}
+
+/// The place of a page in a list.
+#[derive(Debug, Object)]
+#[oai(rename_all = "camelCase")]
+pub struct Pagination {
+    /// The number of the page, from 1.
+    #[oai(validator(minimum(value = "1")))]
+    current_page: i32,
+    /// The maximum number of items on a page.
+    #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
+    page_size: i32,
+    /// The number of items on all pages.
+    #[oai(validator(minimum(value = "0")))]
+    total_items: i32,
+    /// The number of pages.
+    #[oai(validator(minimum(value = "0")))]
+    total_pages: i32,
+}
+
+impl From<PageInfo> for Pagination {
+    fn from(info: PageInfo) -> Self {
+        let PageInfo { current, size, items } = info;
+        let number = |number: u64| i32::try_from(number).unwrap_or(i32::MAX);
+        Self {
+            current_page: number(current.into()),
+            page_size: number(size.into()),
+            total_items: number(items),
+            total_pages: number(info.pages()),
+        }
+    }
+}
+
+impl<T: Type + ParseFromJSON + ToJSON + Send + Sync> Page<T> {
+    /// The success response of an operation that lists items.
+    pub fn response<O: Operation<Body = Self>>(
+        items: impl IntoIterator<Item = impl Into<T>>,
+        info: PageInfo,
+    ) -> OperationResponse<O> {
+        let (status, message) = O::SUCCESS;
+        OperationResponse::new(Self {
+            success: Always,
+            code: status.into(),
+            message: message.to_owned(),
+            data: items.into_iter().map(Into::into).collect(),
+            pagination: info.into(),
+        })
     }
 }
 

@@ -53,7 +53,7 @@ impl<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> List<T> {
     /// The success response of an operation.
     pub fn response<O: Operation<Body = Self>>(item: impl Into<T>) -> OperationResponse<O> {
         let items = vec![item.into()];
-        OperationResponse(Self { kind: KindOf::default(), total_items: 1, items_length: 1, items })
+        OperationResponse::new(Self { kind: KindOf::default(), total_items: 1, items_length: 1, items })
     }
 }
 
@@ -81,7 +81,12 @@ impl<T: Item + Type + ParseFromJSON + ToJSON + Send + Sync> Items<T> {
     ) -> OperationResponse<O> {
         let items: Vec<T> = items.into_iter().map(Into::into).collect();
         let count = i32::try_from(items.len()).unwrap_or(i32::MAX);
-        OperationResponse(Self { kind: KindOf::default(), total_items: count, items_length: count, items })
+        OperationResponse::new(Self {
+            kind: KindOf::default(),
+            total_items: count,
+            items_length: count,
+            items,
+        })
     }
 }
 

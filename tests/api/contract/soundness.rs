@@ -300,7 +300,7 @@ fn parameter_and_body_have_an_example() {
     let document = document();
     for (path, method, operation) in operations(&document) {
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
-            assert!(parameter["example"].is_string(), "{method} {path}: {parameter}");
+            assert!(parameter.get("example").is_some(), "{method} {path}: {parameter}");
         }
         for (status, response) in operation["responses"].as_object().unwrap() {
             // These bodies are the document itself.
