@@ -8,6 +8,7 @@ mod mail;
 mod passwords;
 mod secret_file;
 mod sessions;
+mod students;
 mod trusted_proxy;
 
 use std::{
@@ -31,6 +32,7 @@ pub use self::{
     mail::{Mail, MailError},
     passwords::Passwords,
     sessions::Sessions,
+    students::Students,
 };
 use crate::{
     classroom, identity,
@@ -248,6 +250,10 @@ pub struct Config {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
     pub accounts: Accounts,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would be the heading of the help")]
+    pub students: Students,
 }
 
 /// The listen address is a wildcard, so that the public URL cannot be derived from it.
@@ -288,6 +294,8 @@ impl Config {
         classroom::Settings {
             join_code_life: TimeDelta::minutes(self.join_code_life),
             join_code_rate: self.join_code_rate,
+            classes_per_owner: self.students.classes_per_owner,
+            join_page: self.students.join_page.clone(),
             rate_limit: JoinLimits {
                 user: self.rate_limits.join_user_failures,
                 address: self.rate_limits.join_address_failures,

@@ -11,10 +11,11 @@ use crate::{
         id::{EnrollmentId, UserId},
         join_code::JoinCode,
         network::Network,
+        sort_key::SortKey,
     },
     entity::{
         class,
-        enrollment::{self, Status},
+        enrollment::{self, Origin, Status},
         join_code,
     },
     random::RandomSource,
@@ -118,6 +119,9 @@ impl Enrollments {
             status: Status::Active,
             created_at: now,
             updated_at: now,
+            origin: Origin::JoinCode,
+            student_key: SortKey::of(&[&student.to_string()]),
+            sourced_id: None,
         };
         let admit = self.db.write((enrollment.clone(), code.clone()), |db, (enrollment, code)| {
             Box::pin(enrollment::Entity::admit(db, enrollment, code))

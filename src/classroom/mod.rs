@@ -1,5 +1,6 @@
 //! Classes, the join codes that admit to them, and enrollments. One service each.
 
+pub mod authorization;
 pub mod classes;
 pub mod enrollments;
 pub mod join_codes;
@@ -7,19 +8,23 @@ pub mod join_codes;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use url::Url;
 
 use self::{classes::Classes, enrollments::Enrollments, join_codes::JoinCodes};
 use crate::{db::Db, random::RandomSource, rate_limit::policies::JoinLimits};
 
 /// The services of classes.
 pub struct Classroom {
-    /// Creates and reads classes.
+    /// Creates, lists, reads, changes and deletes classes.
     pub classes: Classes,
-    /// Generates join codes.
+    /// Generates, shows and revokes join codes.
     pub join_codes: JoinCodes,
     /// Enrolls students.
     pub enrollments: Enrollments,
 }
+
+/// The default of [`Settings::classes_per_owner`].
+pub const CLASSES_PER_OWNER: u32 = 500;
 
 /// Configuration of the services.
 #[derive(Debug, Clone)]
@@ -30,22 +35,37 @@ pub struct Settings {
     pub join_code_rate: u32,
     /// Limits on guessing join codes.
     pub rate_limit: JoinLimits,
+    /// Classes that a user may own. 0 sets no limit.
+    pub classes_per_owner: u32,
+    /// The page on which students join a class. A link to it has the join code as `code`.
+    pub join_page: Option<Url>,
 }
 
 impl Default for Settings {
     /// The defaults of the command line.
     fn default() -> Self {
-        Self { join_code_life: TimeDelta::days(7), join_code_rate: 60, rate_limit: JoinLimits::DEFAULT }
+        Self {
+            join_code_life: TimeDelta::days(7),
+            join_code_rate: 60,
+            rate_limit: JoinLimits::DEFAULT,
+            classes_per_owner: CLASSES_PER_OWNER,
+            join_page: None,
+        }
     }
 }
 
 impl Classroom {
     /// Creates the services over one database.
     pub fn new(db: &Db, random: &Arc<dyn RandomSource>, settings: &Settings) -> Self {
-        let &Settings { join_code_life, join_code_rate, rate_limit } = settings;
+        let Settings { join_code_life, join_code_rate, rate_limit, classes_per_owner, join_page } =
+            settings.clone();
         Self {
-            classes: Classes::new(db.clone(), random.clone()),
-            join_codes: JoinCodes::new(db.clone(), random.clone(), join_code_life, join_code_rate),
+            classes: Classes::new(db.clone(), random.clone(), classes_per_owner),
+            join_codes: JoinCodes::new(
+                db.clone(),
+                random.clone(),
+                join_codes::Settings { life: join_code_life, per_minute: join_code_rate, page: join_page },
+            ),
             enrollments: Enrollments::new(db.clone(), random.clone(), rate_limit),
         }
     }

@@ -128,7 +128,20 @@ fn age(text: &str) -> Option<TimeDelta> {
 }
 
 fn to_json(event: &Model) -> Value {
-    let Model { id, at, action, outcome, reason, actor, user_id, app_id, session_id, address } = event;
+    let Model {
+        id,
+        at,
+        action,
+        outcome,
+        reason,
+        actor,
+        user_id,
+        app_id,
+        session_id,
+        address,
+        by_user_id,
+        class_id,
+    } = event;
     json!({
         "id": id,
         "at": listing::time(*at),
@@ -140,12 +153,27 @@ fn to_json(event: &Model) -> Value {
         "appId": app_id,
         "sessionId": session_id,
         "address": address,
+        "byUserId": by_user_id,
+        "classId": class_id,
     })
 }
 
 /// The columns of an event, separated by tabs. A hyphen stands for none.
 fn to_line(event: &Model) -> String {
-    let Model { id: _, at, action, outcome, reason, actor, user_id, app_id, session_id, address } = event;
+    let Model {
+        id: _,
+        at,
+        action,
+        outcome,
+        reason,
+        actor,
+        user_id,
+        app_id,
+        session_id,
+        address,
+        by_user_id,
+        class_id,
+    } = event;
     let shown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     [
         listing::time(*at),
@@ -157,6 +185,8 @@ fn to_line(event: &Model) -> String {
         shown(app_id.map(|id| id.to_string())),
         shown(session_id.map(|id| id.to_string())),
         shown(address.clone()),
+        shown(by_user_id.map(|id| id.to_string())),
+        shown(class_id.map(|id| id.to_string())),
     ]
     .join("\t")
 }

@@ -12,7 +12,7 @@ use super::{
     say, usage, with_existing,
 };
 use crate::{
-    classroom::classes::Classes,
+    classroom::classes::{Classes, NewClass},
     clock::{Clock, SystemClock},
     config::Data,
     db::Db,
@@ -53,14 +53,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
                 let owner = Accounts::new(db.clone()).find(email).await.context("looking up the owner")?;
                 let owner =
                     owner.ok_or_else(|| usage("--owner has no account; create one with `user add`"))?;
-                let class = classes(db).create(None, owner.id, name, SystemClock.now()).await;
+                let class =
+                    classes(db).create_unlimited(NewClass::named(name), owner.id, SystemClock.now()).await;
                 say(&format!("{}", class.context("creating the class")?.id))
             })
             .await
         }
         Command::List(Listing { format, data }) => {
             with_existing(&data, async |db| {
-                let listed = classes(db).list().await;
+                let listed = classes(db).all().await;
                 for class in listed.context("listing the classes")? {
                     let text = || format!("{}\t{}\t{}", class.id, class.owner_id, class.name.as_str());
                     let json = || {
@@ -82,5 +83,5 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn classes(db: &Db) -> Classes {
-    Classes::new(db.clone(), Arc::new(OsRandom))
+    Classes::new(db.clone(), Arc::new(OsRandom), 0)
 }

@@ -11,7 +11,7 @@ use super::{
     usage,
 };
 use crate::{
-    classroom::classes::Classes,
+    classroom::classes::{Classes, NewClass},
     clock::{Clock, SystemClock},
     config::{Config, Data},
     db::{DatabaseUrl, Db},
@@ -110,7 +110,7 @@ async fn create_missing(db: &Db, hashing: &PasswordHashing) -> anyhow::Result<()
         Apps::new(db.clone()).register(&registration).await?;
     }
     let accounts = Accounts::new(db.clone());
-    let classes = Classes::new(db.clone(), Arc::new(OsRandom));
+    let classes = Classes::new(db.clone(), Arc::new(OsRandom), 0);
     for (address, class) in
         [(TEACHER, Some((OWN_CLASS, "10A1"))), (OTHER_TEACHER, Some((OTHER_CLASS, "10A2"))), (STUDENT, None)]
     {
@@ -126,7 +126,8 @@ async fn create_missing(db: &Db, hashing: &PasswordHashing) -> anyhow::Result<()
             && classes.find(id).await?.is_none()
         {
             let name = ClassName::parse(name)?;
-            classes.create(Some(id), user, name, now).await?;
+            let class = NewClass { id: Some(id), ..NewClass::named(name) };
+            classes.create_unlimited(class, user, now).await?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use sea_orm::{Condition, IntoActiveModel, QueryOrder, QuerySelect, QueryTrait, entity::prelude::*};
 
 use crate::{
-    domain::id::{AppId, AuditEventId, SessionId, UserId},
+    domain::id::{AppId, AuditEventId, ClassId, SessionId, UserId},
     random::RandomSource,
 };
 
@@ -34,6 +34,10 @@ pub struct Model {
     pub session_id: Option<SessionId>,
     /// The client's address.
     pub address: Option<String>,
+    /// The user who did it, if that is another one than `user_id`.
+    pub by_user_id: Option<UserId>,
+    /// The class.
+    pub class_id: Option<ClassId>,
 }
 
 /// The kind of an event.
@@ -71,6 +75,14 @@ pub enum Action {
     Unlock,
     /// The registration or change of an app by an operator.
     AppChange,
+    /// The deletion of a class. The user is its owner.
+    ClassDelete,
+    /// An import of roster files by an operator.
+    RosterImport,
+    /// An export of roster files by an operator.
+    RosterExport,
+    /// Login cards of a class, printed by an operator.
+    Cards,
 }
 
 /// The outcome of an event.
@@ -89,6 +101,8 @@ pub enum Outcome {
 pub enum Actor {
     /// The user, or a client on behalf of the user.
     User,
+    /// The owner of a class of the user.
+    Owner,
     /// An operator on the command line.
     Operator,
     /// The server itself.
@@ -115,6 +129,8 @@ impl Model {
             app_id: None,
             session_id: None,
             address: None,
+            by_user_id: None,
+            class_id: None,
         }
     }
 
@@ -140,6 +156,18 @@ impl Model {
     #[must_use]
     pub fn from(self, address: Option<IpAddr>) -> Self {
         Self { address: address.map(|address| address.to_canonical().to_string()), ..self }
+    }
+
+    /// Sets the class.
+    #[must_use]
+    pub fn class(self, class: ClassId) -> Self {
+        Self { class_id: Some(class), ..self }
+    }
+
+    /// Sets the owner of a class, who did it to a student.
+    #[must_use]
+    pub fn by_owner(self, owner: UserId) -> Self {
+        Self { actor: Actor::Owner, by_user_id: Some(owner), ..self }
     }
 
     /// Sets the reason.

@@ -10,6 +10,8 @@ use super::{class, join_code};
 use crate::domain::{
     id::{ClassId, EnrollmentId, UserId},
     join_code::JoinCode,
+    sort_key::SortKey,
+    sourced_id::SourcedId,
 };
 
 /// The enrollment of a student in a class.
@@ -31,6 +33,12 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// Time of the last change.
     pub updated_at: DateTimeUtc,
+    /// Who put the student into the class. A student who joins again keeps the first origin.
+    pub origin: Origin,
+    /// The key by which a roster is sorted: last name, first name and id of the student.
+    pub student_key: SortKey,
+    /// The id in the school's own system. `None` if no roster import made the row.
+    pub sourced_id: Option<SourcedId>,
 }
 
 /// Status of an enrollment.
@@ -39,15 +47,37 @@ pub struct Model {
 pub enum Status {
     /// The student takes part in the class.
     Active,
+    /// The student joined and waits for the owner's approval.
+    Pending,
     /// The student left the class.
     Dropped,
     /// The student finished the class.
     Completed,
+    /// The student went to another class or school.
+    Transferred,
+    /// The student finished school.
+    Graduated,
 }
 
-/// No query starts at an enrollment and follows a relation.
+/// Who put a student into a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum Origin {
+    /// The student, with a join code.
+    JoinCode,
+    /// The owner of the class.
+    Owner,
+    /// A roster import.
+    Roster,
+}
+
+/// Relations to other tables.
 #[derive(Debug, Clone, Copy, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// The class.
+    #[sea_orm(belongs_to = "super::class::Entity", from = "Column::ClassId", to = "super::class::Column::Id")]
+    Class,
+}
 
 impl ActiveModelBehavior for ActiveModel {}
 
@@ -84,8 +114,18 @@ impl Entity {
         enrollment: &Model,
         code: &JoinCode,
     ) -> Result<bool, DbErr> {
-        let Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } =
-            enrollment.clone();
+        let Model {
+            id,
+            class_id,
+            student_id,
+            enrolled_at,
+            status,
+            created_at,
+            updated_at,
+            origin,
+            student_key,
+            sourced_id,
+        } = enrollment.clone();
         let row = Query::select()
             .exprs([
                 Expr::value(id),
@@ -95,6 +135,9 @@ impl Entity {
                 Expr::value(status.into_value()),
                 Expr::value(created_at),
                 Expr::value(updated_at),
+                Expr::value(origin.into_value()),
+                Expr::value(student_key),
+                Expr::value(sourced_id),
             ])
             .from(join_code::Entity)
             .inner_join(
@@ -118,6 +161,9 @@ impl Entity {
                 Column::Status,
                 Column::CreatedAt,
                 Column::UpdatedAt,
+                Column::Origin,
+                Column::StudentKey,
+                Column::SourcedId,
             ])
             .select_from(row)
             .map_err(|mismatch| DbErr::Custom(mismatch.to_string()))?

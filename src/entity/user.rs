@@ -8,6 +8,7 @@ use crate::domain::{
     language::Language,
     password::PasswordHash,
     person::{AvatarUrl, PersonName, PhoneNumber},
+    sourced_id::SourcedId,
 };
 
 /// An account.
@@ -44,6 +45,24 @@ pub struct Model {
     pub language: Language,
     /// The time of the last change of the profile. None if there was none.
     pub updated_at: Option<DateTimeUtc>,
+    /// Whether the school made the account. Its address is a user name and no mailbox.
+    pub school_account: bool,
+    /// Who chose the password.
+    pub password_state: PasswordState,
+    /// The id in the school's own system. `None` if no roster import made or linked the account.
+    pub sourced_id: Option<SourcedId>,
+}
+
+/// Who chose a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum PasswordState {
+    /// The owner of the account.
+    Own,
+    /// The server generated it, and its user has not replaced it.
+    Initial,
+    /// There is none yet, so that no sign-in succeeds.
+    None,
 }
 
 /// No relation is queried from here.
@@ -70,6 +89,9 @@ impl Model {
             avatar_url: None,
             language: Language::default(),
             updated_at: None,
+            school_account: false,
+            password_state: PasswordState::Own,
+            sourced_id: None,
         }
     }
 

@@ -241,7 +241,7 @@ both! {
         let expected = |outcome: &str, reason: Value, user: Value| {
             json!({
                 "action": "sign_in", "outcome": outcome, "reason": reason, "actor": "user", "userId": user, "appId": APP,
-                "sessionId": null, "address": "127.0.0.1",
+                "sessionId": null, "address": "127.0.0.1", "byUserId": null, "classId": null,
             })
         };
         let mut shown = events.clone();
@@ -263,7 +263,7 @@ both! {
         let of_user = ["audit", "--user", TEACHER, "--action", "sign_in"];
         let lines = site.run(&of_user).await.success();
         let at = events[1]["at"].as_str().unwrap();
-        let line = format!("{at}\tsign_in\tfailure\tpassword_wrong\tuser\t{id}\t{APP}\t-\t127.0.0.1");
+        let line = format!("{at}\tsign_in\tfailure\tpassword_wrong\tuser\t{id}\t{APP}\t-\t127.0.0.1\t-\t-");
         assert_eq!(lines.lines().collect::<Vec<_>>()[1..], [line.as_str()]);
         assert_eq!(site.run(&["audit", "--user", id, "--action", "sign_in"]).await.success(), lines);
         for (filter, count) in [

@@ -39,6 +39,8 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("refresh-reuse-interval", "HOMEROOM_REFRESH_REUSE_INTERVAL", "10]"),
     ("registration-rate", "HOMEROOM_REGISTRATION_RATE", "1000]"),
     ("reset-rate", "HOMEROOM_RESET_RATE", "600]"),
+    ("classes-per-owner", "HOMEROOM_CLASSES_PER_OWNER", "500]"),
+    ("join-page", "HOMEROOM_JOIN_PAGE", "none]"),
     ("join-code-life", "HOMEROOM_JOIN_CODE_LIFE", "10080]"),
     ("join-code-rate", "HOMEROOM_JOIN_CODE_RATE", "60]"),
     ("hash-engine", "HOMEROOM_HASH_ENGINE", "simd]"),

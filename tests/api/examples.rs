@@ -79,6 +79,10 @@ both! {
         assert_is_example(&generated, "/classes/{classId}/join-code", "post");
         let class = school.get(&format!("/classes/{OWN_CLASS}")).bearer(&token).send().await;
         assert_is_example(&class, "/classes/{classId}", "get");
+        let code = school.get(&format!("/classes/{OWN_CLASS}/join-code")).bearer(&token).send().await;
+        assert_is_example(&code, "/classes/{classId}/join-code", "get");
+        let list = school.get("/classes").bearer(&token).send().await;
+        assert_is_example(&list, "/classes", "get");
         let student = school.token(crate::support::STUDENT).await;
         let joined = school.join(&student, "7KQ2M9XD").await;
         assert_eq!(joined.status, 201);
@@ -92,6 +96,49 @@ both! {
         assert_is_example(&ended, "/api/v1/users/me/sessions/{sessionId}", "delete");
         let revoke = "/api/v1/tokens/revoke";
         assert_is_example(&school.post(revoke).json(request(revoke)).send().await, revoke, "post");
+    }
+
+    async fn request_example_about_classes_gets_its_response_example(kind: Kind) {
+        let school = School::start(kind).await;
+        let token = school.token(TEACHER).await;
+        assert_is_example(&school.get("/classes").send().await, "/classes", "get");
+        assert_is_example(&school.post("/classes").json(request("/classes")).send().await, "/classes", "post");
+        let created = school.post("/classes").bearer(&token).json(request("/classes")).send().await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        assert_is_example(&created, "/classes", "post");
+        let unnamed = school.post("/classes").bearer(&token).json(&json!({})).send().await;
+        assert_is_example(&unnamed, "/classes", "post");
+
+        let page_0 = school.get("/classes?page=0").bearer(&token).send().await;
+        assert_is_example(&page_0, "/classes", "get");
+
+        let (template, code) = ("/classes/{classId}", "/classes/{classId}/join-code");
+        let (own, others) = (format!("/classes/{OWN_CLASS}"), format!("/classes/{OTHER_CLASS}"));
+        let example = &operation(template, "put")["requestBody"]["content"]["application/json"]["example"];
+        let change = |path: &str| school.call("PUT", path).bearer(&token).json(example);
+        assert_is_example(&change("/classes/10A1").send().await, template, "put");
+        assert_is_example(&change(&others).send().await, template, "put");
+        assert_is_example(&change(&own).header("If-Match", "\"7\"").send().await, template, "put");
+        let empty = school.call("PUT", &own).bearer(&token).json(&json!({ "name": "" }));
+        assert_is_example(&empty.send().await, template, "put");
+        let without = school.get(&format!("{own}/join-code")).bearer(&token).send().await;
+        assert_is_example(&without, code, "get");
+        school.random.set_next(&JOIN_CODE);
+        school.generate_join_code(&token).await;
+        let changed = change(&own).send().await;
+        assert_eq!(changed.status, 200, "{}", changed.text);
+        assert_is_example(&changed, template, "put");
+        for (method, path, template) in [
+            ("GET", format!("{others}/join-code"), code),
+            ("DELETE", format!("{others}/join-code"), code),
+            ("DELETE", others, template),
+            ("DELETE", "/classes/10A1".to_owned(), template),
+        ] {
+            let answer = school.call(method, &path).bearer(&token).send().await;
+            assert_is_example(&answer, template, &method.to_lowercase());
+        }
+        let stale = school.call("DELETE", &own).bearer(&token).header("If-Match", "\"7\"");
+        assert_is_example(&stale.send().await, template, "delete");
     }
 
     async fn request_example_about_accounts_gets_its_response_example(kind: Kind) {

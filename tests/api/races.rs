@@ -10,7 +10,7 @@ use std::{
 
 use chrono::TimeDelta;
 use homeroom::{
-    classroom,
+    classroom::{self, classes::NewClass},
     clock::Clock,
     db,
     domain::{
@@ -19,11 +19,12 @@ use homeroom::{
         id::{ClassId, EnrollmentId, UserId},
         redirect_uri::RedirectUri,
         secret_token::AuthorizationCode,
+        sort_key::SortKey,
         state::State,
     },
     entity::{
         authorization_code,
-        enrollment::{self, Status},
+        enrollment::{self, Origin, Status},
         join_code, refresh_token, session,
     },
     identity::accounts::Accounts,
@@ -108,6 +109,9 @@ fn enrollment(school: &School, student: UserId) -> enrollment::Model {
         status: Status::Active,
         created_at: now,
         updated_at: now,
+        origin: Origin::JoinCode,
+        student_key: SortKey::of(&[&student.to_string()]),
+        sourced_id: None,
     }
 }
 
@@ -267,7 +271,8 @@ both! {
         for (number, class) in classes.iter().enumerate() {
             let name = ClassName::parse("10B").unwrap();
             let owner = owners[number % 2];
-            school.server.classroom.classes.create(Some(*class), owner, name, school.clock.now()).await.unwrap();
+            let class = NewClass { id: Some(*class), ..NewClass::named(name) };
+            school.server.classroom.classes.create_unlimited(class, owner, school.clock.now()).await.unwrap();
         }
         for round in 0..8 {
             // Of eight requests for a class, four are by its owner, three by another teacher, and one is for an unknown class.

@@ -21,18 +21,36 @@ pub enum ErrorCode {
     InvalidJoinCode,
     /// 400: the caller owns the class.
     OwnClass,
+    /// 400: the file is not a CSV of students.
+    InvalidFile,
+    /// 400: the operator has not set a domain for the accounts of students.
+    StudentAccountsDisabled,
     /// 401: the request has no access token, or one that is not accepted.
     Unauthorized,
     /// 403: the caller may not do this with the class.
     Forbidden,
+    /// 403: the caller owns as many classes as allowed.
+    ClassLimitReached,
+    /// 403: the school did not make the account, or the student joined with a code.
+    NotSchoolAccount,
     /// 404: there is no such path.
     NotFound,
     /// 404: there is no such class.
     ClassNotFound,
+    /// 404: there is no such student in the class.
+    StudentNotFound,
+    /// 404: the class has no valid join code.
+    JoinCodeNotFound,
     /// 405: the path has no operation for the method.
     MethodNotAllowed,
     /// 409: the student is already enrolled.
     AlreadyEnrolled,
+    /// 409: the class has as many students as allowed.
+    ClassFull,
+    /// 409: the class is not in use.
+    ClassInactive,
+    /// 412: the row was changed since it was read.
+    PreconditionFailed,
     /// 415: the body has a content coding.
     UnsupportedMediaType,
     /// 429: too many requests. `Retry-After` gives the wait.
@@ -56,7 +74,7 @@ pub struct ErrorBody {
     /// The error, for a program to read.
     error_code: ErrorCode,
     /// The error, for a person to read.
-    #[oai(validator(max_length = 1000))]
+    #[oai(validator(max_length = 32_768))]
     message: String,
     /// The time of the request.
     timestamp: Instant,
@@ -106,6 +124,24 @@ pub const CLASS_NOT_FOUND: ErrorSpec<ErrorCode> = ErrorSpec {
     description: "Class not found",
     code: ErrorCode::ClassNotFound,
     message: "Class not found",
+};
+
+/// A parameter or a property of the body is not valid. The message names each violation, as this one does.
+pub const fn bad_request(message: &'static str) -> ErrorSpec<ErrorCode> {
+    ErrorSpec {
+        status: 400,
+        description: "Bad Request - The request is not valid",
+        code: ErrorCode::BadRequest,
+        message,
+    }
+}
+
+/// The row was changed since the client read it.
+pub const PRECONDITION_FAILED: ErrorSpec<ErrorCode> = ErrorSpec {
+    status: 412,
+    description: "Precondition Failed - The class was changed since it was read",
+    code: ErrorCode::PreconditionFailed,
+    message: "The class was changed since it was read",
 };
 
 /// Too many requests.

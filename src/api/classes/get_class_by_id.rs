@@ -1,85 +1,25 @@
 //! `GET /classes/{classId}`
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use poem::web::Data;
-use poem_openapi::{Object, OpenApi, param::Path, types::Any};
+use poem_openapi::{OpenApi, param::Path};
 use serde_json::{Value, json};
 
 use super::{
+    class::{self, Class, ETAG},
     error::{self, ErrorCode},
-    types::{ClassPath, EXAMPLE_CLASS, EXAMPLE_JOIN_CODE, Instant, Success},
+    types::{ClassPath, EXAMPLE_CLASS, EXAMPLE_JOIN_CODE, Success},
 };
 use crate::{
     api::{Services, caller::Caller, openapi::Tag},
-    classroom::classes::{ReadError, VisibleClass},
-    domain::{
-        class_name::ClassName,
-        id::{ClassId, UserId},
-        join_code::JoinCode,
-    },
-    entity::class,
+    classroom::classes::ReadError,
     http::{
         api_error::ApiError,
-        operation::{ErrorSpec, Link, Operation, OperationResult},
+        operation::{ErrorSpec, Link, Operation, OperationResult, ResponseHeader},
         received_at::ReceivedAt,
     },
 };
-
-/// A class.
-#[derive(Debug, Object)]
-#[oai(rename = "SchoolClass", rename_all = "camelCase")]
-pub struct Class {
-    /// The class ID.
-    id: ClassId,
-    /// The user who owns the class.
-    owner_id: UserId,
-    /// The name of the class.
-    name: ClassName,
-    /// The description of the class.
-    #[oai(nullable, validator(max_length = 1000))]
-    description: Option<String>,
-    /// The current join code of the class. Null for everyone but the owner, and if there is none.
-    #[oai(nullable)]
-    join_code: Option<JoinCode>,
-    /// Settings of the client, an object of any form.
-    #[oai(nullable)]
-    settings: Option<BTreeMap<String, Any<Value>>>,
-    /// Whether the class is active.
-    is_active: bool,
-    /// When the class was created.
-    created_at: Instant,
-    /// When the name, the description, the settings or the activity last changed.
-    updated_at: Instant,
-}
-
-impl From<VisibleClass> for Class {
-    fn from(VisibleClass { class, join_code }: VisibleClass) -> Self {
-        let class::Model { id, owner_id, name, description, settings, is_active, created_at, updated_at } =
-            class;
-        Self {
-            id,
-            owner_id,
-            name,
-            description,
-            join_code,
-            settings: settings.and_then(members),
-            is_active,
-            created_at: Instant(created_at),
-            updated_at: Instant(updated_at),
-        }
-    }
-}
-
-/// The members of the settings, which are an object.
-fn members(settings: Value) -> Option<BTreeMap<String, Any<Value>>> {
-    match settings {
-        Value::Object(members) => {
-            Some(members.into_iter().map(|(name, member)| (name, Any(member))).collect())
-        }
-        _ => None,
-    }
-}
 
 /// `GET /classes/{classId}`
 #[derive(Default)]
@@ -101,7 +41,7 @@ impl GetClassById {
         at: ReceivedAt,
     ) -> OperationResult<GetClassById> {
         let class = services.classroom.classes.read(class_id.known()?, caller.user, at.0).await?;
-        Ok(Success::response(class))
+        Ok(class::response(class))
     }
 }
 
@@ -110,6 +50,7 @@ impl Operation for GetClassById {
     type Code = ErrorCode;
     const ID: &'static str = "getClassById";
     const SUCCESS: (u16, &'static str) = (200, "Class found");
+    const HEADERS: &'static [ResponseHeader] = &[ETAG];
     const ERRORS: &'static [ErrorSpec<ErrorCode>] = &[
         error::UNAUTHORIZED,
         NOT_MEMBER,
@@ -147,6 +88,8 @@ impl Operation for GetClassById {
                 "isActive": true,
                 "createdAt": "2026-05-04T09:42:00Z",
                 "updatedAt": "2026-05-04T09:42:00Z",
+                "maxStudents": null,
+                "requiresApproval": false,
             },
         })
     }

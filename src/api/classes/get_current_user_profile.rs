@@ -72,6 +72,9 @@ impl From<user::Model> for UserProfile {
             avatar_url,
             language: _,
             updated_at,
+            school_account: _,
+            password_state: _,
+            sourced_id: _,
         } = user;
         Self {
             id,

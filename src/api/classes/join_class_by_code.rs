@@ -63,12 +63,24 @@ pub enum EnrollmentStatus {
     Dropped,
     /// The class has ended.
     Completed,
+    /// The student waits for the owner's approval.
+    Pending,
 }
 
 impl From<enrollment::Model> for Enrollment {
     fn from(enrollment: enrollment::Model) -> Self {
-        let enrollment::Model { id, class_id, student_id, enrolled_at, status, created_at, updated_at } =
-            enrollment;
+        let enrollment::Model {
+            id,
+            class_id,
+            student_id,
+            enrolled_at,
+            status,
+            created_at,
+            updated_at,
+            origin: _,
+            student_key: _,
+            sourced_id: _,
+        } = enrollment;
         Self {
             id,
             class_id,
@@ -76,8 +88,9 @@ impl From<enrollment::Model> for Enrollment {
             enrolled_at: Date(enrolled_at),
             status: match status {
                 enrollment::Status::Active => EnrollmentStatus::Active,
-                enrollment::Status::Dropped => EnrollmentStatus::Dropped,
-                enrollment::Status::Completed => EnrollmentStatus::Completed,
+                enrollment::Status::Pending => EnrollmentStatus::Pending,
+                enrollment::Status::Dropped | enrollment::Status::Transferred => EnrollmentStatus::Dropped,
+                enrollment::Status::Completed | enrollment::Status::Graduated => EnrollmentStatus::Completed,
             },
             created_at: Instant(created_at),
             updated_at: Instant(updated_at),

@@ -1,18 +1,40 @@
 //! The classroom family: `/classes/...` and `/user/me`, with responses `{success, code, message, data}`.
 
+mod class;
+pub mod create_class;
+pub mod delete_class;
 pub mod error;
 pub mod generate_join_code;
 pub mod get_class_by_id;
+pub mod get_classes;
 pub mod get_current_user_profile;
+pub mod get_join_code;
 pub mod join_class_by_code;
+pub mod revoke_join_code;
 pub mod types;
+pub mod update_class;
 pub mod update_current_user_profile;
 
 /// The operations of the family, in the order of the document.
-pub type Operations = (
-    generate_join_code::GenerateJoinCode,
-    join_class_by_code::JoinClassByCode,
+pub type Operations = (ClassOperations, JoinCodeOperations, ProfileOperations);
+
+/// Classes.
+type ClassOperations = (
+    get_classes::GetClasses,
+    create_class::CreateClass,
     get_class_by_id::GetClassById,
-    get_current_user_profile::GetCurrentUserProfile,
-    update_current_user_profile::UpdateCurrentUserProfile,
+    update_class::UpdateClass,
+    delete_class::DeleteClass,
 );
+
+/// Join codes, and joining with them.
+type JoinCodeOperations = (
+    generate_join_code::GenerateJoinCode,
+    get_join_code::GetJoinCode,
+    revoke_join_code::RevokeJoinCode,
+    join_class_by_code::JoinClassByCode,
+);
+
+/// The profile of the caller.
+type ProfileOperations =
+    (get_current_user_profile::GetCurrentUserProfile, update_current_user_profile::UpdateCurrentUserProfile);

@@ -76,6 +76,9 @@ impl From<user::Model> for User {
             avatar_url: _,
             language,
             updated_at: _,
+            school_account: _,
+            password_state: _,
+            sourced_id: _,
         } = user;
         Self {
             uuid: id,

@@ -9,7 +9,10 @@ use crate::{
     cli::{listing::time, say},
     clock::{Clock, SystemClock},
     db::Db,
-    domain::{label::Label, person::PhoneNumber},
+    domain::{
+        description::ClassDescription, label::Label, max_students::MaxStudents, person::PhoneNumber,
+        sourced_id::SourcedId,
+    },
     entity::{
         audit_event, authorization_code, class, enrollment, outgoing_mail, password_reset, policy_acceptance,
         registration, user,
@@ -89,27 +92,55 @@ fn acceptance_json(acceptance: &policy_acceptance::Model) -> Value {
 }
 
 fn class_json(class: &class::Model) -> Value {
-    let class::Model { id, owner_id: _, name, description, settings, is_active, created_at, updated_at } =
-        class;
+    let class::Model {
+        id,
+        owner_id: _,
+        name,
+        description,
+        settings,
+        is_active,
+        created_at,
+        updated_at,
+        name_key: _,
+        max_students,
+        requires_approval,
+        version: _,
+        sourced_id,
+    } = class;
     json!({
         "id": id,
         "name": name.as_str(),
-        "description": description,
+        "description": description.as_ref().map(ClassDescription::as_str),
         "settings": settings,
         "isActive": is_active,
+        "maxStudents": max_students.map(MaxStudents::get),
+        "requiresApproval": requires_approval,
+        "sourcedId": sourced_id.as_ref().map(SourcedId::as_str),
         "createdAt": time(*created_at),
         "updatedAt": time(*updated_at),
     })
 }
 
 fn enrollment_json(enrollment: &enrollment::Model) -> Value {
-    let enrollment::Model { id, class_id, student_id: _, enrolled_at, status, created_at, updated_at } =
-        enrollment;
+    let enrollment::Model {
+        id,
+        class_id,
+        student_id: _,
+        enrolled_at,
+        status,
+        created_at,
+        updated_at,
+        origin,
+        student_key: _,
+        sourced_id,
+    } = enrollment;
     json!({
         "id": id,
         "classId": class_id,
         "enrolledAt": enrolled_at.to_string(),
         "status": status.to_value(),
+        "origin": origin.to_value(),
+        "sourcedId": sourced_id.as_ref().map(SourcedId::as_str),
         "createdAt": time(*created_at),
         "updatedAt": time(*updated_at),
     })
@@ -127,6 +158,8 @@ fn event_json(event: &audit_event::Model) -> Value {
         app_id,
         session_id,
         address,
+        by_user_id,
+        class_id,
     } = event;
     json!({
         "id": id,
@@ -138,6 +171,8 @@ fn event_json(event: &audit_event::Model) -> Value {
         "appId": app_id,
         "sessionId": session_id,
         "address": address,
+        "byUserId": by_user_id,
+        "classId": class_id,
     })
 }
 

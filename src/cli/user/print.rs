@@ -1,6 +1,7 @@
 //! Prints accounts.
 
 use anyhow::Context;
+use sea_orm::ActiveEnum;
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     db::Db,
     domain::{
         person::{AvatarUrl, PersonName, PhoneNumber},
+        sourced_id::SourcedId,
         user_agent::UserAgent,
     },
     entity::{
@@ -122,6 +124,9 @@ pub fn account_json(user: &user::Model) -> Value {
         avatar_url,
         language,
         updated_at,
+        school_account,
+        password_state,
+        sourced_id,
     } = user;
     json!({
         "id": id,
@@ -136,6 +141,9 @@ pub fn account_json(user: &user::Model) -> Value {
         "phoneNumber": phone_number.as_ref().map(PhoneNumber::as_str),
         "avatarUrl": avatar_url.as_ref().map(AvatarUrl::as_str),
         "language": language.tag(),
+        "schoolAccount": school_account,
+        "passwordState": password_state.to_value(),
+        "sourcedId": sourced_id.as_ref().map(SourcedId::as_str),
     })
 }
 

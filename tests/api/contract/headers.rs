@@ -113,6 +113,7 @@ async fn compare_every_status(kind: Kind, origin: Option<&'static str>) {
     compare_sessions(kind, &mut unseen).await;
     compare_accounts(kind, &mut unseen).await;
     compare_classes(kind, &mut unseen).await;
+    compare_own_classes(kind, &mut unseen).await;
     compare_service(kind, &mut unseen).await;
     assert!(unseen.statuses.is_empty(), "nothing was answered with {:?}", unseen.statuses);
 }
@@ -301,6 +302,61 @@ async fn compare_classes(kind: Kind, unseen: &mut Unseen) {
     for _ in 0..2 {
         let generate = busy.post(&format!("/classes/{own}/join-code")).bearer(&teacher);
         unseen.check("generateJoinCode", generate).await;
+    }
+}
+
+async fn compare_own_classes(kind: Kind, unseen: &mut Unseen) {
+    let school = School::start(kind).await;
+    let teacher = school.token(TEACHER).await;
+    let own = format!("/classes/{OWN_CLASS}");
+    let others = format!("/classes/{OTHER_CLASS}");
+    let create = || school.post("/classes").json(&json!({ "name": "10B" }));
+    let list = |query: &str| school.get(&format!("/classes{query}"));
+    let change = |path: &str| school.call("PUT", path).json(&json!({ "name": "10B" }));
+    let delete = |path: &str| school.call("DELETE", path);
+    let code = |method: &str, path: &str| school.call(method, &format!("{path}/join-code"));
+
+    unseen.check("createClass", create()).await;
+    unseen.check("createClass", school.post("/classes").bearer(&teacher)).await;
+    unseen.check("createClass", create().bearer(&teacher)).await;
+    unseen.check("getClasses", list("")).await;
+    unseen.check("getClasses", list("?page=0").bearer(&teacher)).await;
+    unseen.check("getClasses", list("").bearer(&teacher)).await;
+    for (method, id) in [("GET", "getJoinCode"), ("DELETE", "revokeJoinCode")] {
+        school.generate_join_code(&teacher).await;
+        unseen.check(id, code(method, &own)).await;
+        unseen.check(id, code(method, &others).bearer(&teacher)).await;
+        unseen.check(id, code(method, "/classes/10A1").bearer(&teacher)).await;
+        unseen.check(id, code(method, &own).bearer(&teacher)).await;
+    }
+    unseen.check("getJoinCode", code("GET", &own).bearer(&teacher)).await;
+    unseen.check("updateClass", school.call("PUT", &own).bearer(&teacher)).await;
+    unseen.check("updateClass", change(&own)).await;
+    unseen.check("updateClass", change(&others).bearer(&teacher)).await;
+    unseen.check("updateClass", change("/classes/10A1").bearer(&teacher)).await;
+    unseen.check("updateClass", change(&own).bearer(&teacher).header("If-Match", "\"7\"")).await;
+    unseen.check("updateClass", change(&own).bearer(&teacher)).await;
+    unseen.check("deleteClass", delete(&own)).await;
+    unseen.check("deleteClass", delete(&others).bearer(&teacher)).await;
+    unseen.check("deleteClass", delete("/classes/10A1").bearer(&teacher)).await;
+    unseen.check("deleteClass", delete(&own).bearer(&teacher).header("If-Match", "\"7\"")).await;
+    unseen.check("deleteClass", delete(&own).bearer(&teacher)).await;
+
+    let mut limited = School::start(kind).await;
+    limited.restart(|parts| parts.classroom.classes_per_owner = 1);
+    let token = limited.token(TEACHER).await;
+    unseen
+        .check("createClass", limited.post("/classes").bearer(&token).json(&json!({ "name": "10B" })))
+        .await;
+
+    for fail in [Fail::Damage, Fail::Disconnect] {
+        fail.apply(&school).await;
+        unseen.check("createClass", create().bearer(&teacher)).await;
+        unseen.check("getClasses", list("").bearer(&teacher)).await;
+        unseen.check("updateClass", change(&own).bearer(&teacher)).await;
+        unseen.check("deleteClass", delete(&own).bearer(&teacher)).await;
+        unseen.check("getJoinCode", code("GET", &own).bearer(&teacher)).await;
+        unseen.check("revokeJoinCode", code("DELETE", &own).bearer(&teacher)).await;
     }
 }
 

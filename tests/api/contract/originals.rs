@@ -84,7 +84,11 @@ const ORIGINALS: [Original; 5] = [
             required("classId", "string"),
             required("studentId", "string"),
             property("enrolledAt", "string(date)"),
-            Property { values: &["active", "dropped", "completed"], ..property("status", "string") },
+            // `pending` is an addition of this server: the student waits for the owner's approval.
+            Property {
+                values: &["active", "dropped", "completed", "pending"],
+                ..property("status", "string")
+            },
             property("createdAt", "string(date-time)"),
             property("updatedAt", "string(date-time)"),
         ],
@@ -112,6 +116,9 @@ const ORIGINALS: [Original; 5] = [
             property("isActive", "boolean"),
             property("createdAt", "string(date-time)"),
             property("updatedAt", "string(date-time)"),
+            // Additions of this server.
+            nullable("maxStudents", "integer(int32)"),
+            property("requiresApproval", "boolean"),
         ],
         failures: &[
             ("401", &["Invalid or missing authentication token"]),

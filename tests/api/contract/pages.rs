@@ -130,12 +130,21 @@ const CLASSROOM_CODES: &[&str] = &[
     "BAD_REQUEST",
     "INVALID_JOIN_CODE",
     "OWN_CLASS",
+    "INVALID_FILE",
+    "STUDENT_ACCOUNTS_DISABLED",
     "UNAUTHORIZED",
     "FORBIDDEN",
+    "CLASS_LIMIT_REACHED",
+    "NOT_SCHOOL_ACCOUNT",
     "NOT_FOUND",
     "CLASS_NOT_FOUND",
+    "STUDENT_NOT_FOUND",
+    "JOIN_CODE_NOT_FOUND",
     "METHOD_NOT_ALLOWED",
     "ALREADY_ENROLLED",
+    "CLASS_FULL",
+    "CLASS_INACTIVE",
+    "PRECONDITION_FAILED",
     "UNSUPPORTED_MEDIA_TYPE",
     "TOO_MANY_REQUESTS",
     "INTERNAL_SERVER_ERROR",
@@ -205,7 +214,8 @@ fn json_schema(body: &Value) -> &Value {
 fn assert_transcribed(page: &Page) {
     let document = document();
     let item = document["paths"][page.path].as_object().unwrap();
-    assert_eq!(item.keys().collect::<Vec<_>>(), ["post"], "{}", page.path);
+    // Other methods of the path are additions of this server.
+    assert_eq!(item.keys().next().map(String::as_str), Some("post"), "{}", page.path);
     let operation = &item["post"];
     assert!(operation["description"].as_str().unwrap().starts_with(page.summary), "{}", page.path);
     assert_eq!(operation["operationId"], page.id, "{}", page.path);

@@ -6,16 +6,25 @@ use serde_json::Value;
 use super::Answer;
 
 /// The error codes of the classroom family, with their statuses.
-pub const CLASSROOM_CODES: [(&str, u16); 14] = [
+pub const CLASSROOM_CODES: [(&str, u16); 23] = [
     ("BAD_REQUEST", 400),
     ("INVALID_JOIN_CODE", 400),
     ("OWN_CLASS", 400),
+    ("INVALID_FILE", 400),
+    ("STUDENT_ACCOUNTS_DISABLED", 400),
     ("UNAUTHORIZED", 401),
     ("FORBIDDEN", 403),
+    ("CLASS_LIMIT_REACHED", 403),
+    ("NOT_SCHOOL_ACCOUNT", 403),
     ("NOT_FOUND", 404),
     ("CLASS_NOT_FOUND", 404),
+    ("STUDENT_NOT_FOUND", 404),
+    ("JOIN_CODE_NOT_FOUND", 404),
     ("METHOD_NOT_ALLOWED", 405),
     ("ALREADY_ENROLLED", 409),
+    ("CLASS_FULL", 409),
+    ("CLASS_INACTIVE", 409),
+    ("PRECONDITION_FAILED", 412),
     ("UNSUPPORTED_MEDIA_TYPE", 415),
     ("TOO_MANY_REQUESTS", 429),
     ("INTERNAL_SERVER_ERROR", 500),

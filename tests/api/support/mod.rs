@@ -19,7 +19,10 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use homeroom::{
-    classroom::{self, classes::Classes},
+    classroom::{
+        self,
+        classes::{Classes, NewClass},
+    },
     clock::Clock,
     config,
     db::Db,
@@ -283,12 +286,13 @@ async fn populate(db: &Db, hashing: &PasswordHashing, random: &FixedRandom, now:
         mail_domains: Vec::new(),
     };
     Apps::new(db.clone()).register(&registration).await.unwrap();
-    let classes = Classes::new(db.clone(), Arc::new(OsRandom));
+    let classes = Classes::new(db.clone(), Arc::new(OsRandom), 0);
     let teacher = account(db, hashing, random, TEACHER, now).await;
     let colleague = account(db, hashing, random, COLLEAGUE, now).await;
     account(db, hashing, random, STUDENT, now).await;
     for (id, owner, name) in [(OWN_CLASS, teacher, "10A1"), (OTHER_CLASS, colleague, "10A2")] {
-        classes.create(Some(id), owner, ClassName::parse(name).unwrap(), now).await.unwrap();
+        let class = NewClass { id: Some(id), ..NewClass::named(ClassName::parse(name).unwrap()) };
+        classes.create_unlimited(class, owner, now).await.unwrap();
     }
 }
 
