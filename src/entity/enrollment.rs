@@ -1,7 +1,7 @@
 //! Enrollments: one row for each pair of class and student.
 
 use sea_orm::{
-    ActiveEnum, QueryOrder, QuerySelect, QueryTrait,
+    ActiveEnum, DbBackend, QueryOrder, QuerySelect, QueryTrait, Statement,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
@@ -82,6 +82,17 @@ pub enum Relation {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
+    /// Locks a class until the end of the transaction, so that its seats are counted exactly. SQLite has one writer and needs no lock.
+    pub async fn lock_class(db: &impl ConnectionTrait, class: ClassId) -> Result<(), DbErr> {
+        if db.get_database_backend() == DbBackend::Postgres {
+            // Foreign keys of other rows do not wait for this lock.
+            let sql = "SELECT id FROM classes WHERE id = $1 FOR NO KEY UPDATE";
+            let lock = Statement::from_sql_and_values(DbBackend::Postgres, sql, [class.into()]);
+            db.query_one_raw(lock).await?;
+        }
+        Ok(())
+    }
+
     /// Whether a student is enrolled in a class, with any status.
     pub async fn exists(db: &impl ConnectionTrait, class: ClassId, student: UserId) -> Result<bool, DbErr> {
         let found = Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student));

@@ -15,5 +15,6 @@ pub mod policy_acceptance;
 pub mod rate_limit;
 pub mod refresh_token;
 pub mod registration;
+pub mod roster_row;
 pub mod session;
 pub mod user;

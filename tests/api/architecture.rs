@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("main", &[&["cli"]]),
     ("lib", &[NOTHING]),
     // Adapters. They do not import each other.
-    ("cli", &[&["server", "config", "listener", "migration"], SERVICES, INFRASTRUCTURE]),
+    ("cli", &[&["server", "config", "listener", "migration", "school"], SERVICES, INFRASTRUCTURE]),
     ("api", &[&["http", "poem"], SERVICES, INFRASTRUCTURE]),
     ("http", &[INFRASTRUCTURE, &["poem"]]),
     // The composition root, its settings, and the listener in front of it.

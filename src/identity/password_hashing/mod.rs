@@ -102,6 +102,13 @@ pub enum HashError {
     Stopped,
 }
 
+/// A hash of this cost that no password matches: its tag is random. Sign-in with it takes as long as with any other.
+pub fn unusable(cost: Cost, random: &dyn RandomSource) -> Result<PasswordHash, HashError> {
+    let salt = random::bytes::<16>(random).into();
+    let tag = random::bytes::<{ phc::TAG_LENGTH }>(random).to_vec();
+    Ok(Phc { params: cost.params()?, salt, tag }.format()?)
+}
+
 /// Hashes and verifies passwords. Dropping it waits for the threads, which finish their current hash.
 #[derive(Debug)]
 pub struct PasswordHashing {

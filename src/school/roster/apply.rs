@@ -1,0 +1,224 @@
+//! Applies a plan: a transaction for each class, so that the server's own changes wait for one class at most.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait};
+
+use super::plan::{ClassStep, Plan, UserStep};
+use crate::{
+    db::Db,
+    domain::{
+        id::{EnrollmentId, UserId},
+        sourced_id::SourcedId,
+    },
+    entity::{
+        audit_event::{self, Action, Actor},
+        class, enrollment, password_reset, roster_row, session, user,
+    },
+    random::RandomSource,
+};
+
+/// The number of accounts of a transaction that belongs to no class.
+const ACCOUNTS: usize = 100;
+
+/// A class with fewer free seats than new students. Nothing of it was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullClass {
+    /// The class.
+    pub sourced_id: SourcedId,
+    /// The maximum number of students.
+    pub max_students: i32,
+    /// The number of students that it would have.
+    pub wanted: u64,
+}
+
+/// The outcome of a class.
+enum Outcome {
+    Done,
+    Full(FullClass),
+}
+
+/// A transaction.
+struct Work {
+    step: ClassStep,
+    users: Vec<UserStep>,
+    events: Vec<audit_event::Model>,
+    now: DateTime<Utc>,
+}
+
+/// Applies a plan. `progress` gets the number of finished classes and of all classes. Returns the classes that are full.
+pub async fn apply(
+    db: &Db,
+    plan: Plan,
+    now: DateTime<Utc>,
+    random: Arc<dyn RandomSource>,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Vec<FullClass>, DbErr> {
+    if plan.is_empty() {
+        return Ok(Vec::new());
+    }
+    let Plan { released, mut users, classes, left, report: _ } = plan;
+    release(db, released, now).await?;
+    let (mut full, all) = (Vec::new(), classes.len());
+    for (done, step) in classes.into_iter().enumerate() {
+        progress(done, all);
+        let needed: Vec<_> =
+            step.members.iter().filter_map(|id| Some((id.clone(), users.get(id)?.clone()))).collect();
+        let steps: Vec<UserStep> = needed.iter().map(|(_, step)| step.clone()).collect();
+        let events = events(&steps, now, &*random);
+        match apply_class(db, Work { step, users: steps, events, now }).await? {
+            Outcome::Done => {
+                for (id, _) in needed {
+                    users.remove(&id);
+                }
+            }
+            Outcome::Full(class) => full.push(class),
+        }
+    }
+    progress(all, all);
+    apply_users(db, users, now, &*random).await?;
+    disable(db, left, now, &*random).await?;
+    let event = audit_event::Model::new(Action::RosterImport, now, &*random).by(Actor::Operator);
+    let record = db.write(event, |db, event| Box::pin(audit_event::Entity::record(db, event.clone())));
+    record.await?;
+    Ok(full)
+}
+
+async fn release(db: &Db, released: Vec<EnrollmentId>, now: DateTime<Utc>) -> Result<(), DbErr> {
+    if released.is_empty() {
+        return Ok(());
+    }
+    let job = (released, now);
+    db.transaction(job, |db, (released, now)| {
+        Box::pin(roster_row::drop_enrollments(db, released, true, *now))
+    })
+    .await
+}
+
+/// The audit events of accounts.
+fn events(steps: &[UserStep], now: DateTime<Utc>, random: &dyn RandomSource) -> Vec<audit_event::Model> {
+    let event = |action, user| audit_event::Model::new(action, now, random).user(user).by(Actor::Operator);
+    let events = steps.iter().map(|step| match step {
+        UserStep::Insert(user) => event(Action::AccountCreate, user.id),
+        UserStep::Change(user, row) => {
+            let reason = if row.enabled.is_set() { "enabled" } else { "roster" };
+            event(Action::AccountChange, *user).because(reason)
+        }
+    });
+    events.collect()
+}
+
+async fn apply_class(db: &Db, work: Work) -> Result<Outcome, DbErr> {
+    db.transaction(work, |db, Work { step, users, events, now }| {
+        Box::pin(async move {
+            if step.new.is_none()
+                && let Some(full) = lock_and_count(db, step).await?
+            {
+                return Ok(Outcome::Full(full));
+            }
+            change_users(db, users, events).await?;
+            if let Some(class) = &step.new {
+                roster_row::insert::<class::Entity, _>(db, &[(**class).clone()]).await?;
+            }
+            if let Some(columns) = &step.columns {
+                roster_row::change_class(db, step.id, (**columns).clone(), *now).await?;
+                if let Set(owner) = columns.owner_id {
+                    enrollment::Entity::delete_of_owner(db, owner).await?;
+                }
+            }
+            roster_row::drop_enrollments(db, &step.dropped, false, *now).await?;
+            for (id, sourced_id, returns) in &step.kept {
+                let since = returns.then(|| now.date_naive());
+                roster_row::keep_enrollment(db, *id, sourced_id.clone(), since, *now).await?;
+            }
+            roster_row::insert::<enrollment::Entity, _>(db, &step.inserts).await?;
+            Ok(Outcome::Done)
+        })
+    })
+    .await
+}
+
+/// Locks a class, and returns whether it has too few seats. A student who gets a seat waits for the lock, so the count is exact.
+async fn lock_and_count(db: &impl ConnectionTrait, step: &ClassStep) -> Result<Option<FullClass>, DbErr> {
+    let returning = step.kept.iter().filter(|(.., returns)| *returns).count();
+    let taken = u64::try_from(returning + step.inserts.len()).unwrap_or(u64::MAX);
+    enrollment::Entity::lock_class(db, step.id).await?;
+    let class = class::Entity::find_by_id(step.id).one(db).await?;
+    let class = class.ok_or_else(|| DbErr::RecordNotFound("a class of the files was deleted".to_owned()))?;
+    let Some(max_students) = class.max_students.filter(|_| taken > 0) else { return Ok(None) };
+    let freed = u64::try_from(step.dropped.len()).unwrap_or_default();
+    let wanted = (roster_row::seats(db, step.id).await? + taken).saturating_sub(freed);
+    let is_full = wanted > u64::try_from(max_students.get()).unwrap_or_default();
+    Ok(is_full.then(|| FullClass {
+        sourced_id: step.sourced_id.clone(),
+        max_students: max_students.get(),
+        wanted,
+    }))
+}
+
+async fn change_users(
+    db: &impl ConnectionTrait,
+    steps: &[UserStep],
+    events: &[audit_event::Model],
+) -> Result<(), DbErr> {
+    let mut new = Vec::new();
+    for step in steps {
+        match step {
+            UserStep::Insert(user) => new.push((**user).clone()),
+            UserStep::Change(user, row) => {
+                user::Entity::change(db, *user, (**row).clone()).await?;
+            }
+        }
+    }
+    roster_row::insert::<user::Entity, _>(db, &new).await?;
+    roster_row::insert::<audit_event::Entity, _>(db, events).await
+}
+
+/// Changes the accounts that are in no class.
+async fn apply_users(
+    db: &Db,
+    users: BTreeMap<SourcedId, UserStep>,
+    now: DateTime<Utc>,
+    random: &dyn RandomSource,
+) -> Result<(), DbErr> {
+    let users: Vec<UserStep> = users.into_values().collect();
+    for steps in users.chunks(ACCOUNTS) {
+        let job = (steps.to_vec(), events(steps, now, random));
+        db.transaction(job, |db, (steps, events)| Box::pin(change_users(db, steps, events))).await?;
+    }
+    Ok(())
+}
+
+/// Disables accounts, and ends their sessions.
+async fn disable(
+    db: &Db,
+    left: Vec<UserId>,
+    now: DateTime<Utc>,
+    random: &dyn RandomSource,
+) -> Result<(), DbErr> {
+    for users in left.chunks(ACCOUNTS) {
+        let event = |user: &UserId| {
+            let event = audit_event::Model::new(Action::AccountChange, now, random).user(*user);
+            event.by(Actor::Operator).because("disabled")
+        };
+        let job = (users.to_vec(), users.iter().map(event).collect::<Vec<_>>(), now);
+        let disabled = db.transaction(job, |db, (users, events, now)| {
+            Box::pin(async move {
+                for user in users {
+                    let row = user::ActiveModel {
+                        enabled: Set(false),
+                        updated_at: Set(Some(*now)),
+                        ..Default::default()
+                    };
+                    user::Entity::change(db, *user, row).await?;
+                    password_reset::Entity::revoke_of_user(db, *user).await?;
+                    session::Entity::end_of_user(db, *user).await?;
+                }
+                roster_row::insert::<audit_event::Entity, _>(db, events).await
+            })
+        });
+        disabled.await?;
+    }
+    Ok(())
+}
