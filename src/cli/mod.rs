@@ -15,6 +15,7 @@ mod log;
 mod migrate;
 mod openapi;
 mod reload_certificate;
+mod roster;
 mod serve;
 mod session;
 mod shutdown_limits;
@@ -73,6 +74,8 @@ enum Command {
     Session(session::Arguments),
     /// Create classes
     Class(class::Arguments),
+    /// Import and export the teachers, students and classes of the school's own system
+    Roster(roster::Arguments),
     /// Rotate, retire and list the keys that sign tokens
     Keys(keys::Arguments),
     /// Print the audit trail: a line for each security event, oldest first
@@ -187,6 +190,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::User(arguments) => user::run(arguments).await,
         Command::Session(arguments) => session::run(arguments).await,
         Command::Class(arguments) => class::run(arguments).await,
+        Command::Roster(arguments) => roster::run(arguments).await,
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Audit(arguments) => audit::run(*arguments).await,
         Command::Doctor(config) => doctor::run(&config).await,

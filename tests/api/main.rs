@@ -38,6 +38,8 @@ mod races;
 mod rate_limit;
 mod readme;
 mod registration;
+mod roster;
+mod roster_kill;
 mod running;
 mod sessions;
 mod shutdown;
