@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::{
     db::{self, Db, ErrorKind},
@@ -123,8 +123,8 @@ impl Enrollments {
             student_key: SortKey::of(&[&student.to_string()]),
             sourced_id: None,
         };
-        let admit = self.db.write((enrollment.clone(), code.clone()), |db, (enrollment, code)| {
-            Box::pin(enrollment::Entity::admit(db, enrollment, code))
+        let admit = self.db.transaction((enrollment.clone(), code.clone()), |db, (enrollment, code)| {
+            Box::pin(admit(db, enrollment, code))
         });
         match admit.await {
             Ok(true) => {
@@ -140,4 +140,17 @@ impl Enrollments {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Inserts an enrollment and counts it. Returns whether the code admitted the student.
+async fn admit(
+    db: &impl ConnectionTrait,
+    enrollment: &enrollment::Model,
+    code: &JoinCode,
+) -> Result<bool, DbErr> {
+    if !enrollment::Entity::admit(db, enrollment, code).await? {
+        return Ok(false);
+    }
+    join_code::Entity::count_join(db, enrollment.class_id, code).await?;
+    Ok(true)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::{QuerySelect, QueryTrait, Statement, entity::prelude::*};
+use sea_orm::{QuerySelect, QueryTrait, Statement, entity::prelude::*, sea_query::ExprTrait};
 
 use super::class;
 use crate::domain::{
@@ -81,6 +81,16 @@ impl Entity {
         now: DateTimeUtc,
     ) -> Result<Option<Model>, DbErr> {
         Self::find_by_id(class).filter(Column::ExpiresAt.gt(now)).one(db).await
+    }
+
+    /// Counts an enrollment with a code. Call it in the transaction of the enrollment.
+    pub async fn count_join(db: &impl ConnectionTrait, class: ClassId, code: &JoinCode) -> Result<(), DbErr> {
+        let count = Self::update_many()
+            .col_expr(Column::Joins, Expr::col(Column::Joins).add(1))
+            .filter(Column::ClassId.eq(class))
+            .filter(Column::Code.eq(code.clone()));
+        count.exec(db).await?;
+        Ok(())
     }
 
     /// Deletes the join code of a class, if it is still `code` and `owner` owns the class. Returns whether it did.

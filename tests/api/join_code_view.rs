@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 
 use crate::{
-    races::at_once,
+    races::{AT_ONCE, at_once},
     support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both},
 };
 
@@ -56,6 +56,14 @@ both! {
             (200, json!({ "success": true, "code": 200, "message": "Join code found", "data": data }))
         };
         assert_eq!(view(&school, &token).await.whole(), shown(&code, 0));
+        for (joins, email) in [(1, STUDENT), (2, COLLEAGUE)] {
+            let student = school.token(email).await;
+            assert_eq!(school.join(&student, code.expose()).await.status, 201);
+            assert_eq!(view(&school, &token).await.whole(), shown(&code, joins));
+            // A refused join does not count.
+            assert_eq!(school.join(&student, code.expose()).await.status, 409);
+            assert_eq!(view(&school, &token).await.whole(), shown(&code, joins));
+        }
         let next = school.generate_join_code(&token).await;
         assert_eq!(view(&school, &token).await.whole(), shown(&next, 0));
     }
@@ -177,5 +185,24 @@ both! {
             assert_eq!(row(&school).await, None);
             enrollment::Entity::delete_many().exec(school.db.writer()).await.unwrap();
         }
+    }
+
+    async fn join_code_counts_64_joins_at_once(kind: Kind) {
+        let school = Arc::new(School::start_without_limits(kind).await);
+        let token = school.token(TEACHER).await;
+        let code = school.generate_join_code(&token).await;
+        let mut students = Vec::new();
+        for number in 0..16 {
+            let email = format!("student{number}@example.com");
+            school.add_account(&email).await;
+            students.push(school.token(&email).await);
+        }
+        let students = Arc::new(students);
+        at_once(&school, AT_ONCE, |school, number| {
+            let (students, code) = (students.clone(), code.clone());
+            async move { school.join(&students[number % 16], code.expose()).await.status }
+        })
+        .await;
+        assert_eq!(view(&school, &token).await.json()["data"]["joins"], 16);
     }
 }
