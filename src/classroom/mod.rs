@@ -4,6 +4,7 @@ pub mod authorization;
 pub mod classes;
 pub mod enrollments;
 pub mod join_codes;
+pub mod rosters;
 
 use std::sync::Arc;
 

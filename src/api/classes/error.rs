@@ -126,6 +126,34 @@ pub const CLASS_NOT_FOUND: ErrorSpec<ErrorCode> = ErrorSpec {
     message: "Class not found",
 };
 
+/// No class has this id, or no student of the class. For a class, answer [`CLASS_NOT_FOUND`].
+pub const STUDENT_NOT_FOUND: ErrorSpec<ErrorCode> = ErrorSpec {
+    status: 404,
+    description: "Class or student not found",
+    code: ErrorCode::StudentNotFound,
+    message: "Student not found",
+};
+
+/// The school did not make the account, or the caller may not do this with it.
+pub const NOT_SCHOOL_ACCOUNT: ErrorSpec<ErrorCode> = ErrorSpec {
+    status: 403,
+    description: "Forbidden - The school did not make this account, or the student joined with a code",
+    code: ErrorCode::NotSchoolAccount,
+    message: "The school did not make this account, or the student joined with a code",
+};
+
+/// Nobody gets a seat in the class.
+pub const CLASS_FULL: ErrorSpec<ErrorCode> = ErrorSpec {
+    status: 409,
+    description: "Conflict - The class is full or inactive",
+    code: ErrorCode::ClassFull,
+    message: "The class is full",
+};
+
+/// Nobody gets a seat in an inactive class.
+pub const CLASS_INACTIVE: ErrorSpec<ErrorCode> =
+    ErrorSpec { code: ErrorCode::ClassInactive, message: "The class is inactive", ..CLASS_FULL };
+
 /// A parameter or a property of the body is not valid. The message names each violation, as this one does.
 pub const fn bad_request(message: &'static str) -> ErrorSpec<ErrorCode> {
     ErrorSpec {

@@ -11,6 +11,7 @@ pub mod get_current_user_profile;
 pub mod get_join_code;
 pub mod join_class_by_code;
 pub mod revoke_join_code;
+pub mod student;
 pub mod types;
 pub mod update_class;
 pub mod update_current_user_profile;

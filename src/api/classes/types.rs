@@ -7,9 +7,14 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use super::error::{CLASS_NOT_FOUND, ErrorCode};
+use super::error::{CLASS_NOT_FOUND, ErrorCode, STUDENT_NOT_FOUND};
 use crate::{
-    domain::{class_name::ClassName, id::ClassId, join_code::JoinCode, page::PageInfo},
+    domain::{
+        class_name::ClassName,
+        id::{ClassId, UserId},
+        join_code::JoinCode,
+        page::PageInfo,
+    },
     http::{
         api_error::ApiError,
         constant_types::Always,
@@ -20,6 +25,8 @@ use crate::{
 
 /// The class of the examples.
 pub(super) const EXAMPLE_CLASS: &str = "22222222-2222-2222-2222-222222222222";
+/// The student of the examples.
+pub(super) const EXAMPLE_STUDENT: &str = "019df262-4ec0-7000-8000-000000000002";
 /// The join code of the examples.
 pub(super) const EXAMPLE_JOIN_CODE: &str = "7KQ2M9XD";
 
@@ -122,6 +129,18 @@ impl ClassPath {
     /// The class id. Text that is not a UUID is the id of no class: 404.
     pub(super) fn known(&self) -> Result<ClassId, ApiError<ErrorCode>> {
         self.0.parse().map_err(|_| ApiError::documented(CLASS_NOT_FOUND))
+    }
+}
+
+parameter!(
+    /// A student id in a path.
+    StudentPath, { example: EXAMPLE_STUDENT.into() }
+);
+
+impl StudentPath {
+    /// The student id. Text that is not a UUID is the id of no student: 404.
+    pub fn known(&self) -> Result<UserId, ApiError<ErrorCode>> {
+        self.0.parse().map_err(|_| ApiError::documented(STUDENT_NOT_FOUND))
     }
 }
 

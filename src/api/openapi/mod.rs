@@ -31,7 +31,7 @@ pub const TITLE: &str = "Homeroom";
 pub const VERSION: &str = "1.0.0";
 
 /// The classroom family is answered below `/api` too, because the base URL of its documented page ends in `/api`.
-const ALIAS: Alias = Alias { prefix: "/api", of: &["/classes", "/user"] };
+const ALIAS: Alias = Alias { prefix: "/api", of: &["/classes", "/students", "/user"] };
 
 /// The tags of the operations.
 #[derive(Tags)]
@@ -46,6 +46,9 @@ pub enum Tag {
     /// Joining a class: its owner generates a join code, and students join with it.
     #[oai(rename = "classes")]
     Classes,
+    /// Students: the roster of a class, and the accounts that a school makes for its students.
+    #[oai(rename = "students")]
+    Students,
     /// Information about the server: its keys, its health and this document.
     #[oai(rename = "service")]
     Service,
