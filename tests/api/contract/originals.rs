@@ -1,25 +1,63 @@
 //! Facts about the operations of the source systems. Their clients depend on them.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod accounts;
+mod additions;
+mod classroom;
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{document, resolved};
+use self::{
+    additions::{ADDITIONS, NOT_YET},
+    classroom::{ORIGINALS, PAGINATION},
+};
+use super::{document, operations, resolved};
 
-/// An operation of the source system. Other statuses are additions of this server: 429 and 503.
+/// An operation of the source system.
 struct Original {
     id: &'static str,
     method: &'static str,
     path: &'static str,
-    /// Name and location of each parameter. All are required strings.
-    parameters: &'static [(&'static str, &'static str)],
-    /// The properties of the request body. All are optional.
-    body: &'static [&'static str],
+    parameters: &'static [Parameter],
+    body: Body,
     success: &'static str,
-    /// The schema of `data`, in the source's order.
-    data: &'static [Property],
-    /// Each error status with a part of its description.
+    data: Data,
+    /// Each error status with parts of its description.
     failures: &'static [(&'static str, &'static [&'static str])],
+}
+
+enum Body {
+    None,
+    Json(&'static Schema),
+    /// `multipart/form-data`.
+    Form(&'static Schema),
+}
+
+/// The body of a success.
+enum Data {
+    /// No body.
+    None,
+    /// `data` is an object.
+    One(&'static Schema),
+    /// `data` is an array, beside `pagination`.
+    Page(&'static Schema),
+}
+
+/// A parameter with its type and its bounds. Strings have `values` if the source lists them.
+struct Parameter {
+    name: &'static str,
+    location: &'static str,
+    kind: &'static str,
+    bounds: (Option<i64>, Option<i64>),
+    default: Option<i64>,
+    values: &'static [&'static str],
+}
+
+/// A schema with its properties, in the source's order.
+struct Schema {
+    name: &'static str,
+    properties: &'static [Property],
 }
 
 /// A property: name, type with its format, whether it is nullable, whether the source requires it, and its bounds.
@@ -30,10 +68,20 @@ struct Property {
     required: bool,
     max_length: Option<u64>,
     values: &'static [&'static str],
+    /// The schema of an object, or of the items of an array.
+    nested: Option<&'static Schema>,
+}
+
+const fn path_parameter(name: &'static str) -> Parameter {
+    Parameter { location: "path", ..query_parameter(name, "string") }
+}
+
+const fn query_parameter(name: &'static str, kind: &'static str) -> Parameter {
+    Parameter { name, location: "query", kind, bounds: (None, None), default: None, values: &[] }
 }
 
 const fn property(name: &'static str, kind: &'static str) -> Property {
-    Property { name, kind, nullable: false, required: false, max_length: None, values: &[] }
+    Property { name, kind, nullable: false, required: false, max_length: None, values: &[], nested: None }
 }
 
 const fn required(name: &'static str, kind: &'static str) -> Property {
@@ -44,318 +92,265 @@ const fn nullable(name: &'static str, kind: &'static str) -> Property {
     Property { nullable: true, ..property(name, kind) }
 }
 
-const PROFILE: &[Property] = &[
-    property("id", "string"),
-    property("email", "string(email)"),
-    property("firstName", "string"),
-    property("lastName", "string"),
-    property("dateOfBirth", "string(date)"),
-    nullable("avatarUrl", "string(uri)"),
-    property("createdAt", "string(date-time)"),
-    property("updatedAt", "string(date-time)"),
-    nullable("phoneNumber", "string"),
-];
-
-const ORIGINALS: [Original; 5] = [
-    Original {
-        id: "generateJoinCode",
-        method: "post",
-        path: "/classes/{classId}/join-code",
-        parameters: &[("classId", "path")],
-        body: &[],
-        success: "200",
-        data: &[property("joinCode", "string"), property("expiresAt", "string(date-time)")],
-        failures: &[
-            ("401", &["Invalid or missing authentication token"]),
-            ("403", &["Only class owner"]),
-            ("404", &["Class not found"]),
-            ("500", &["Internal Server Error"]),
-        ],
-    },
-    Original {
-        id: "joinClassByCode",
-        method: "post",
-        path: "/classes/join/{joinCode}",
-        parameters: &[("joinCode", "path")],
-        body: &[],
-        success: "201",
-        data: &[
-            required("id", "string"),
-            required("classId", "string"),
-            required("studentId", "string"),
-            property("enrolledAt", "string(date)"),
-            // `pending` is an addition of this server: the student waits for the owner's approval.
-            Property {
-                values: &["active", "dropped", "completed", "pending"],
-                ..property("status", "string")
-            },
-            property("createdAt", "string(date-time)"),
-            property("updatedAt", "string(date-time)"),
-        ],
-        failures: &[
-            ("400", &["invalid", "expired"]),
-            ("401", &["Invalid or missing authentication token"]),
-            ("409", &["Already enrolled"]),
-            ("500", &["Internal Server Error"]),
-        ],
-    },
-    Original {
-        id: "getClassById",
-        method: "get",
-        path: "/classes/{classId}",
-        parameters: &[("classId", "path")],
-        body: &[],
-        success: "200",
-        data: &[
-            required("id", "string"),
-            required("ownerId", "string"),
-            Property { max_length: Some(50), ..required("name", "string") },
-            nullable("description", "string"),
-            Property { max_length: Some(10), ..nullable("joinCode", "string") },
-            nullable("settings", "object"),
-            property("isActive", "boolean"),
-            property("createdAt", "string(date-time)"),
-            property("updatedAt", "string(date-time)"),
-            // Additions of this server.
-            nullable("maxStudents", "integer(int32)"),
-            property("requiresApproval", "boolean"),
-        ],
-        failures: &[
-            ("401", &["Invalid or missing authentication token"]),
-            ("403", &["owner", "enrolled"]),
-            ("404", &["Class not found"]),
-            ("500", &["Internal Server Error"]),
-        ],
-    },
-    Original {
-        id: "getCurrentUserProfile",
-        method: "get",
-        path: "/user/me",
-        parameters: &[],
-        body: &[],
-        success: "200",
-        data: PROFILE,
-        failures: &[
-            ("401", &["Invalid or missing authentication token"]),
-            ("500", &["Internal Server Error"]),
-        ],
-    },
-    Original {
-        id: "updateCurrentUserProfile",
-        method: "patch",
-        path: "/user/me",
-        parameters: &[],
-        body: &["firstName", "lastName", "dateOfBirth"],
-        success: "200",
-        data: PROFILE,
-        failures: &[
-            ("400", &["Bad Request"]),
-            ("401", &["Invalid or missing authentication token"]),
-            ("500", &["Internal Server Error"]),
-        ],
-    },
-];
-
-/// The statuses that this server adds to an operation.
-fn additions(id: &str) -> &'static [&'static str] {
-    match id {
-        "generateJoinCode" | "joinClassByCode" => &["429", "503"],
-        _ => &["503"],
+/// The type of a schema with its format. `[]` follows the type of an array's items.
+fn kind(document: &Value, schema: &Value) -> String {
+    let schema = resolved(document, schema);
+    match (schema["type"].as_str(), schema["format"].as_str()) {
+        (Some("array"), _) => format!("{}[]", kind(document, &schema["items"])),
+        (Some(name), Some(format)) => format!("{name}({format})"),
+        (name, _) => name.unwrap_or("any").to_owned(),
     }
 }
 
-fn kind(schema: &Value) -> String {
-    let format = schema["format"].as_str().map_or_else(String::new, |format| format!("({format})"));
-    format!("{}{format}", schema["type"].as_str().unwrap())
+/// The values of an enumeration, or of a pattern such as `^(a|b)-(c|d)$`.
+fn values(schema: &Value) -> BTreeSet<String> {
+    if let Some(values) = schema["enum"].as_array() {
+        return values.iter().map(|value| value.as_str().unwrap().to_owned()).collect();
+    }
+    let Some(pattern) = schema["pattern"].as_str() else { return BTreeSet::new() };
+    let pattern = pattern.strip_prefix('^').and_then(|pattern| pattern.strip_suffix('$')).unwrap();
+    let mut values = vec![String::new()];
+    for part in pattern.split(['(', ')']) {
+        let extended =
+            values.iter().flat_map(|value| part.split('|').map(move |end| format!("{value}{end}")));
+        values = extended.collect();
+    }
+    values.into_iter().collect()
 }
 
-fn assert_data(document: &Value, original: &Original, data: &Value) {
-    let names: Vec<&str> = data["properties"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(
-        names,
-        original.data.iter().map(|property| property.name).collect::<Vec<_>>(),
-        "{}",
-        original.id
-    );
-    for property in original.data {
-        let context = format!("{} {}", original.id, property.name);
-        let schema = resolved(document, &data["properties"][property.name]);
-        assert_eq!(kind(&schema), property.kind, "{context}");
-        assert_eq!(schema["nullable"] == true, property.nullable, "{context}");
-        let promised = data["required"].as_array().unwrap().contains(&json!(property.name));
-        assert!(promised || !property.required, "{context}");
-        if let Some(most) = property.max_length {
-            assert!(schema["maxLength"].as_u64().is_some_and(|length| length <= most), "{context}");
-        }
-        if !property.values.is_empty() {
-            assert_eq!(schema["enum"], json!(property.values), "{context}");
-        }
-    }
-    // An object of any form.
-    if let Some(settings) = data["properties"].get("settings") {
-        assert!(settings["additionalProperties"] == json!({}) && settings.get("properties").is_none());
-    }
+#[derive(Clone, Copy, PartialEq)]
+enum Direction {
+    Request,
+    Response,
 }
 
-#[test]
-fn classroom_operation_has_the_parameters_statuses_and_properties_of_its_source() {
-    let document = document();
-    for original in &ORIGINALS {
-        let operation = &document["paths"][original.path][original.method];
-        assert_eq!(operation["operationId"], original.id, "{}", original.path);
-        assert_eq!(operation["security"], json!([{ "accessToken": [] }]), "{}", original.id);
-        let body = resolved(&document, &operation["requestBody"]["content"]["application/json"]["schema"]);
-        for name in original.body {
-            assert!(
-                body["properties"].get(*name).is_some() && body.get("required").is_none(),
-                "{} {name}",
-                original.id
-            );
-        }
-        assert_eq!(operation.get("requestBody").is_some(), !original.body.is_empty(), "{}", original.id);
-        let parameters = operation["parameters"].as_array().into_iter().flatten().map(|parameter| {
-            assert_eq!(parameter["required"], true, "{}", original.id);
-            assert_eq!(kind(&parameter["schema"]), "string", "{}", original.id);
-            (parameter["name"].as_str().unwrap(), parameter["in"].as_str().unwrap())
-        });
-        assert_eq!(parameters.collect::<Vec<_>>(), original.parameters, "{}", original.id);
+/// The differences of the document from the source: the id of an operation or the name of a schema, and the difference.
+struct Comparison {
+    document: Value,
+    visited: BTreeSet<&'static str>,
+    differences: BTreeSet<(String, String)>,
+}
 
-        let responses: BTreeMap<&str, &Value> = operation["responses"]
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(status, body)| (status.as_str(), body))
-            .collect();
+impl Comparison {
+    fn note(&mut self, subject: &str, difference: impl Into<String>) {
+        self.differences.insert((subject.to_owned(), difference.into()));
+    }
+
+    /// Notes a difference if the server has another value than the source.
+    fn equal<T: std::fmt::Display>(
+        &mut self,
+        subject: &str,
+        what: &str,
+        served: Option<T>,
+        source: Option<T>,
+    ) {
+        let text = |value: Option<T>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+        let (served, source) = (text(served), text(source));
+        if served != source {
+            self.note(subject, format!("{what} {served}, not {source}"));
+        }
+    }
+
+    fn operation(&mut self, original: &Original) {
+        let id = original.id;
+        let operation = self.document["paths"][original.path][original.method].clone();
+        assert_eq!(operation["operationId"], id, "{} {}", original.method, original.path);
+        assert_eq!(operation["security"], json!([{ "accessToken": [] }]), "{id}");
+        self.visited.insert(id);
+        self.parameters(original, &operation);
+        self.request_body(original, &operation["requestBody"]);
+
+        let responses = operation["responses"].as_object().unwrap();
         let failures = original.failures.iter().map(|(status, _)| *status);
-        let mut statuses: Vec<&str> = failures.chain([original.success]).collect();
-        statuses.extend(additions(original.id));
-        statuses.sort_unstable();
-        assert_eq!(responses.keys().copied().collect::<Vec<_>>(), statuses, "{}", original.id);
-        for (status, words) in original.failures {
-            let description = responses[status]["description"].as_str().unwrap();
-            assert!(
-                words.iter().all(|word| description.contains(word)),
-                "{} {status}: {description}",
-                original.id
-            );
+        let known: BTreeSet<&str> = failures.chain([original.success]).collect();
+        for status in known.iter().filter(|status| !responses.contains_key(**status)) {
+            self.note(id, format!("lacks status {status}"));
         }
-        for (status, response) in &responses {
-            let body = resolved(&document, &response["content"]["application/json"]["schema"]);
-            let names: Vec<&str> =
-                body["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        for (status, response) in responses {
+            if !known.contains(&**status) {
+                self.note(id, format!("status {status}"));
+            }
+            let content = &response["content"];
             if *status == original.success {
-                assert_eq!(names, ["success", "code", "message", "data"], "{} {status}", original.id);
-                assert_eq!(kind(&body["properties"]["code"]), "integer(int32)", "{} {status}", original.id);
-                assert_data(&document, original, &resolved(&document, &body["properties"]["data"]));
+                self.success(original, content);
             } else {
+                let body = resolved(&self.document, &content["application/json"]["schema"]);
                 let failure = ["success", "code", "errorCode", "message", "timestamp"];
-                assert_eq!(names, failure, "{} {status}", original.id);
+                assert!(body["properties"].as_object().unwrap().keys().eq(failure), "{id} {status}");
+            }
+        }
+        for (status, words) in original.failures {
+            let description = responses.get(*status).map_or("", |it| it["description"].as_str().unwrap());
+            assert!(words.iter().all(|word| description.contains(word)), "{id} {status}: {description}");
+        }
+    }
+
+    fn parameters(&mut self, original: &Original, operation: &Value) {
+        let id = original.id;
+        let served = operation["parameters"].as_array().cloned().unwrap_or_default();
+        for parameter in original.parameters {
+            let name = parameter.name;
+            let Some(served) = served.iter().find(|served| served["name"] == name) else {
+                self.note(id, format!("lacks parameter {name}"));
+                continue;
+            };
+            let schema = &served["schema"];
+            assert_eq!(served["in"], parameter.location, "{id} {name}");
+            assert_eq!(served["required"], parameter.location == "path", "{id} {name}");
+            assert_eq!(kind(&self.document, schema), parameter.kind, "{id} {name}");
+            if !parameter.values.is_empty() {
+                let source: BTreeSet<String> = parameter.values.iter().copied().map(str::to_owned).collect();
+                assert_eq!(values(schema), source, "{id} {name}");
+            }
+            let (minimum, maximum) = parameter.bounds;
+            self.equal(id, &format!("{name}: minimum"), schema["minimum"].as_i64(), minimum);
+            self.equal(id, &format!("{name}: maximum"), schema["maximum"].as_i64(), maximum);
+            self.equal(id, &format!("{name}: maxLength"), schema["maxLength"].as_i64(), None);
+            let default = (!schema["default"].is_null()).then(|| schema["default"].to_string());
+            let source = parameter.default.map(|value| value.to_string());
+            self.equal(id, &format!("{name}: default"), default, source);
+        }
+        for parameter in &served {
+            let name = parameter["name"].as_str().unwrap();
+            if original.parameters.iter().all(|known| known.name != name) {
+                assert_eq!(parameter["required"], false, "{id} {name}");
+                self.note(id, format!("parameter {name}"));
             }
         }
     }
-}
 
-/// An operation of the source's sign-in family about accounts.
-struct AccountOriginal {
-    id: &'static str,
-    method: &'static str,
-    path: &'static str,
-    parameters: &'static [&'static str],
-    body: &'static [&'static str],
-    success: &'static str,
-    /// The error statuses, ours among them. The source also lists 400 for the two operations without a request body. It cannot
-    /// happen here: nothing in their requests can be invalid.
-    failures: &'static [&'static str],
-}
+    fn request_body(&mut self, original: &Original, served: &Value) {
+        let (media_type, schema) = match original.body {
+            Body::None => return assert!(served.is_null(), "{} has a body", original.id),
+            Body::Json(schema) => ("application/json", schema),
+            Body::Form(schema) => ("multipart/form-data", schema),
+        };
+        assert_eq!(served["required"], true, "{}", original.id);
+        assert!(served["content"].as_object().unwrap().keys().eq([media_type]), "{}", original.id);
+        let served = served["content"][media_type]["schema"].clone();
+        self.schema(Direction::Request, schema, &served);
+    }
 
-const ACCOUNT_ORIGINALS: [AccountOriginal; 5] = [
-    AccountOriginal {
-        id: "createUser",
-        method: "post",
-        path: "/api/v1/users",
-        parameters: &["language", "type", "Origin"],
-        body: &[
-            "email",
-            "password",
-            "passwordConfirmation",
-            "acceptedTermsAndConditions",
-            "acceptedDataPrivacy",
-            "acceptPrivacyPolicy",
-            "appUuid",
-            "referrer",
-            "phoneNumber",
-        ],
-        success: "201",
-        failures: &["400", "429", "500", "503"],
-    },
-    AccountOriginal {
-        id: "confirmUser",
-        method: "put",
-        path: "/api/v1/user-confirm-hashes/{hash}",
-        parameters: &["hash", "Origin"],
-        body: &["appUuid"],
-        success: "200",
-        failures: &["400", "500", "503"],
-    },
-    AccountOriginal {
-        id: "updateUser",
-        method: "put",
-        path: "/api/v1/users",
-        parameters: &["language", "Origin"],
-        body: &[
-            "appUuid",
-            "email",
-            "acceptPrivacyPolicy",
-            "confirmHash",
-            "password",
-            "passwordConfirmation",
-            "acceptedTermsAndConditions",
-            "acceptedDataPrivacy",
-        ],
-        success: "200",
-        failures: &["400", "429", "500", "503"],
-    },
-    AccountOriginal {
-        id: "getCurrentUser",
-        method: "get",
-        path: "/api/v1/users/me",
-        parameters: &[],
-        body: &[],
-        success: "200",
-        failures: &["401", "403", "500", "503"],
-    },
-    AccountOriginal {
-        id: "deleteCurrentUser",
-        method: "delete",
-        path: "/api/v1/users/me",
-        parameters: &[],
-        body: &[],
-        success: "200",
-        failures: &["401", "403", "500", "503"],
-    },
-];
+    fn success(&mut self, original: &Original, content: &Value) {
+        let id = original.id;
+        let (schema, members, list) = match original.data {
+            Data::None => return assert!(content.is_null(), "{id} has a response body"),
+            Data::One(schema) => (schema, ["success", "code", "message", "data"].as_slice(), false),
+            Data::Page(schema) => (schema, &["success", "code", "message", "data", "pagination"] as _, true),
+        };
+        let body = resolved(&self.document, &content["application/json"]["schema"]);
+        let names: Vec<&str> = body["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, members, "{id}");
+        assert_eq!(kind(&self.document, &body["properties"]["code"]), "integer(int32)", "{id}");
+        let mut data = resolved(&self.document, &body["properties"]["data"]);
+        if list {
+            assert_eq!(data["type"], "array", "{id}");
+            data = data["items"].take();
+            self.schema(Direction::Response, &PAGINATION, &body["properties"]["pagination"]);
+        }
+        self.schema(Direction::Response, schema, &data);
+    }
+
+    fn schema(&mut self, direction: Direction, source: &'static Schema, served: &Value) {
+        let served = resolved(&self.document, served);
+        self.visited.insert(source.name);
+        let properties = served["properties"].as_object().unwrap();
+        let is_known = |name: &str| source.properties.iter().any(|property| property.name == name);
+        let order = properties.keys().filter(|name| is_known(name));
+        assert!(order.eq(source.properties.iter().map(|property| property.name)), "{}", source.name);
+        for name in properties.keys().filter(|name| !is_known(name)) {
+            self.note(source.name, format!("property {name}"));
+        }
+        let promised = served["required"].as_array().cloned().unwrap_or_default();
+        for property in source.properties {
+            let schema = resolved(&self.document, &properties[property.name]);
+            let is_required = promised.contains(&json!(property.name));
+            self.property(direction, source.name, property, &schema, is_required);
+        }
+    }
+
+    fn property(
+        &mut self,
+        direction: Direction,
+        subject: &str,
+        source: &Property,
+        served: &Value,
+        is_required: bool,
+    ) {
+        let name = source.name;
+        assert_eq!(kind(&self.document, served), source.kind, "{subject} {name}");
+        if (served["nullable"] == true) != source.nullable {
+            self.note(subject, format!("{name}: {}nullable", if source.nullable { "not " } else { "" }));
+        }
+        // A response may promise more than the source.
+        if is_required != source.required && (direction == Direction::Request || source.required) {
+            self.note(subject, format!("{name}: {}", if is_required { "required" } else { "optional" }));
+        }
+        let length = served["maxLength"].as_u64();
+        match (direction, source.max_length) {
+            (Direction::Request, most) => self.equal(subject, &format!("{name}: maxLength"), length, most),
+            (Direction::Response, Some(most)) => {
+                assert!(length.is_some_and(|length| length <= most), "{subject} {name}");
+            }
+            (Direction::Response, None) => {}
+        }
+        if !source.values.is_empty() {
+            let source: BTreeSet<String> = source.values.iter().copied().map(str::to_owned).collect();
+            let served = values(served);
+            for value in source.difference(&served) {
+                self.note(subject, format!("{name}: lacks value {value}"));
+            }
+            for value in served.difference(&source) {
+                self.note(subject, format!("{name}: value {value}"));
+            }
+        }
+        match source.nested {
+            Some(nested) => {
+                let array = source.kind.ends_with("[]");
+                self.schema(direction, nested, if array { &served["items"] } else { served });
+            }
+            // An object of any form.
+            None if source.kind == "object" => {
+                assert!(served["additionalProperties"] == json!({}) && served.get("properties").is_none());
+            }
+            None => {}
+        }
+    }
+}
 
 #[test]
-fn account_operation_has_the_parameters_properties_and_statuses_of_its_source() {
-    let document = document();
-    for original in &ACCOUNT_ORIGINALS {
-        let operation = &document["paths"][original.path][original.method];
-        assert_eq!(operation["operationId"], original.id, "{}", original.path);
-        let parameters = operation["parameters"].as_array().into_iter().flatten();
-        let parameters: BTreeSet<&str> =
-            parameters.map(|parameter| parameter["name"].as_str().unwrap()).collect();
-        assert_eq!(parameters, original.parameters.iter().copied().collect(), "{}", original.id);
-        let body = resolved(&document, &operation["requestBody"]["content"]["application/json"]["schema"]);
-        let properties = body["properties"].as_object().into_iter().flatten();
-        let properties: BTreeSet<&str> = properties.map(|(name, _)| name.as_str()).collect();
-        assert_eq!(properties, original.body.iter().copied().collect(), "{}", original.id);
-        let responses = operation["responses"].as_object().unwrap();
-        let statuses: BTreeSet<&str> = responses.keys().map(String::as_str).collect();
-        let expected = original.failures.iter().copied().chain([original.success]).collect();
-        assert_eq!(statuses, expected, "{}", original.id);
-        let success = &responses[original.success]["content"]["application/json"]["schema"];
-        let success = resolved(&document, success);
-        let envelope = ["kind", "totalItems", "itemsLength", "items"];
-        assert!(success["properties"].as_object().unwrap().keys().eq(envelope), "{}", original.id);
+fn classroom_operation_differs_from_its_source_by_the_named_additions_only() {
+    let mut comparison =
+        Comparison { document: document(), visited: BTreeSet::new(), differences: BTreeSet::new() };
+    for original in ORIGINALS.iter().filter(|original| !NOT_YET.contains(&original.id)) {
+        comparison.operation(original);
     }
+    let Comparison { document, visited, mut differences } = comparison;
+    for (path, _, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().unwrap();
+        assert!(!NOT_YET.contains(&id), "{id} is served: remove it from NOT_YET");
+        let classroom = ["/classes", "/students", "/user"].iter().any(|family| path.starts_with(family));
+        if classroom && !visited.contains(id) {
+            differences.insert((id.to_owned(), "operation".to_owned()));
+        }
+    }
+    let mut named = BTreeSet::new();
+    for (subject, difference, _) in ADDITIONS {
+        if *subject == "*" {
+            let served = ORIGINALS.iter().filter(|original| visited.contains(original.id));
+            named.extend(served.map(|original| (original.id.to_owned(), (*difference).to_owned())));
+        } else if visited.contains(subject)
+            || differences.contains(&((*subject).to_owned(), "operation".to_owned()))
+        {
+            named.insert(((*subject).to_owned(), (*difference).to_owned()));
+        } else {
+            assert!(!NOT_YET.is_empty(), "{subject} is not in the document");
+        }
+    }
+    let unnamed: Vec<_> = differences.difference(&named).collect();
+    let stale: Vec<_> = named.difference(&differences).collect();
+    assert!(
+        unnamed.is_empty() && stale.is_empty(),
+        "unnamed: {unnamed:#?}\nwithout a difference: {stale:#?}"
+    );
 }
