@@ -56,6 +56,8 @@ pub struct Identity {
     pub keys: Arc<SigningKeys>,
     /// Mails to users.
     pub outbox: Outbox,
+    /// The threads that hash passwords.
+    pub hashing: Arc<PasswordHashing>,
 }
 
 /// The operator's settings for these services.
@@ -122,12 +124,13 @@ impl Identity {
             registrations: Registrations::new(account_parts.clone(), account_limits),
             password_resets: PasswordResets::new(account_parts.clone(), account_limits),
             own_account: OwnAccount::new(account_parts, rate_limit),
-            sign_in: SignIn::new(db.clone(), random.clone(), hashing, rate_limit, code_life),
+            sign_in: SignIn::new(db.clone(), random.clone(), hashing.clone(), rate_limit, code_life),
             tokens: Tokens::new(db.clone(), random, keys.clone(), sessions.clone(), settings),
             sessions,
             apps: Apps::new(db),
             keys,
             outbox,
+            hashing,
         }
     }
 }

@@ -5,6 +5,7 @@ mod account_life;
 mod account_races;
 mod architecture;
 mod audit;
+mod background_hashing;
 mod backup;
 mod classes;
 mod command_line;

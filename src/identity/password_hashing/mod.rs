@@ -33,7 +33,7 @@ pub use self::{
 use self::{
     engine::Tag,
     phc::Phc,
-    queue::{Job, Queue},
+    queue::{Job, Lane, Queue},
     workers::Workers,
 };
 use crate::{
@@ -58,10 +58,13 @@ pub struct Settings {
     pub queue: Option<NonZeroUsize>,
     /// The time without work after which a thread frees its memory.
     pub idle: Duration,
+    /// The nice value of the threads. Under load they keep every core busy, and a request without a hash must not wait for them. With a
+    /// much higher value, many requests without a hash would starve sign-ins.
+    pub nice: i32,
 }
 
 impl Default for Settings {
-    /// The default cost, one thread per core, the default queue, and one minute until memory is freed.
+    /// The default cost, one thread per core, the default queue, one minute until memory is freed, and the nice value of a server.
     fn default() -> Self {
         let workers = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self {
@@ -70,6 +73,7 @@ impl Default for Settings {
             workers,
             queue: None,
             idle: Duration::from_mins(1),
+            nice: 5,
         }
     }
 }
@@ -130,8 +134,9 @@ impl PasswordHashing {
             tag: random::bytes::<{ phc::TAG_LENGTH }>(random).to_vec(),
         };
         let queue = Queue::new(settings.queue.map(NonZeroUsize::get), settings.workers, hash_time);
-        let workers = Workers::start(settings.workers, settings.idle, queue, move || engine.filler())
-            .map_err(StartError::Thread)?;
+        let workers =
+            Workers::start(settings.workers, settings.nice, settings.idle, queue, move || engine.filler())
+                .map_err(StartError::Thread)?;
         Ok(Self { engine, params, decoy, workers })
     }
 
@@ -158,7 +163,8 @@ impl PasswordHashing {
     ) -> Result<bool, HashError> {
         let stored = stored.map(|stored| Phc::parse(stored.expose())).transpose()?;
         let expected = stored.as_ref().unwrap_or(&self.decoy);
-        let tag = self.fill(from, expected.params.clone(), expected.salt.clone(), password).await?;
+        let (params, salt) = (expected.params.clone(), expected.salt.clone());
+        let tag = self.fill(Lane::Interactive, from, params, salt, password).await?;
         let equal = constant_time::verify_slices_are_equal(&tag, &expected.tag).is_ok();
         Ok(equal & stored.is_some())
     }
@@ -175,7 +181,34 @@ impl PasswordHashing {
         password: Password,
         salt: [u8; 16],
     ) -> Result<PasswordHash, HashError> {
-        let tag = self.fill(from, self.params.clone(), salt.into(), password).await?;
+        self.hash_in(Lane::Interactive, from, password, salt).await
+    }
+
+    /// Hashes one of many passwords with a new salt. Each sign-in precedes it, and half of the threads are left to sign-ins.
+    ///
+    /// Callers keep only a few hashes waiting, such as two per [thread](Self::workers): beyond 64 per thread the result is
+    /// [`HashError::Busy`].
+    pub async fn hash_in_background(
+        &self,
+        password: Password,
+        salt: [u8; 16],
+    ) -> Result<PasswordHash, HashError> {
+        self.hash_in(Lane::Background, Network::of(None), password, salt).await
+    }
+
+    /// The number of threads.
+    pub fn workers(&self) -> NonZeroUsize {
+        self.workers.queue().workers()
+    }
+
+    async fn hash_in(
+        &self,
+        lane: Lane,
+        from: Network,
+        password: Password,
+        salt: [u8; 16],
+    ) -> Result<PasswordHash, HashError> {
+        let tag = self.fill(lane, from, self.params.clone(), salt.into(), password).await?;
         Ok(Phc { params: self.params.clone(), salt: salt.into(), tag: tag.to_vec() }.format()?)
     }
 
@@ -184,20 +217,29 @@ impl PasswordHashing {
         Phc::parse(stored.expose()).is_ok_and(|stored| stored.params != self.params)
     }
 
-    /// Whether no password waits for a thread.
+    /// Whether no password of a user waits for a thread.
     pub fn is_idle(&self) -> bool {
         self.workers.queue().is_empty()
     }
 
     async fn fill(
         &self,
+        lane: Lane,
         from: Network,
         params: Params,
         salt: Vec<u8>,
         password: Password,
     ) -> Result<Tag, HashError> {
         let (answer, answered) = oneshot::channel();
-        self.workers.queue().push(Job { password, params, salt, from, since: Instant::now(), answer })?;
+        self.workers.queue().push(Job {
+            password,
+            params,
+            salt,
+            lane,
+            from,
+            since: Instant::now(),
+            answer,
+        })?;
         answered.await.map_err(|_| HashError::Stopped)?
     }
 }

@@ -6,6 +6,9 @@
 //!
 //! A request [checks the capacity](Queue::check) first. Its password arrives later, after queries to the database. If the database stalls
 //! in between, many passwords arrive at once, so the hard limit is higher than the capacity.
+//!
+//! Passwords that no user waits for have a queue of their own, the [background](Lane::Background). A thread takes one of them only if no
+//! other password waits, and they occupy at most half of the threads. So they delay a sign-in by at most one hash.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -26,12 +29,25 @@ const MAX_WAIT: Duration = Duration::from_millis(500);
 const MIN_PER_THREAD: usize = 32;
 /// The hard limit as a multiple of the capacity.
 const BURST: usize = 4;
+/// The maximum number of waiting background jobs per thread.
+const MAX_BACKGROUND_PER_THREAD: usize = 64;
+
+/// The queue of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// A user waits for the hash.
+    Interactive,
+    /// The hash is one of many, and each interactive job precedes it.
+    Background,
+}
 
 /// A password to hash.
 pub(super) struct Job {
     pub(super) password: Password,
     pub(super) params: Params,
     pub(super) salt: Vec<u8>,
+    /// Its queue.
+    pub(super) lane: Lane,
     /// The client's network.
     pub(super) from: Network,
     /// The time at which it was queued.
@@ -65,6 +81,10 @@ struct State {
     waiting: HashMap<Network, VecDeque<Job>>,
     /// The networks of `waiting` in round-robin order.
     order: VecDeque<Network>,
+    /// The background jobs.
+    background: VecDeque<Job>,
+    /// The number of threads that hash a background job.
+    background_running: usize,
     /// The recent average time of a hash.
     hash_time: Duration,
     closed: bool,
@@ -73,8 +93,20 @@ struct State {
 impl Queue {
     /// An empty queue, with a first estimate of the time of a hash.
     pub(super) fn new(capacity: Option<usize>, workers: NonZeroUsize, hash_time: Duration) -> Self {
-        let state = State { waiting: HashMap::new(), order: VecDeque::new(), hash_time, closed: false };
+        let state = State {
+            waiting: HashMap::new(),
+            order: VecDeque::new(),
+            background: VecDeque::new(),
+            background_running: 0,
+            hash_time,
+            closed: false,
+        };
         Self { capacity, workers, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// The number of threads that serve the queue.
+    pub(super) fn workers(&self) -> NonZeroUsize {
+        self.workers
     }
 
     /// Checks that a password from this network would be accepted. Reserves nothing.
@@ -87,43 +119,66 @@ impl Queue {
         if state.len() < capacity || state.is_below_others(from.site()) {
             Ok(())
         } else {
-            Err(self.busy(&state))
+            Err(self.busy(&state, state.len()))
         }
     }
 
-    /// Whether no job waits.
+    /// Whether no interactive job waits.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().order.is_empty()
     }
 
-    /// Appends a job to the queue of its network. If the hard limit is exhausted and its own queue is shorter, the last job of the longest
-    /// queue fails instead.
+    /// Appends a job to its queue.
     pub(super) fn push(&self, job: Job) -> Result<(), HashError> {
         let mut state = self.lock();
-        let site = job.from.site();
-        let most = BURST * self.capacity(&state);
-        if state.len() >= most {
-            state.drop_abandoned();
+        match job.lane {
+            Lane::Interactive => self.push_interactive(&mut state, job)?,
+            Lane::Background => self.push_background(&mut state, job)?,
         }
-        if state.len() >= most {
-            if !state.is_below_others(site) {
-                return Err(self.busy(&state));
-            }
-            if let Some(last) = state.pop_longest() {
-                // The client may have disconnected.
-                _ = last.answer.send(Err(self.busy(&state)));
-            }
-        }
-        state.push(site, job);
-        state.record_depth();
         drop(state);
         self.changed.notify_one();
         Ok(())
     }
 
+    /// If the hard limit is exhausted and the job's network has the shorter queue, the last job of the longest queue fails instead.
+    fn push_interactive(&self, state: &mut State, job: Job) -> Result<(), HashError> {
+        let site = job.from.site();
+        let most = BURST * self.capacity(state);
+        if state.len() >= most {
+            state.drop_abandoned();
+        }
+        if state.len() >= most {
+            if !state.is_below_others(site) {
+                return Err(self.busy(state, state.len()));
+            }
+            if let Some(last) = state.pop_longest() {
+                // The client may have disconnected.
+                _ = last.answer.send(Err(self.busy(state, state.len())));
+            }
+        }
+        state.push(site, job);
+        state.record_depth();
+        Ok(())
+    }
+
+    fn push_background(&self, state: &mut State, job: Job) -> Result<(), HashError> {
+        let most = MAX_BACKGROUND_PER_THREAD * self.workers.get();
+        if state.background.len() >= most {
+            state.background.retain(|job| !job.answer.is_closed());
+        }
+        if state.background.len() >= most {
+            return Err(self.busy(state, state.background.len()));
+        }
+        state.background.push_back(job);
+        Ok(())
+    }
+
     /// The next job whose client is still connected. Waits for one, for at most `idle` if that is set.
+    ///
+    /// The thread calls [`done`](Self::done) after the job.
     pub(super) fn pop(&self, idle: Option<Duration>) -> Next {
-        let nothing_to_do = |state: &mut State| state.order.is_empty() && !state.closed;
+        let most = self.max_background();
+        let nothing_to_do = |state: &mut State| state.next_lane(most).is_none() && !state.closed;
         loop {
             let state = self.lock();
             let mut state = match idle {
@@ -136,23 +191,34 @@ impl Queue {
             if state.closed {
                 return Next::Closed;
             }
-            let job = state.pop();
+            let Some(lane) = state.next_lane(most) else { return Next::Idle };
+            let job = match lane {
+                Lane::Interactive => state.pop(),
+                Lane::Background => state.background.pop_front(),
+            };
             state.record_depth();
-            match job {
-                None => return Next::Idle,
-                Some(job) if job.answer.is_closed() => {}
-                Some(job) => {
-                    metrics::histogram!(crate::metrics::HASH_WAIT).record(job.since.elapsed());
-                    return Next::Job(job);
+            if let Some(job) = job.filter(|job| !job.answer.is_closed()) {
+                match lane {
+                    Lane::Interactive => {
+                        metrics::histogram!(crate::metrics::HASH_WAIT).record(job.since.elapsed());
+                    }
+                    Lane::Background => state.background_running += 1,
                 }
+                return Next::Job(job);
             }
         }
     }
 
-    /// Records the time of a hash.
-    pub(super) fn took(&self, time: Duration) {
+    /// Records that a thread is done with a job of this queue, and the time of the hash, if it succeeded.
+    pub(super) fn done(&self, lane: Lane, time: Option<Duration>) {
         let mut state = self.lock();
-        state.hash_time = (state.hash_time * 7 + time) / 8;
+        // A failed hash does not predict the time of the next one.
+        if let Some(time) = time {
+            state.hash_time = (state.hash_time * 7 + time) / 8;
+        }
+        if lane == Lane::Background {
+            state.background_running = state.background_running.saturating_sub(1);
+        }
     }
 
     /// Fails all waiting jobs. The owner of the queue closes it, so no job is pushed afterwards.
@@ -161,6 +227,7 @@ impl Queue {
         state.closed = true;
         state.waiting.clear();
         state.order.clear();
+        state.background.clear();
         drop(state);
         self.changed.notify_all();
     }
@@ -169,9 +236,14 @@ impl Queue {
         self.capacity.unwrap_or_else(|| state.done_in(MAX_WAIT) * self.workers.get())
     }
 
-    fn busy(&self, state: &State) -> HashError {
+    /// The maximum number of threads that hash background jobs at the same time.
+    fn max_background(&self) -> usize {
+        (self.workers.get() / 2).max(1)
+    }
+
+    fn busy(&self, state: &State, jobs: usize) -> HashError {
         metrics::counter!(crate::metrics::HASH_REFUSED).increment(1);
-        HashError::Busy(RetryAfter::from_duration(state.time_to_drain(self.workers)))
+        HashError::Busy(RetryAfter::from_duration(state.time_to_drain(jobs, self.workers)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -181,6 +253,18 @@ impl Queue {
 }
 
 impl State {
+    /// The queue of the next job. `None` if a thread has nothing to do.
+    fn next_lane(&self, max_background: usize) -> Option<Lane> {
+        if !self.order.is_empty() {
+            Some(Lane::Interactive)
+        } else if !self.background.is_empty() && self.background_running < max_background {
+            Some(Lane::Background)
+        } else {
+            None
+        }
+    }
+
+    /// The number of interactive jobs.
     fn len(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum()
     }
@@ -246,8 +330,8 @@ impl State {
         metrics::gauge!(crate::metrics::HASH_QUEUE).set(u32::try_from(self.len()).unwrap_or(u32::MAX));
     }
 
-    fn time_to_drain(&self, workers: NonZeroUsize) -> Duration {
-        let jobs = u32::try_from(self.len()).unwrap_or(u32::MAX);
+    fn time_to_drain(&self, jobs: usize, workers: NonZeroUsize) -> Duration {
+        let jobs = u32::try_from(jobs).unwrap_or(u32::MAX);
         let workers = u32::try_from(workers.get()).unwrap_or(u32::MAX);
         self.hash_time.saturating_mul(jobs) / workers
     }
@@ -255,7 +339,10 @@ impl State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("jobs", &self.len()).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("jobs", &self.len())
+            .field("background", &self.background.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -269,12 +356,13 @@ mod tests {
         Network::of(Some([192, 0, 2, number].into()))
     }
 
-    fn job(from: Network, password: &str) -> (Job, Answer) {
+    fn job(lane: Lane, from: Network, password: &str) -> (Job, Answer) {
         let (answer, answered) = oneshot::channel();
         let job = Job {
             password: Password::parse(password).unwrap(),
             params: Params::DEFAULT,
             salt: b"somesalt".to_vec(),
+            lane,
             from,
             since: Instant::now(),
             answer,
@@ -287,7 +375,12 @@ mod tests {
     }
 
     fn push(queue: &Queue, from: Network, password: &str) -> Option<Answer> {
-        let (job, answer) = job(from, password);
+        let (job, answer) = job(Lane::Interactive, from, password);
+        queue.push(job).ok().map(|()| answer)
+    }
+
+    fn push_background(queue: &Queue, password: &str) -> Option<Answer> {
+        let (job, answer) = job(Lane::Background, Network::of(None), password);
         queue.push(job).ok().map(|()| answer)
     }
 
@@ -308,7 +401,7 @@ mod tests {
         };
         // 10 hashes of 10 ms on 2 threads. Then of 500 ms, rounded up.
         assert_eq!(refused(), 1);
-        (0..100).for_each(|_| queue.took(Duration::from_millis(500)));
+        (0..100).for_each(|_| queue.done(Lane::Interactive, Some(Duration::from_millis(500))));
         assert!((2..=3).contains(&refused()));
         assert_eq!(popped(&queue).as_deref(), Some("a"));
         queue.check(network(1)).unwrap();
@@ -379,5 +472,59 @@ mod tests {
         assert_eq!(popped(&queue).as_deref(), Some("first"));
         assert_eq!(popped(&queue), None);
         drop(waits);
+    }
+
+    #[test]
+    fn pop_serves_background_jobs_only_if_no_other_job_waits() {
+        let queue = queue(100);
+        let _first = push_background(&queue, "background 0").unwrap();
+        let _second = push_background(&queue, "background 1").unwrap();
+        let _other = push(&queue, network(1), "sign-in").unwrap();
+        let mut order = Vec::new();
+        for _ in 0..2 {
+            order.push(popped(&queue));
+        }
+        let _late = push(&queue, network(1), "late sign-in").unwrap();
+        order.push(popped(&queue));
+        queue.done(Lane::Background, None);
+        order.push(popped(&queue));
+        let expected = ["sign-in", "background 0", "late sign-in", "background 1"];
+        assert_eq!(order.iter().flatten().collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn background_jobs_run_on_at_most_half_of_the_threads() {
+        for (workers, most) in [(1, 1), (2, 1), (3, 1), (4, 2), (9, 4)] {
+            let queue = Queue::new(Some(100), NonZeroUsize::new(workers).unwrap(), Duration::ZERO);
+            let _answers: Vec<_> = (0..10).map(|_| push_background(&queue, "background")).collect();
+            let running = std::iter::from_fn(|| popped(&queue)).count();
+            assert_eq!(running, most, "{workers} threads");
+            queue.done(Lane::Background, Some(Duration::ZERO));
+            assert!(popped(&queue).is_some(), "{workers} threads");
+            queue.done(Lane::Interactive, Some(Duration::ZERO));
+            assert!(popped(&queue).is_none(), "{workers} threads");
+        }
+    }
+
+    #[test]
+    fn background_jobs_take_no_capacity_from_other_jobs() {
+        let queue = queue(2);
+        let mut answers: Vec<_> =
+            (0..MAX_BACKGROUND_PER_THREAD).map(|_| push_background(&queue, "background").unwrap()).collect();
+        assert!(push_background(&queue, "one too many").is_none());
+        queue.check(network(1)).unwrap();
+        assert!(queue.is_empty());
+        let _other = push(&queue, network(1), "sign-in").unwrap();
+        // The place of a job whose caller has gone is free.
+        drop(answers.pop());
+        assert!(push_background(&queue, "one more").is_some());
+    }
+
+    #[test]
+    fn abandoned_background_job_occupies_no_thread() {
+        let queue = queue(2);
+        drop(push_background(&queue, "abandoned"));
+        let _waits = push_background(&queue, "background").unwrap();
+        assert_eq!(popped(&queue).as_deref(), Some("background"));
     }
 }

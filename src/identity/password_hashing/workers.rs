@@ -17,10 +17,6 @@ use super::{
     queue::{Job, Next, Queue},
 };
 
-/// The threads' nice value. Under load they keep every core busy, and a request without a hash must not wait for them. With a higher
-/// value, many requests without a hash would starve sign-ins.
-const NICE: i32 = 5;
-
 /// Threads that share one queue. Dropping them waits until each has finished its current hash.
 #[derive(Debug)]
 pub(super) struct Workers {
@@ -29,10 +25,11 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` threads. Each creates an engine with `filler` for its first job, and drops the engine and its memory after the
+    /// Starts `count` threads with this nice value. Each creates an engine with `filler` for its first job, and drops the engine and its memory after the
     /// time `idle` without work.
     pub(super) fn start(
         count: NonZeroUsize,
+        nice: i32,
         idle: Duration,
         queue: Queue,
         filler: impl Fn() -> Box<dyn Fill> + Clone + Send + 'static,
@@ -41,7 +38,7 @@ impl Workers {
         for number in 0..count.get() {
             let (queue, filler) = (Arc::clone(&workers.queue), filler.clone());
             let thread = thread::Builder::new().name(format!("password-{number}"));
-            workers.threads.push(thread.spawn(move || work(&queue, idle, filler))?);
+            workers.threads.push(thread.spawn(move || work(&queue, nice, idle, filler))?);
         }
         Ok(workers)
     }
@@ -62,27 +59,26 @@ impl Drop for Workers {
     }
 }
 
-fn work(queue: &Queue, idle: Duration, filler: impl Fn() -> Box<dyn Fill>) {
+fn work(queue: &Queue, nice: i32, idle: Duration, filler: impl Fn() -> Box<dyn Fill>) {
     // On Linux this changes the calling thread alone. A system that refuses it hashes at normal priority.
-    _ = setpriority_process(None, NICE);
+    _ = setpriority_process(None, nice);
     let mut engine = None;
     loop {
         // Without an engine there is no memory to free, so the wait has no limit.
         match queue.pop(engine.as_ref().map(|_| idle)) {
             Next::Closed => return,
             Next::Idle => engine = None,
-            Next::Job(Job { password, params, salt, answer, .. }) => {
+            Next::Job(Job { password, params, salt, lane, answer, .. }) => {
                 let begun = Instant::now();
                 let tag = panic::catch_unwind(AssertUnwindSafe(|| {
                     engine.get_or_insert_with(&filler).fill(&params, password.expose().as_bytes(), &salt)
                 }));
+                let time = matches!(tag, Ok(Ok(_))).then(|| begun.elapsed());
+                queue.done(lane, time);
+                if let Some(time) = time {
+                    metrics::histogram!(crate::metrics::HASH_SECONDS).record(time);
+                }
                 if let Ok(tag) = tag {
-                    let time = begun.elapsed();
-                    // A failed hash does not predict the time of the next one.
-                    if tag.is_ok() {
-                        queue.took(time);
-                        metrics::histogram!(crate::metrics::HASH_SECONDS).record(time);
-                    }
                     // The client may have disconnected.
                     let _ = answer.send(tag.map_err(HashError::from));
                 } else {
@@ -108,7 +104,10 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::{
-        super::engine::{FillError, Tag},
+        super::{
+            engine::{FillError, Tag},
+            queue::Lane,
+        },
         *,
     };
     use crate::domain::{network::Network, password::Password, retry_after::RetryAfter};
@@ -174,10 +173,14 @@ mod tests {
         filler: impl Fn() -> Box<dyn Fill> + Clone + Send + 'static,
     ) -> Workers {
         let queue = Queue::new(Some(capacity), NonZeroUsize::MIN, Duration::ZERO);
-        Workers::start(NonZeroUsize::MIN, idle, queue, filler).unwrap()
+        Workers::start(NonZeroUsize::MIN, 0, idle, queue, filler).unwrap()
     }
 
     fn submit(workers: &Workers, password: &str) -> Result<Answer, HashError> {
+        submit_to(workers, Lane::Interactive, password)
+    }
+
+    fn submit_to(workers: &Workers, lane: Lane, password: &str) -> Result<Answer, HashError> {
         let (answer, answered) = oneshot::channel();
         let password = Password::parse(password).unwrap();
         let from = Network::of(None);
@@ -186,6 +189,7 @@ mod tests {
             password,
             params: Params::DEFAULT,
             salt: b"somesalt".to_vec(),
+            lane,
             from,
             since: Instant::now(),
             answer,
@@ -250,5 +254,35 @@ mod tests {
         assert_eq!(hash(&workers, "panic"), None);
         assert_eq!(hash(&workers, "b").unwrap(), b"b");
         assert_eq!(count.now(), (2, 1));
+    }
+
+    #[test]
+    fn background_jobs_continue_after_a_panic_and_after_each_sign_in() {
+        let count = Arc::default();
+        let workers = start(HOUR, 2, Echo::filler(&count));
+        assert!(submit_to(&workers, Lane::Background, "panic").unwrap().blocking_recv().is_err());
+        let background: Vec<_> = (0..20)
+            .map(|number| submit_to(&workers, Lane::Background, &number.to_string()).unwrap())
+            .collect();
+        assert_eq!(hash(&workers, "sign-in").unwrap(), b"sign-in");
+        for (number, answer) in background.into_iter().enumerate() {
+            assert_eq!(answer.blocking_recv().unwrap().unwrap().as_slice(), number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn sign_in_waits_for_the_running_background_job_alone() {
+        let ((began, beginnings), (open, gate)) = (mpsc::channel(), mpsc::channel());
+        let gate = Arc::new(Mutex::new(gate));
+        let workers = start(HOUR, 2, move || Box::new(Gate(began.clone(), Arc::clone(&gate))));
+        let first = submit_to(&workers, Lane::Background, "background 0").unwrap();
+        assert_eq!(beginnings.recv().unwrap(), b"background 0");
+        let second = submit_to(&workers, Lane::Background, "background 1").unwrap();
+        let sign_in = submit(&workers, "sign-in").unwrap();
+        (0..3).for_each(|_| open.send(()).unwrap());
+        for answer in [first, second, sign_in] {
+            answer.blocking_recv().unwrap().unwrap();
+        }
+        assert_eq!(beginnings.try_iter().collect::<Vec<_>>(), [&b"sign-in"[..], b"background 1"]);
     }
 }
