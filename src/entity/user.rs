@@ -1,6 +1,8 @@
 //! Users: teachers and students.
 
-use sea_orm::{IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::ExprTrait};
+use sea_orm::{
+    ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::ExprTrait,
+};
 
 use crate::domain::{
     email::Email,
@@ -108,7 +110,7 @@ impl Entity {
         Ok(())
     }
 
-    /// Sets the password of an enabled account, and confirms its address. Returns whether it did.
+    /// Sets the password of an enabled account, chosen by its user, and confirms its address. Returns whether it did.
     pub async fn reset_password(
         db: &impl ConnectionTrait,
         id: UserId,
@@ -119,13 +121,14 @@ impl Entity {
         let changed = Self::update_many()
             .col_expr(Column::PasswordHash, Expr::value(password_hash))
             .col_expr(Column::PasswordVersion, next_version())
+            .col_expr(Column::PasswordState, Expr::value(PasswordState::Own))
             .col_expr(Column::EmailVerifiedAt, confirmed)
             .filter(Column::Id.eq(id))
             .filter(Column::Enabled.eq(true));
         Ok(changed.exec(db).await?.rows_affected == 1)
     }
 
-    /// Replaces the password if `version` is still its version. Returns whether it did.
+    /// Replaces the password by one that the user chose, if `version` is still its version. Returns whether it did.
     pub async fn change_password(
         db: &impl ConnectionTrait,
         id: UserId,
@@ -135,6 +138,7 @@ impl Entity {
         let changed = Self::update_many()
             .col_expr(Column::PasswordHash, Expr::value(password_hash))
             .col_expr(Column::PasswordVersion, next_version())
+            .col_expr(Column::PasswordState, Expr::value(PasswordState::Own))
             .filter(Column::Id.eq(id))
             .filter(Column::PasswordVersion.eq(version));
         Ok(changed.exec(db).await?.rows_affected == 1)
@@ -186,9 +190,16 @@ impl Entity {
         Ok(replaced.rows_affected == 1)
     }
 
-    /// Changes the given properties of an account, and returns whether it exists.
-    pub async fn change(db: &impl ConnectionTrait, id: UserId, changed: ActiveModel) -> Result<bool, DbErr> {
+    /// Changes the given properties of an account, and returns whether it exists. A password without a state is one that its user chose.
+    pub async fn change(
+        db: &impl ConnectionTrait,
+        id: UserId,
+        mut changed: ActiveModel,
+    ) -> Result<bool, DbErr> {
         let has_password = changed.password_hash.is_set();
+        if has_password && !changed.password_state.is_set() {
+            changed.password_state = ActiveValue::Set(PasswordState::Own);
+        }
         let mut change = Self::update_many().set(changed).filter(Column::Id.eq(id));
         if has_password {
             change = change.col_expr(Column::PasswordVersion, next_version());
