@@ -55,3 +55,5 @@ pub mod standing;
 pub mod state;
 mod unicode;
 pub mod user_agent;
+pub mod user_name;
+pub mod word_password;
