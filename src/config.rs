@@ -32,7 +32,7 @@ pub use self::{
     mail::{Mail, MailError},
     passwords::Passwords,
     sessions::Sessions,
-    students::Students,
+    students::{StudentPasswords, Students},
 };
 use crate::{
     classroom, identity,

@@ -43,6 +43,10 @@ pub const TOKENS_REUSED: &str = "homeroom_tokens_reused_total";
 pub const JOIN_CODES_GENERATED: &str = "homeroom_join_codes_generated_total";
 /// Enrolled students.
 pub const ENROLLMENTS: &str = "homeroom_enrollments_total";
+/// Passwords that were generated for students.
+pub const GENERATED_PASSWORDS: &str = "homeroom_generated_passwords_total";
+/// Generated passwords that wait for their hash.
+pub const GENERATED_PASSWORDS_WAITING: &str = "homeroom_generated_passwords_waiting";
 /// Mails that the SMTP server accepted, or that were written to files.
 pub const MAILS_SENT: &str = "homeroom_mails_sent_total";
 /// Failed attempts to send a mail.
@@ -119,6 +123,8 @@ pub const ALL: &[Metric] = &[
     ),
     metric(JOIN_CODES_GENERATED, Kind::Counter, "Join codes generated."),
     metric(ENROLLMENTS, Kind::Counter, "Students enrolled."),
+    metric(GENERATED_PASSWORDS, Kind::Counter, "Passwords generated for students."),
+    metric(GENERATED_PASSWORDS_WAITING, Kind::Gauge, "Generated passwords that wait for their hash."),
     metric(MAILS_SENT, Kind::Counter, "Mails accepted by the SMTP server, or written to files."),
     metric(MAIL_FAILURES, Kind::Counter, "Failed attempts to send a mail."),
     metric(MAILS_WAITING, Kind::Gauge, "Mails that are not sent yet, of all nodes."),

@@ -33,6 +33,7 @@ use crate::{
     jobs::{Runner, sweep::Sweep},
     mail::{self, Outbox, Sender},
     random::RandomSource,
+    school::{self, School},
 };
 
 /// The period of the jobs that reload files and delete expired rows.
@@ -58,6 +59,8 @@ pub struct Parts {
     pub identity: identity::Settings,
     /// The settings of classes.
     pub classroom: classroom::Settings,
+    /// The settings of accounts that the school makes.
+    pub school: school::Settings,
     /// The settings of mails.
     pub mail: mail::Settings,
     /// The age at which an event of the audit trail is deleted. `None` keeps all events.
@@ -73,6 +76,8 @@ pub struct Server {
     pub identity: Arc<Identity>,
     /// Classes.
     pub classroom: Arc<Classroom>,
+    /// Accounts that the school makes.
+    pub school: Arc<School>,
     /// Sends mails.
     pub sender: Sender,
     db: Db,
@@ -104,13 +109,17 @@ impl Server {
             hsts,
             identity,
             classroom,
+            school,
             mail: mail::Settings { composer, from, delivery },
             audit_retention,
         } = parts;
         let (outbox, draining) = (Outbox::new(composer), Arc::new(AtomicBool::new(false)));
+        let sender = Sender::new(db.clone(), clock.clone(), from, delivery, &outbox, draining.clone());
+        let identity = Arc::new(Identity::new(db.clone(), random.clone(), hashing, keys, outbox, identity));
         Self {
-            sender: Sender::new(db.clone(), clock.clone(), from, delivery, &outbox, draining.clone()),
-            identity: Arc::new(Identity::new(db.clone(), random.clone(), hashing, keys, outbox, identity)),
+            sender,
+            school: Arc::new(School::new(&db, &random, &identity, school)),
+            identity,
             classroom: Arc::new(Classroom::new(&db, &random, &classroom)),
             db,
             clock,
@@ -151,6 +160,7 @@ impl Server {
         let services = Services {
             identity: self.identity.clone(),
             classroom: self.classroom.clone(),
+            school: self.school.clone(),
             db: self.db.clone(),
             document: document.clone(),
             public_url: self.public_url.clone(),

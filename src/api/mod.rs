@@ -31,6 +31,7 @@ use crate::{
     },
     identity::Identity,
     random::RandomSource,
+    school::School,
 };
 
 /// All operations: a tuple for each family, in the order of the document.
@@ -42,6 +43,8 @@ pub struct Services {
     pub identity: Arc<Identity>,
     /// Classes, join codes and enrollments.
     pub classroom: Arc<Classroom>,
+    /// Accounts that the school makes.
+    pub school: Arc<School>,
     /// The database.
     pub db: Db,
     /// The OpenAPI document.

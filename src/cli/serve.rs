@@ -105,6 +105,7 @@ pub async fn listen(
         keys,
         identity: config.identity(&public_url),
         classroom: config.classroom(),
+        school: config.students.school(),
         mail,
         audit_retention: config.audit.retention(),
         public_url,

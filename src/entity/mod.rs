@@ -16,5 +16,6 @@ pub mod rate_limit;
 pub mod refresh_token;
 pub mod registration;
 pub mod roster_row;
+pub mod school_account;
 pub mod session;
 pub mod user;

@@ -32,6 +32,7 @@ use homeroom::{
         id::{AppId, ClassId, UserId},
         join_code::JoinCode,
         label::Label,
+        mail_domain::MailDomain,
         password::Password,
         redirect_uri::RedirectUri,
     },
@@ -47,6 +48,7 @@ use homeroom::{
     mail::{self, Composer, Delivery, OutboxDirectory},
     random::OsRandom,
     rate_limit::policies::{AccountLimits, JoinLimits, PasswordLimits},
+    school,
     server::{Parts, Server},
 };
 use poem::{Endpoint, Response};
@@ -70,6 +72,7 @@ pub const TEACHER: &str = "user@example.com";
 pub const STUDENT: &str = "student@example.com";
 pub const COLLEAGUE: &str = "colleague@example.com";
 pub const PASSWORD: &str = "VeryStrongPass123!";
+pub const STUDENT_DOMAIN: &str = "students.example";
 pub const STATE: &str = "state-from-client";
 pub const PUBLIC_URL: &str = "https://homeroom.example.com";
 
@@ -332,6 +335,10 @@ fn parts(
             account_limits: AccountLimits::DEFAULT,
         },
         classroom: classroom::Settings::default(),
+        school: school::Settings {
+            student_domain: Some(MailDomain::parse(STUDENT_DOMAIN).unwrap()),
+            ..school::Settings::default()
+        },
         audit_retention: None,
         mail: mail::Settings {
             composer: Composer::default(),
