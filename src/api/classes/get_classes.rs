@@ -33,6 +33,7 @@ value_parameter!(
     /// The order of the classes.
     SortParameter(Sort),
     MetaSchema {
+        max_length: Some("createdAt-desc".len()),
         pattern: Some("^(name|createdAt)-(asc|desc)$".to_owned()),
         default: Some("createdAt-desc".into()),
         example: Some("name-asc".into()),

@@ -32,7 +32,7 @@ pub struct CurrentJoinCode {
     /// When the join code expires.
     expires_at: Instant,
     /// How many students joined with this code, including those who wait for the owner's approval.
-    #[oai(validator(minimum(value = "0")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "2147483647")))]
     joins: i32,
     /// The page on which a student joins with this code, for links and QR codes. Null if the server's operator has set no page.
     #[oai(nullable)]

@@ -77,16 +77,16 @@ pub struct Page<T: Type + ParseFromJSON + ToJSON + Send + Sync> {
 #[oai(rename_all = "camelCase")]
 pub struct Pagination {
     /// The number of the page, from 1.
-    #[oai(validator(minimum(value = "1")))]
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000000")))]
     current_page: i32,
     /// The maximum number of items on a page.
     #[oai(validator(minimum(value = "1"), maximum(value = "100")))]
     page_size: i32,
     /// The number of items on all pages.
-    #[oai(validator(minimum(value = "0")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "2147483647")))]
     total_items: i32,
     /// The number of pages.
-    #[oai(validator(minimum(value = "0")))]
+    #[oai(validator(minimum(value = "0"), maximum(value = "2147483647")))]
     total_pages: i32,
 }
 

@@ -56,6 +56,7 @@ pub const ADDITIONS: &[(&str, &str, &str)] = &[
     ("deleteClass", "parameter If-Match", "It prevents lost changes. Optional."),
     ("getClasses", "page: maximum 1000000, not none", "The offset of a page fits into 64 bits."),
     ("getClasses", "search: maxLength 50, not none", "A name has at most 50 characters."),
+    ("getClasses", "sort: maxLength 14, not none", "The longest value."),
     ("getClasses", "sort: default \"createdAt-desc\", not none", "The source names no default."),
     ("joinClassByCode", "joinCode: maxLength 64, not none", "A longer text cannot be a code."),
     ("getStudentsByClassId", "parameter status", "The owner finds pending and former students."),
