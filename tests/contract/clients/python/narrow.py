@@ -6,7 +6,12 @@ import attrs
 from homeroom import models
 
 # The only objects without a fixed shape: the settings of a class, and the OpenAPI document.
-OPEN = ["GetDocumentJsonResponse200", "SchoolClassSettingsType0"]
+OPEN = [
+    "CreateClassRequestSettingsType0",
+    "GetDocumentJsonResponse200",
+    "SchoolClassSettingsType0",
+    "UpdateClassRequestSettingsType0",
+]
 
 wide: list[str] = []
 for name in sorted(models.__all__):

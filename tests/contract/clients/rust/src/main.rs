@@ -1,4 +1,4 @@
-//! A teacher generates a join code, and a student joins with it.
+//! A teacher generates a join code, and a student joins with it. The teacher also creates, changes and deletes a class.
 
 use homeroom::{Client, Error, ResponseValue, types};
 use types::{
@@ -51,6 +51,33 @@ async fn main() -> Outcome<()> {
     assert_eq!(class.join_code.as_deref(), Some(&*generated.join_code), "the owner sees the join code");
     let class = student.get_class_by_id().class_id(CLASS).send().await?.into_inner().data;
     assert_eq!(class.join_code, None, "a student sees no join code");
+
+    let current = teacher.get_join_code().class_id(CLASS).send().await?.into_inner().data;
+    assert_eq!((&current.join_code, current.joins), (&generated.join_code, 1));
+    assert_eq!(teacher.revoke_join_code().class_id(CLASS).send().await?.status(), 204);
+    let failure = refused(404, teacher.get_join_code().class_id(CLASS).send().await)?;
+    assert_eq!(failure.error_code, ClassroomErrorCode::JoinCodeNotFound);
+    create_change_and_delete(&teacher).await
+}
+
+/// Creates a class, changes it once with its `ETag` and once with the previous one, finds it, and deletes it.
+async fn create_change_and_delete(teacher: &Client) -> Outcome<()> {
+    let body = types::CreateClassRequest::builder().name("10B1");
+    let created = teacher.create_class().body(body).send().await?;
+    let tag = created.headers().get("etag").ok_or("the class has no ETag")?.to_str()?.to_owned();
+    let id = created.into_inner().data.id.to_string();
+    let rename = |name: &str| {
+        let body = types::UpdateClassRequest::builder()
+            .name(name.parse::<types::UpdateClassRequestName>().ok());
+        teacher.update_class().class_id(&id).if_match(tag.as_str()).body(body).send()
+    };
+    let changed = rename("10B1 Mathematics").await?.into_inner().data;
+    assert_eq!(*changed.name, "10B1 Mathematics");
+    let failure = refused(412, rename("10B1 Maths").await)?;
+    assert_eq!(failure.error_code, ClassroomErrorCode::PreconditionFailed);
+    let page = teacher.get_classes().search("10b").sort("name-asc").is_active(true).send().await?.into_inner();
+    assert_eq!((page.data.len(), page.pagination.total_items), (1, 1));
+    assert_eq!(teacher.delete_class().class_id(&id).send().await?.status(), 204);
     Ok(())
 }
 
