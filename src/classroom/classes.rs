@@ -113,8 +113,20 @@ pub struct ClassChange {
 }
 
 impl ClassChange {
+    /// No change.
+    pub fn none() -> Self {
+        Self {
+            name: None,
+            description: ActiveValue::NotSet,
+            settings: ActiveValue::NotSet,
+            is_active: None,
+            max_students: ActiveValue::NotSet,
+            requires_approval: None,
+        }
+    }
+
     /// The changed columns: those whose value differs from `class`.
-    fn columns(&self, class: &class::Model) -> class::ActiveModel {
+    pub(super) fn columns(&self, class: &class::Model) -> class::ActiveModel {
         let Self { name, description, settings, is_active, max_students, requires_approval } = self.clone();
         let name = name.filter(|name| *name != class.name);
         class::ActiveModel {
@@ -250,11 +262,6 @@ impl Classes {
     /// Finds a class on behalf of an operator.
     pub async fn find(&self, id: ClassId) -> Result<Option<class::Model>, DbErr> {
         class::Entity::find_by_id(id).one(self.db.read()).await
-    }
-
-    /// All classes, oldest first.
-    pub async fn all(&self) -> Result<Vec<class::Model>, DbErr> {
-        class::Entity::list(self.db.read()).await
     }
 
     /// A page of the classes that a user owns or takes part in.

@@ -1,6 +1,7 @@
 //! Classes, the join codes that admit to them, and enrollments. One service each.
 
 pub mod authorization;
+pub mod class_administration;
 pub mod classes;
 pub mod enrollments;
 pub mod join_codes;

@@ -257,9 +257,4 @@ impl Entity {
     pub async fn of_owner(db: &impl ConnectionTrait, owner: UserId) -> Result<Vec<Model>, DbErr> {
         Self::find().filter(Column::OwnerId.eq(owner)).order_by_asc(Column::Id).all(db).await
     }
-
-    /// All classes, oldest first.
-    pub async fn list(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
-        Self::find().order_by_asc(Column::Id).all(db).await
-    }
 }

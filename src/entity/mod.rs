@@ -7,6 +7,7 @@ pub mod app_redirect_uri;
 pub mod audit_event;
 pub mod authorization_code;
 pub mod class;
+pub mod class_row;
 pub mod enrollment;
 pub mod join_code;
 pub mod outgoing_mail;

@@ -146,6 +146,16 @@ async fn invalid_value_is_one_line_and_exit_2_and_creates_nothing() {
         ("class add --owner a@example.com", "--name"),
         ("class add --owner nobody --name A", "--owner"),
         ("class add --owner a@example.com --name=", "--name"),
+        ("class list --owner nobody", "--owner"),
+        ("class show --id 1", "--id"),
+        ("class set --id 22222222-2222-2222-2222-222222222222", "--max-students"),
+        ("class set --id 22222222-2222-2222-2222-222222222222 --name=", "--name"),
+        ("class set --id 22222222-2222-2222-2222-222222222222 --max-students 0", "--max-students"),
+        ("class set --id 22222222-2222-2222-2222-222222222222 --active no", "--active"),
+        ("class set --id 22222222-2222-2222-2222-222222222222 --owner nobody", "--owner"),
+        ("class remove", "--id"),
+        ("class roster --id 22222222-2222-2222-2222-222222222222 --json --csv", "--csv"),
+        ("class roster --id 22222222-2222-2222-2222-222222222222 --status gone", "--status"),
         ("keys retire 1", "<KID>"),
         ("serve --tls-cert a.pem", "--tls-key"),
         ("serve --tls-key a.pem", "--tls-cert"),
@@ -323,7 +333,7 @@ both! {
         let owner = site.add_user("teacher@example.com", PASSWORD).await.success();
         let id = site.run(&add).await.success();
         let classes = site.run(&["class", "list"]).await.success();
-        assert_eq!(columns(&classes), [[id.trim(), owner.trim(), "Größe 10"]]);
+        assert_eq!(columns(&classes), [[id.trim(), owner.trim(), "Größe 10", "active"]]);
     }
 
     async fn migrate_twice_succeeds(kind: Kind) {
@@ -387,6 +397,10 @@ async fn command_in_a_wrong_directory_fails_and_creates_nothing() {
         "user reset-link --email a@example.com",
         "app list",
         "class list",
+        "class show --id 22222222-2222-2222-2222-222222222222",
+        "class set --id 22222222-2222-2222-2222-222222222222 --active true",
+        "class remove --id 22222222-2222-2222-2222-222222222222 --yes",
+        "class roster --id 22222222-2222-2222-2222-222222222222",
         "session list",
         "session revoke --all",
         "audit",
@@ -418,7 +432,8 @@ async fn unwritable_output_fails_with_a_message_and_a_closed_pipe_without() {
     let site = Site::new(crate::support::Kind::Sqlite).await;
     site.run(&["app", "add", "--name", "A"]).await.success();
     site.add_user(TEACHER, PASSWORD).await.success();
-    site.run(&["class", "add", "--owner", TEACHER, "--name", "A"]).await.success();
+    let class = site.run(&["class", "add", "--owner", TEACHER, "--name", "A"]).await.success();
+    let of_class = |command: &str| format!("class {command} --id {}", class.trim());
     for (number, command) in [
         "--help",
         "--version",
@@ -438,6 +453,9 @@ async fn unwritable_output_fails_with_a_message_and_a_closed_pipe_without() {
         "session revoke --all",
         "class list",
         "class add --owner user@example.com --name B",
+        &of_class("show"),
+        &of_class("remove"),
+        &of_class("roster --csv"),
         "keys list",
         "keys rotate",
         "doctor --listen 127.0.0.1:0",

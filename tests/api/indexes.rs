@@ -1,12 +1,20 @@
 //! Every list is read from an index: its costs grow with the page and with the rows of one owner or class, not with the table.
 
 use homeroom::{
-    domain::{id::UserId, page::PageRequest, sort_key::SortKey},
-    entity::class::{self, Sort, Visible},
+    domain::{
+        id::{ClassId, UserId},
+        page::PageRequest,
+        sort_key::SortKey,
+    },
+    entity::{
+        class::{self, Sort, Visible},
+        class_row::{self, Selection},
+        enrollment::{self, Status},
+    },
 };
-use sea_orm::{ConnectionTrait, DbBackend, QueryTrait, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryTrait, Statement, TransactionTrait};
 
-use crate::support::{Kind, School, both};
+use crate::support::{Kind, STUDENT, School, TEACHER, both};
 
 /// The plan of a query, as text.
 async fn plan(school: &School, query: &Statement) -> String {
@@ -39,6 +47,14 @@ async fn assert_indexed(school: &School, kind: Kind, query: &Statement) {
     assert!(!plan.is_empty() && scans.is_empty(), "{query}\n{plan}");
 }
 
+/// An enrollment of the sample student.
+async fn enrolled(school: &School) -> enrollment::Model {
+    let code = school.generate_join_code(&school.token(TEACHER).await).await;
+    let student = school.token(STUDENT).await;
+    assert_eq!(school.join(&student, code.expose()).await.status, 201);
+    enrollment::Entity::find().one(school.db.read()).await.unwrap().unwrap()
+}
+
 both! {
     async fn list_of_classes_reads_no_whole_table(kind: Kind) {
         let school = School::start(kind).await;
@@ -53,5 +69,22 @@ both! {
                 assert_indexed(&school, kind, &class::Entity::visible(&filter).build(backend)).await;
             }
         }
+    }
+    async fn lists_of_the_class_commands_read_and_sort_no_whole_table(kind: Kind) {
+        let school = School::start(kind).await;
+        let backend = school.db.backend();
+        let last = class::Entity::find().one(school.db.read()).await.unwrap().unwrap();
+        for owner in [None, Some(last.owner_id)] {
+            for search in [None, Some(SortKey::of(&["10"]))] {
+                let selection = Selection { owner, search, is_active: Some(true) };
+                assert_indexed(&school, kind, &class_row::page(&selection, Some(&last), 500).build(backend)).await;
+            }
+        }
+        let enrollment = enrolled(&school).await;
+        let students = class_row::students(ClassId::from_u128(1), Status::Active, Some(&enrollment), 500);
+        let students = students.build(backend);
+        assert_indexed(&school, kind, &students).await;
+        let plan = plan(&school, &students).await;
+        assert!(plan.contains("enrollments_by_class") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod apps;
+mod classes;
 mod removal;
 mod sessions;
 
