@@ -49,6 +49,11 @@ pub enum StudentPasswords {
 }
 
 impl Students {
+    /// Whether students may keep a generated password.
+    pub fn keep_passwords(&self) -> bool {
+        self.student_passwords == StudentPasswords::Keep
+    }
+
     /// The settings of the accounts that the school makes.
     pub fn school(&self) -> school::Settings {
         school::Settings {

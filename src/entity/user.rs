@@ -97,6 +97,16 @@ impl Model {
         }
     }
 
+    /// The address, if mails reach it. That of a school account is a user name.
+    pub fn mailbox(&self) -> Option<&Email> {
+        (!self.school_account).then_some(&self.email)
+    }
+
+    /// Whether the user has proved to receive mails.
+    pub fn has_confirmed_mailbox(&self) -> bool {
+        self.email_verified_at.is_some() && !self.school_account
+    }
+
     /// Whether the account is enabled and its address confirmed.
     pub fn may_sign_in(&self) -> bool {
         self.enabled && self.email_verified_at.is_some()
@@ -205,6 +215,11 @@ impl Entity {
             change = change.col_expr(Column::PasswordVersion, next_version());
         }
         Ok(change.exec(db).await?.rows_affected == 1)
+    }
+
+    /// The accounts that the school made, oldest first.
+    pub async fn list_school_accounts(db: &impl ConnectionTrait) -> Result<Vec<Model>, DbErr> {
+        Self::find().filter(Column::SchoolAccount.eq(true)).order_by_asc(Column::Id).all(db).await
     }
 
     /// All accounts, oldest first.

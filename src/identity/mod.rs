@@ -16,6 +16,7 @@ pub mod sign_in;
 pub mod signing_keys;
 pub mod tokens;
 
+mod initial_password;
 mod rehash;
 mod session_states;
 mod verified_tokens;
@@ -77,6 +78,8 @@ pub struct Settings {
     pub rate_limit: PasswordLimits,
     /// The limits on registrations and resets.
     pub account_limits: AccountLimits,
+    /// Whether users may keep a password that was generated for them.
+    pub keep_initial_passwords: bool,
 }
 
 /// The parts that all account services share.
@@ -108,6 +111,7 @@ impl Identity {
             password_policy,
             rate_limit,
             account_limits,
+            keep_initial_passwords,
         } = settings;
         let (hashing, keys) = (Arc::new(hashing), Arc::new(keys));
         let sessions = Arc::new(Sessions::new(db.clone(), random.clone()));
@@ -123,8 +127,8 @@ impl Identity {
         Self {
             registrations: Registrations::new(account_parts.clone(), account_limits),
             password_resets: PasswordResets::new(account_parts.clone(), account_limits),
-            own_account: OwnAccount::new(account_parts, rate_limit),
-            sign_in: SignIn::new(db.clone(), random.clone(), hashing.clone(), rate_limit, code_life),
+            own_account: OwnAccount::new(account_parts.clone(), rate_limit),
+            sign_in: SignIn::new(account_parts, rate_limit, code_life, keep_initial_passwords),
             tokens: Tokens::new(db.clone(), random, keys.clone(), sessions.clone(), settings),
             sessions,
             apps: Apps::new(db),

@@ -5,11 +5,15 @@ use std::{net::IpAddr, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{ConnectionTrait, DbErr};
 
+pub use super::initial_password::NewPasswordError;
 use super::{
+    AccountParts,
     apps::{Apps, RequestOrigin, ResolveError},
     consent::{self, Acceptance, Consent},
+    initial_password::{Context, InitialPasswords, NewPassword, Replacement},
     password_hashing::{HashError, PasswordHashing},
     rehash::replace_hash,
+    sessions::Sessions,
 };
 use crate::{
     db::{self, Db},
@@ -24,6 +28,7 @@ use crate::{
         state::State,
     },
     entity::{app, audit_event, authorization_code, policy_acceptance, user},
+    mail::Outbox,
     random::RandomSource,
     rate_limit::{
         limiter::{Action, LimitError, Limiter, Reservation, Success},
@@ -43,6 +48,9 @@ pub struct SignIn {
     apps: Apps,
     limiter: Limiter,
     limits: PasswordLimits,
+    initial_passwords: InitialPasswords,
+    sessions: Arc<Sessions>,
+    outbox: Outbox,
     code_life: TimeDelta,
 }
 
@@ -57,6 +65,8 @@ pub struct SignInRequest {
     pub email: Email,
     /// The account's password.
     pub password: Password,
+    /// The password that replaces an initial one.
+    pub new_password: Option<Password>,
     /// The client's value that the redirect URL repeats (RFC 6749 section 4.1.1).
     pub state: State,
     /// The redirect URI as the client wrote it.
@@ -90,6 +100,9 @@ pub enum SignInError {
     /// The app demands its privacy policy, which the user has not accepted.
     #[error("the privacy policy was not accepted")]
     ConsentMissing,
+    /// The password is right, and the new one is missing or refused.
+    #[error(transparent)]
+    NewPassword(#[from] NewPasswordError),
     /// The password could not be verified.
     #[error("the password could not be verified")]
     Hash(#[from] HashError),
@@ -103,6 +116,7 @@ struct Issuing {
     code: authorization_code::Model,
     /// The account, as it was when its password was verified.
     account: user::Model,
+    replacement: Option<Replacement>,
     acceptance: Option<policy_acceptance::Model>,
     event: audit_event::Model,
     success: Success,
@@ -157,8 +171,12 @@ impl SignInError {
             Self::Credentials(fault) => fault.reason(),
             Self::Limit(LimitError::RateLimited(_)) => "rate_limited",
             Self::ConsentMissing => "policy_not_accepted",
+            Self::NewPassword(NewPasswordError::Missing) => "new_password_missing",
+            Self::NewPassword(NewPasswordError::Unexpected) => "new_password_unexpected",
+            Self::NewPassword(NewPasswordError::Unchanged | NewPasswordError::Weak(_)) => "new_password_weak",
             Self::App(ResolveError::Database(_))
             | Self::Limit(LimitError::Database(_))
+            | Self::NewPassword(NewPasswordError::Hash(_))
             | Self::Hash(_)
             | Self::Database(_) => return None,
         })
@@ -167,21 +185,23 @@ impl SignInError {
 
 impl SignIn {
     pub(super) fn new(
-        db: Db,
-        random: Arc<dyn RandomSource>,
-        hashing: Arc<PasswordHashing>,
+        parts: AccountParts,
         limits: PasswordLimits,
         code_life: TimeDelta,
+        keep_initial_passwords: bool,
     ) -> Self {
+        let initial_passwords = InitialPasswords::new(parts.clone(), keep_initial_passwords);
+        let AccountParts { db, random, hashing, policy: _, sessions, outbox } = parts;
         let (apps, limiter) = (Apps::new(db.clone()), Limiter::new(db.clone()));
-        Self { db, random, hashing, apps, limiter, limits, code_life }
+        Self { db, random, hashing, apps, limiter, limits, initial_passwords, sessions, outbox, code_life }
     }
 
     /// Checks the credentials, issues a code, and returns the redirect URL.
     ///
-    /// The order of the checks is part of the contract: app, origin, redirect URI, rate limit, hash, account, consent. A
-    /// request that fails before the hash takes no permit of the hash queue. From the hash on, every failure costs the same
-    /// and reads the same. The exception is consent, which only a client with the right password learns of.
+    /// The order of the checks is part of the contract: app, origin, redirect URI, rate limit, hash, account, consent, new
+    /// password. A request that fails before the hash takes no permit of the hash queue. From the hash on, every failure costs
+    /// the same and reads the same. The exceptions are consent and the new password, of which only a client with the right
+    /// password learns.
     ///
     /// A failed sign-in is logged with its reason and the client's address, never with the account's address.
     pub async fn issue_code(
@@ -245,6 +265,10 @@ impl SignIn {
         now: DateTime<Utc>,
     ) -> Result<String, SignInError> {
         let network = Network::of(request.address);
+        let new_password = request.new_password.map(|password| {
+            let is_old = password.expose() == request.password.expose();
+            NewPassword { password, is_old }
+        });
         let (user, outdated) = self.authenticate(network, request.email, request.password).await?;
         let acceptance =
             request.accept_privacy_policy.then_some(Acceptance { at: now, from: request.address });
@@ -253,6 +277,10 @@ impl SignIn {
             Consent::Given(acceptance) => Some(acceptance),
             Consent::Missing => return Err(SignInError::ConsentMissing),
         };
+        let context = Context { app, address: request.address, now };
+        let replacement = self.initial_passwords.replacement(&user, new_password, context);
+        let replacement = Box::pin(replacement).await?;
+        let is_replaced = replacement.is_some();
         let code = AuthorizationCode::generate(&*self.random);
         let url = redirect_uri.url_with(&code, &request.state, app.id);
         let issued = authorization_code::Model {
@@ -269,11 +297,12 @@ impl SignIn {
         };
         let event = self.event(Some(user.id), app.id, request.address, now);
         let success = reservation.success();
-        let issuing = Issuing { code: issued, account: user.clone(), acceptance, event, success };
+        let issuing =
+            Issuing { code: issued, account: user.clone(), replacement, acceptance, event, success };
         let stored = self.db.transaction(issuing, |db, issuing| Box::pin(store(db, issuing)));
         let fault = match Box::pin(stored).await {
             Ok(true) => None,
-            Ok(false) => Some(CredentialsFault::Changed(user.id)),
+            Ok(false) | Err(DbErr::RecordNotUpdated) => Some(CredentialsFault::Changed(user.id)),
             // The app was deleted since it was read.
             Err(error) if db::kind(&error) == db::ErrorKind::ForeignKeyViolation => {
                 Some(CredentialsFault::UnknownAccount)
@@ -284,7 +313,10 @@ impl SignIn {
             return Err(SignInError::Credentials(fault));
         }
         metrics::counter!(crate::metrics::CODES_ISSUED).increment(1);
-        if let Some(password) = outdated {
+        if is_replaced {
+            self.sessions.forget_user(user.id);
+            self.outbox.wake();
+        } else if let Some(password) = outdated {
             replace_hash(&self.db, &self.hashing, &*self.random, &user, password);
         }
         Ok(url)
@@ -328,11 +360,19 @@ impl SignIn {
 
 /// Stores a code and what belongs to it. Returns whether it did: not if the account was changed since the password was verified.
 async fn store(db: &impl ConnectionTrait, issuing: &Issuing) -> Result<bool, DbErr> {
-    let Issuing { code, account, acceptance, event, success } = issuing;
-    // First, so that a change of the password deletes this code, or is seen here.
+    let Issuing { code, account, replacement, acceptance, event, success } = issuing;
     let user::Model { id, email, password_version, .. } = account;
-    if !user::Entity::hold(db, *id, email.clone(), *password_version).await? {
-        return Ok(false);
+    let mut version = *password_version;
+    if let Some(replacement) = replacement {
+        if !replacement.store(db, account).await? {
+            return Ok(false);
+        }
+        version += 1;
+    }
+    // Before the code, so that a change of the password deletes this code, or is seen here.
+    if !user::Entity::hold(db, *id, email.clone(), version).await? {
+        // An error after a replacement, so that the password is not replaced either.
+        return if replacement.is_some() { Err(DbErr::RecordNotUpdated) } else { Ok(false) };
     }
     authorization_code::Entity::store(db, code.clone()).await?;
     authorization_code::Entity::keep_newest(db, code.user_id, MAX_UNREDEEMED_CODES).await?;

@@ -21,6 +21,7 @@ mod examples;
 mod faults;
 mod hostile;
 mod indexes;
+mod initial_passwords;
 mod join_code_view;
 mod join_codes;
 mod jwts;

@@ -108,7 +108,7 @@ impl From<ChangePasswordError> for ApiError<ErrorCode> {
     fn from(error: ChangePasswordError) -> Self {
         match error {
             ChangePasswordError::WrongPassword => Self::documented(error::bad_request(WRONG_PASSWORD)),
-            ChangePasswordError::Weak(weakness) => user::weak_password(&weakness),
+            ChangePasswordError::Weak(weakness) => user::weak_password("password", &weakness),
             ChangePasswordError::Limit(error) => error.into(),
             ChangePasswordError::Gone => Self::unauthorized(Challenge::InvalidToken),
             ChangePasswordError::Hash(error) => error.into(),

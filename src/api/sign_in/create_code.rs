@@ -10,6 +10,7 @@ use super::{
     error::{self, ErrorCode},
     request_origin::request_origin,
     types::{EXAMPLE_APP, EXAMPLE_CODE, EXAMPLE_REDIRECT_URI, List, RequestedUri, state_violation},
+    user,
 };
 use crate::{
     api::{Services, openapi::Tag},
@@ -29,7 +30,7 @@ use crate::{
     },
     identity::{
         apps::ResolveError,
-        sign_in::{SignInError, SignInRequest},
+        sign_in::{NewPasswordError, SignInError, SignInRequest},
     },
 };
 
@@ -50,6 +51,11 @@ pub struct CreateCodeRequest {
     /// The user's password. It is normalized to Unicode Normalization Form KC before its characters are counted and compared.
     #[oai(write_only)]
     password: Password,
+    /// The password that replaces `password`. Required at the first sign-in with a password that the server generated for a student,
+    /// unless the operator lets students keep it. Refused with any other password. It has the minimum length of
+    /// `POST /api/v1/users`, and must be neither common nor easy to guess.
+    #[oai(write_only)]
+    new_password: Option<Password>,
     /// An opaque value of the client, without control characters. The redirect URL returns it, and the exchange must repeat it.
     state: State,
     /// Where to send the code: one of the app's registered redirect URIs. The match is exact, except for the port of a loopback
@@ -151,6 +157,9 @@ impl CreateCode {
     /// section 2.4).
     ///
     /// An unknown address, a wrong password, and an account that is not confirmed or is disabled get the same response.
+    ///
+    /// If the message begins with `newPassword is required`, the sign-in page asks for a new password, and sends the request again with
+    /// `newPassword`. Only a client that sends the right password gets this message.
     #[oai(path = "/codes", method = "post", operation_id = "createCode")]
     async fn create_code(
         &self,
@@ -169,6 +178,7 @@ impl CreateCode {
             app_uuid,
             email,
             password,
+            new_password,
             state,
             redirect_uri,
             accept_privacy_policy,
@@ -180,6 +190,7 @@ impl CreateCode {
             origin: request_origin(request, &services.public_url),
             email,
             password,
+            new_password,
             state,
             redirect_uri: redirect_uri.0,
             code_challenge,
@@ -247,9 +258,25 @@ impl From<SignInError> for ApiError<ErrorCode> {
             SignInError::ConsentMissing => {
                 "acceptPrivacyPolicy must be true: the app demands its current privacy policy"
             }
+            SignInError::NewPassword(error) => return error.into(),
             SignInError::Limit(error) => return error.into(),
             SignInError::Hash(error) => return error.into(),
             SignInError::Database(error) => return error.into(),
+        };
+        Self::documented(error::bad_request(message))
+    }
+}
+
+impl From<NewPasswordError> for ApiError<ErrorCode> {
+    fn from(error: NewPasswordError) -> Self {
+        let message = match error {
+            NewPasswordError::Missing => {
+                "newPassword is required: this password must be changed at the first sign-in"
+            }
+            NewPasswordError::Unexpected => "newPassword is only for passwords that must be changed",
+            NewPasswordError::Unchanged => "newPassword must differ from password",
+            NewPasswordError::Weak(weakness) => return user::weak_password("newPassword", &weakness),
+            NewPasswordError::Hash(error) => return error.into(),
         };
         Self::documented(error::bad_request(message))
     }

@@ -189,7 +189,7 @@ impl From<RegisterError> for ApiError<ErrorCode> {
             RegisterError::DomainNotAllowed => Self::documented(error::bad_request(
                 "email has a mail domain that may not register in the app",
             )),
-            RegisterError::Weak(weakness) => user::weak_password(&weakness),
+            RegisterError::Weak(weakness) => user::weak_password("password", &weakness),
             RegisterError::Limit(error) => error.into(),
             RegisterError::Hash(error) => error.into(),
             RegisterError::Database(error) => error.into(),

@@ -159,7 +159,7 @@ impl From<ResetError> for ApiError<ErrorCode> {
         match error {
             ResetError::App(error) => error.into(),
             ResetError::InvalidLink => Self::documented(error::bad_request(LINK_REFUSED)),
-            ResetError::Weak(weakness) => user::weak_password(&weakness),
+            ResetError::Weak(weakness) => user::weak_password("password", &weakness),
             ResetError::Hash(error) => error.into(),
             ResetError::Database(error) => error.into(),
         }

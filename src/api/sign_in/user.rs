@@ -35,9 +35,11 @@ pub(super) const LINK_REFUSED: &str = "The link is invalid, has expired or was u
 pub struct User {
     /// The id of the user: `sub` of the tokens.
     uuid: UserId,
-    /// The e-mail address, in lower case and with the domain in its ASCII form (UTS 46).
+    /// The e-mail address, in lower case and with the domain in its ASCII form (UTS 46). For an account that the school made, it is a
+    /// user name.
     email: Email,
-    /// Whether the user confirmed the e-mail address. Sign-in requires it.
+    /// Whether the user confirmed the e-mail address. Sign-in requires it, except for an account that the school made: its
+    /// address is a user name, which is never confirmed.
     email_verified: bool,
     /// When the user registered, or was created by an operator.
     created_at: Instant,
@@ -61,13 +63,14 @@ impl Item for User {
 
 impl From<user::Model> for User {
     fn from(user: user::Model) -> Self {
+        let email_verified = user.has_confirmed_mailbox();
         let user::Model {
             id,
             email,
             password_hash: _,
             password_version: _,
             enabled: _,
-            email_verified_at,
+            email_verified_at: _,
             created_at,
             first_name,
             last_name,
@@ -83,7 +86,7 @@ impl From<user::Model> for User {
         Self {
             uuid: id,
             email,
-            email_verified: email_verified_at.is_some(),
+            email_verified,
             created_at: Instant(created_at),
             first_name,
             last_name,
@@ -122,10 +125,10 @@ pub(super) fn no_users_example() -> Value {
     json!({ "kind": "users", "totalItems": 0, "itemsLength": 0, "items": [] })
 }
 
-/// The error of a weak new password.
-pub(super) fn weak_password(weakness: &WeakPassword) -> ApiError<ErrorCode> {
+/// The error of a property with a weak new password.
+pub(super) fn weak_password(property: &str, weakness: &WeakPassword) -> ApiError<ErrorCode> {
     let mut error = ApiError::documented(error::bad_request(""));
-    error.messages = vec![format!("password {weakness}").into()];
+    error.messages = vec![format!("{property} {weakness}").into()];
     error
 }
 

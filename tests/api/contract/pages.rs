@@ -84,6 +84,8 @@ const CREATE_CODE: Page = Page {
             ("appUuid", "string", &[]),
             ("email", "string(email)", &[]),
             ("password", "string(password)", &[]),
+            // An addition, for passwords that the server generated.
+            ("newPassword", "string(password)", &[]),
             ("state", "string", &[]),
             ("redirectUri", "string(uri)", &[]),
             ("acceptPrivacyPolicy", "boolean", &[]),

@@ -155,6 +155,8 @@ SIGN_IN_REFUSALS = {
     | {
         "redirectUri is not registered for the app",
         "The e-mail address or the password is wrong",
+        # The accounts of the sample school have passwords of their own.
+        "newPassword is only for passwords that must be changed",
         # OpenAPI 3.0 has no keyword for a property that requires another one.
         "codeChallengeMethod is required with codeChallenge",
         # The pattern covers ASCII only. The description covers the other control characters.
