@@ -286,6 +286,7 @@ impl Config {
             password_policy: self.passwords.policy(),
             account_limits: self.accounts.limits(),
             rate_limit: self.rate_limits.passwords.limits(),
+            student_domain: self.students.student_domain.clone(),
             keep_initial_passwords: self.students.keep_passwords(),
         }
     }

@@ -51,7 +51,7 @@ pub enum Change {
     Password(PasswordHash),
     /// Whether the account may sign in.
     Enabled(bool),
-    /// The address. It counts as confirmed.
+    /// The address. It counts as confirmed, and a school account becomes an ordinary one.
     Email(Email),
     /// The first name.
     FirstName(Option<PersonName>),
@@ -137,6 +137,11 @@ impl Accounts {
     /// All accounts, oldest first.
     pub async fn list(&self) -> Result<Vec<user::Model>, DbErr> {
         user::Entity::list(self.db.read()).await
+    }
+
+    /// The accounts that the school made, oldest first.
+    pub async fn list_school_accounts(&self) -> Result<Vec<user::Model>, DbErr> {
+        user::Entity::list_school_accounts(self.db.read()).await
     }
 
     /// The number of classes that a user owns.
@@ -254,6 +259,7 @@ impl Change {
             Self::Email(email) => {
                 row.email = Set(email);
                 row.email_verified_at = Set(Some(now));
+                row.school_account = Set(false);
             }
             Self::FirstName(name) => row.first_name = Set(name),
             Self::LastName(name) => row.last_name = Set(name),

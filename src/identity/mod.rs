@@ -32,6 +32,7 @@ use self::{
 };
 use crate::{
     db::Db,
+    domain::mail_domain::MailDomain,
     mail::Outbox,
     random::RandomSource,
     rate_limit::policies::{AccountLimits, PasswordLimits},
@@ -78,6 +79,8 @@ pub struct Settings {
     pub rate_limit: PasswordLimits,
     /// The limits on registrations and resets.
     pub account_limits: AccountLimits,
+    /// The domain of user names, in which nobody registers.
+    pub student_domain: Option<MailDomain>,
     /// Whether users may keep a password that was generated for them.
     pub keep_initial_passwords: bool,
 }
@@ -111,6 +114,7 @@ impl Identity {
             password_policy,
             rate_limit,
             account_limits,
+            student_domain,
             keep_initial_passwords,
         } = settings;
         let (hashing, keys) = (Arc::new(hashing), Arc::new(keys));
@@ -125,7 +129,7 @@ impl Identity {
             outbox: outbox.clone(),
         };
         Self {
-            registrations: Registrations::new(account_parts.clone(), account_limits),
+            registrations: Registrations::new(account_parts.clone(), account_limits, student_domain),
             password_resets: PasswordResets::new(account_parts.clone(), account_limits),
             own_account: OwnAccount::new(account_parts.clone(), rate_limit),
             sign_in: SignIn::new(account_parts, rate_limit, code_life, keep_initial_passwords),

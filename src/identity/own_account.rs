@@ -59,7 +59,7 @@ pub struct Owner {
     pub address: Option<IpAddr>,
 }
 
-/// Why an account was not read, changed or deleted.
+/// Why an account was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnAccountError {
     /// The account was deleted after the token was issued.
@@ -76,6 +76,20 @@ pub enum ChangeProfileError {
     /// The date of birth is in the future.
     #[error("the date of birth is in the future")]
     NotYetBorn,
+    /// The account was deleted after the token was issued.
+    #[error("the account does not exist")]
+    Gone,
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+/// Why [`OwnAccount::delete`] deleted nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// The school made the account, and removes it.
+    #[error("the account belongs to the school")]
+    SchoolAccount,
     /// The account was deleted after the token was issued.
     #[error("the account does not exist")]
     Gone,
@@ -142,16 +156,21 @@ impl OwnAccount {
         user::Entity::find_by_id(user).one(self.db.read()).await?.ok_or(OwnAccountError::Gone)
     }
 
-    /// Deletes an account with all personal data, and returns it. Classes of the user are deleted too.
-    pub async fn delete(&self, owner: Owner, now: DateTime<Utc>) -> Result<user::Model, OwnAccountError> {
-        let account = self.find(owner.user).await?;
+    /// Deletes an account with all personal data, and returns it. Classes of the user are deleted too. A school account is deleted by
+    /// the school alone.
+    pub async fn delete(&self, owner: Owner, now: DateTime<Utc>) -> Result<user::Model, DeleteError> {
+        let account = user::Entity::find_by_id(owner.user).one(self.db.read()).await?;
+        let account = account.ok_or(DeleteError::Gone)?;
+        if account.school_account {
+            return Err(DeleteError::SchoolAccount);
+        }
         let event = self.event(Action::AccountDelete, owner, now);
         let notice = self.notice(&account, owner.app, Content::AccountDeleted, now).await?;
         let removal = Removal { user: owner.user, hand_over_to: None, event, notice };
         let removed = Accounts::new(self.db.clone()).remove(removal).await?;
         self.sessions.forget_user(owner.user);
         self.outbox.wake();
-        removed.ok_or(OwnAccountError::Gone)
+        removed.ok_or(DeleteError::Gone)
     }
 
     /// Changes the profile of a user, and returns the changed account.
@@ -263,7 +282,7 @@ impl OwnAccount {
         audit_event::Model::new(action, now, &*self.random).user(user).app(app).session(session).from(address)
     }
 
-    /// A notice to the owner on behalf of an app. None if the app does not exist any more.
+    /// A notice to the owner on behalf of an app. None if the account has no mailbox, or the app does not exist any more.
     async fn notice(
         &self,
         account: &user::Model,
@@ -271,8 +290,9 @@ impl OwnAccount {
         content: Content<'_>,
         now: DateTime<Utc>,
     ) -> Result<Option<outgoing_mail::Model>, DbErr> {
+        let Some(to) = account.mailbox() else { return Ok(None) };
         let app = app::Entity::find_by_id(app).one(self.db.read()).await?;
-        let (to, language, random) = (&account.email, account.language, &*self.random);
+        let (language, random) = (account.language, &*self.random);
         Ok(app.map(|app| self.outbox.compose(to, language, &app.name, content, now, random)))
     }
 }

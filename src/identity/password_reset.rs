@@ -124,6 +124,8 @@ struct Requesting {
     /// Of the account of the address, or of no account.
     user: UserId,
     password_version: i32,
+    /// Whether mails reach the account.
+    has_mailbox: bool,
     /// It is stored if the account is enabled.
     reset: password_reset::Model,
     /// To the address of the request. It is sent with a reset only.
@@ -137,7 +139,7 @@ struct Resetting {
     user: UserId,
     email: Email,
     password_hash: PasswordHash,
-    notice: outgoing_mail::Model,
+    notice: Option<outgoing_mail::Model>,
     event: audit_event::Model,
     now: DateTime<Utc>,
 }
@@ -149,7 +151,7 @@ impl PasswordResets {
         Self { db, random, hashing, policy, apps, limiter, limits, sessions, outbox }
     }
 
-    /// Mails a link that sets a new password, if the address has an enabled account. The client gets the same answer after the same
+    /// Mails a link that sets a new password, if the address has an enabled account with a mailbox. The client gets the same answer after the same
     /// time for every address.
     pub async fn send_link(&self, request: LinkRequest, now: DateTime<Utc>) -> Result<(), LinkError> {
         let LinkRequest { app, origin, email, language, address } = request;
@@ -164,10 +166,12 @@ impl PasswordResets {
         let event =
             audit_event::Model::new(Action::ResetRequest, now, &*self.random).app(app.id).from(address);
         let event = match &account {
-            Some(account) if account.enabled => event.user(account.id),
-            Some(account) => event.user(account.id).failed("account_disabled"),
+            Some(account) if !account.enabled => event.user(account.id).failed("account_disabled"),
+            Some(account) if account.school_account => event.user(account.id).failed("school_account"),
+            Some(account) => event.user(account.id),
             None => event.failed("account_unknown"),
         };
+        let has_mailbox = account.as_ref().is_some_and(|account| account.mailbox().is_some());
         let (user, password_version) = match account {
             Some(account) => (account.id, account.password_version),
             None => (UserId::new(now, &*self.random), 0),
@@ -179,7 +183,7 @@ impl PasswordResets {
             created_at: now,
             expires_at: now + mail::RESET_LIFE,
         };
-        let changes = Requesting { user, password_version, reset, mail, event };
+        let changes = Requesting { user, password_version, has_mailbox, reset, mail, event };
         let store = self.db.transaction(changes, |db, changes| Box::pin(store(db, changes)));
         match Box::pin(store).await {
             Ok(()) => {
@@ -213,14 +217,9 @@ impl PasswordResets {
 
         let event = audit_event::Model::new(Action::PasswordReset, now, &*self.random);
         let event = event.user(account.id).app(app.id).from(address);
-        let notice = self.outbox.compose(
-            &account.email,
-            language,
-            &app.name,
-            Content::PasswordChanged,
-            now,
-            &*self.random,
-        );
+        let notice = account.mailbox().map(|to| {
+            self.outbox.compose(to, language, &app.name, Content::PasswordChanged, now, &*self.random)
+        });
         let user = account.id;
         let changes = Resetting { digest, user, email: account.email, password_hash, notice, event, now };
         let reset = self.db.transaction(changes, |db, changes| Box::pin(reset(db, changes)));
@@ -243,9 +242,10 @@ pub(super) fn password_context(account: &user::Model, app: Option<&Label>) -> Ve
 }
 
 async fn store(db: &impl ConnectionTrait, changes: &Requesting) -> Result<(), DbErr> {
-    let Requesting { user, password_version, reset, mail, event } = changes;
+    let Requesting { user, password_version, has_mailbox, reset, mail, event } = changes;
     // First, so that no link is sent to an address that the account no longer has.
-    if user::Entity::hold(db, *user, mail.recipient.clone(), *password_version).await? {
+    let is_held = user::Entity::hold(db, *user, mail.recipient.clone(), *password_version).await?;
+    if is_held && *has_mailbox {
         // A reset is useless without its mail.
         if Outbox::enqueue(db, mail.clone()).await? {
             password_reset::Entity::store(db, reset.clone()).await?;
@@ -272,7 +272,9 @@ async fn reset(db: &impl ConnectionTrait, changes: &Resetting) -> Result<bool, D
     }
     session::Entity::end_of_user(db, user).await?;
     audit_event::Entity::record(db, event.clone()).await?;
-    Outbox::enqueue(db, notice.clone()).await?;
+    if let Some(notice) = notice {
+        Outbox::enqueue(db, notice.clone()).await?;
+    }
     // Last, because concurrent attempts to sign in may wait for these rows.
     rate_limit::Entity::forget(db, RateLimitKey::all_of(email)).await?;
     Ok(true)

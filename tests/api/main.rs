@@ -43,6 +43,7 @@ mod registration;
 mod roster;
 mod roster_kill;
 mod running;
+mod school_accounts;
 mod sessions;
 mod shutdown;
 mod sign_in;

@@ -22,7 +22,7 @@ pub enum ErrorCode {
     /// 401: the request has no valid access token.
     #[oai(rename = "[E4010]")]
     Unauthorized,
-    /// 403: the app of the access token is disabled.
+    /// 403: the app of the access token is disabled, or the account of the caller does not allow the operation.
     #[oai(rename = "[E4030]")]
     Forbidden,
     /// 404: there is no such path or resource.

@@ -80,8 +80,12 @@ enum Command {
         #[command(flatten)]
         limits: Box<PasswordGuessing>,
     },
-    /// Print every account: id, e-mail address with its domain in ASCII form, state, and until when sign-ins are refused
+    /// Print every account: id, e-mail address with its domain in ASCII form, state, the kind of password of a school account, and
+    /// until when sign-ins are refused
     List {
+        /// Print only the accounts that the school made
+        #[arg(long)]
+        school: bool,
         #[command(flatten)]
         listing: Listing,
         #[command(flatten)]
@@ -122,7 +126,7 @@ struct Set {
     /// Whether the account may sign in
     #[arg(long, value_name = "BOOL")]
     enabled: Option<bool>,
-    /// Another e-mail address, which counts as confirmed
+    /// Another e-mail address, which counts as confirmed. A school account becomes an ordinary one
     #[arg(long, value_name = "EMAIL", value_parser = |text: &str| Email::parse(text))]
     new_email: Option<Email>,
     /// The first name. An empty value removes it
@@ -185,9 +189,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             with_account(&account, async |db, user| print::show(db, user, format, limits.limits()).await)
                 .await
         }
-        Command::List { listing, limits } => {
+        Command::List { school, listing, limits } => {
             let format = listing.format;
-            with_existing(&listing.data, async |db| print::list(db, format, limits.limits()).await).await
+            with_existing(&listing.data, async |db| print::list(db, school, format, limits.limits()).await)
+                .await
         }
     }
 }
@@ -264,9 +269,13 @@ async fn run_remove(remove: Remove) -> anyhow::Result<()> {
     let owner = hand_over_to.map(|text| email("--hand-over-to", &text)).transpose()?;
     with_account(&account, async |db, user| {
         let owner = match owner {
-            Some(owner) => Some(existing(db, "--hand-over-to", &owner).await?.id),
+            Some(owner) => Some(existing(db, "--hand-over-to", &owner).await?),
             None => None,
         };
+        if owner.as_ref().is_some_and(|owner| owner.school_account) {
+            return Err(usage("--hand-over-to is the account of a student"));
+        }
+        let owner = owner.map(|owner| owner.id);
         if owner == Some(user.id) {
             return Err(usage("--hand-over-to is the account that is removed"));
         }

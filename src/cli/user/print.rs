@@ -18,7 +18,7 @@ use crate::{
     },
     entity::{
         session::{self, Selection},
-        user,
+        user::{self, PasswordState},
     },
     identity::{accounts::Accounts, session_administration},
     rate_limit::{
@@ -27,10 +27,12 @@ use crate::{
     },
 };
 
-/// Prints one line for each account.
-pub async fn list(db: &Db, format: Format, limits: PasswordLimits) -> anyhow::Result<()> {
+/// Prints one line for each account, or for each school account.
+pub async fn list(db: &Db, school: bool, format: Format, limits: PasswordLimits) -> anyhow::Result<()> {
     let lockouts = Lockouts::read(db, limits, SystemClock.now()).await.context("reading the limits")?;
-    for user in Accounts::new(db.clone()).list().await.context("listing")? {
+    let accounts = Accounts::new(db.clone());
+    let users = if school { accounts.list_school_accounts().await } else { accounts.list().await };
+    for user in users.context("listing")? {
         let lockouts = lockouts.of(&user.email);
         format.say(|| summary(&user, lockouts), || account(&user, lockouts))?;
     }
@@ -63,9 +65,10 @@ pub async fn show(db: &Db, user: user::Model, format: Format, limits: PasswordLi
     Ok(())
 }
 
-/// Id, address, state, and one column for each lockout.
+/// Id, address, state, one column for the password of a school account, and one for each lockout.
 fn summary(user: &user::Model, lockouts: &[Lockout]) -> String {
     let mut columns = vec![user.id.to_string(), user.email.as_str().to_owned(), state(user).to_owned()];
+    columns.extend(user.school_account.then(|| format!("school account, {}", password(user))));
     columns.extend(lockouts.iter().map(|Lockout { from, until }| {
         let from = match from {
             LockedAddresses::One => "one address",
@@ -84,11 +87,22 @@ fn state(user: &user::Model) -> &'static str {
     }
 }
 
+fn password(user: &user::Model) -> &'static str {
+    match user.password_state {
+        PasswordState::Own => "own password",
+        PasswordState::Initial => "initial password",
+        PasswordState::None => "no password",
+    }
+}
+
 /// The properties that have a value.
 fn properties(user: &user::Model) -> Vec<(&'static str, String)> {
+    let confirmed = user.email_verified_at.filter(|_| user.has_confirmed_mailbox());
     let named = [
         ("created", Some(time(user.created_at))),
-        ("address confirmed", user.email_verified_at.map(time)),
+        ("address confirmed", confirmed.map(time)),
+        ("password", Some(password(user).to_owned())),
+        ("sourced id", user.sourced_id.as_ref().map(|id| column(id.as_str()))),
         ("changed", user.updated_at.map(time)),
         ("first name", user.first_name.as_ref().map(|name| column(name.as_str()))),
         ("last name", user.last_name.as_ref().map(|name| column(name.as_str()))),
@@ -107,8 +121,9 @@ fn account(user: &user::Model, lockouts: &[Lockout]) -> Value {
     json
 }
 
-/// An account and its profile, without the hash of the password.
+/// An account and its profile, without the hash of the password. The address of a school account is a user name, and never confirmed.
 pub fn account_json(user: &user::Model) -> Value {
+    let is_confirmed = user.has_confirmed_mailbox();
     let user::Model {
         id,
         email,
@@ -132,7 +147,7 @@ pub fn account_json(user: &user::Model) -> Value {
         "id": id,
         "email": email.as_str(),
         "enabled": enabled,
-        "emailVerifiedAt": email_verified_at.map(time),
+        "emailVerifiedAt": email_verified_at.filter(|_| is_confirmed).map(time),
         "createdAt": time(*created_at),
         "updatedAt": updated_at.map(time),
         "firstName": first_name.as_ref().map(PersonName::as_str),

@@ -149,7 +149,7 @@ impl Tokens {
                 nonce,
                 email: scope.contains("email").then(|| EmailClaims {
                     email: Email::as_str(&user.email),
-                    email_verified: user.email_verified_at.is_some(),
+                    email_verified: user.has_confirmed_mailbox(),
                 }),
                 profile: scope.contains("profile").then(|| ProfileClaims::of(user)),
             },

@@ -333,6 +333,7 @@ fn parts(
             password_policy: PasswordPolicy::default(),
             rate_limit: PasswordLimits::DEFAULT,
             account_limits: AccountLimits::DEFAULT,
+            student_domain: Some(MailDomain::parse(STUDENT_DOMAIN).unwrap()),
             keep_initial_passwords: false,
         },
         classroom: classroom::Settings::default(),
