@@ -8,8 +8,8 @@ import subprocess
 
 from sign_in import APP, PASSWORD
 
-# Each of these accounts is for operations that end its session or the account itself.
-PURPOSES = ["leaver", "changer", "holder"]
+# Each of these accounts is for operations that end its session or the account itself, or that change its classes.
+PURPOSES = ["leaver", "changer", "holder", "owner"]
 
 
 def address(purpose, identity):

@@ -32,6 +32,8 @@ REQUIRED_RESPONSES = {
     ("joinClassByCode", 201),
     ("joinClassByCode", 409),
     ("getClassById", 200),
+    ("createClass", 201),
+    ("getClasses", 200),
     ("getSessions", 200),
     ("deleteSession", 200),
 }

@@ -1,7 +1,8 @@
 """Adds to Schemathesis what the document cannot express: the identity, one link, and one check.
 
 HOMEROOM_URL is the server. CONFORMANCE_IDENTITY is "anonymous", "teacher", "student" or "both". With "both", the teacher
-generates join codes, and the student joins and reads the class.
+generates join codes, and the student joins and reads the class. The account "owner" of each identity owns classes and students
+that its operations may change and delete.
 """
 
 import os
@@ -14,6 +15,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi import stateful
 
 from accounts import address, restore_password
+from classes import Scene
 from sign_in import STUDENT, TEACHER, access_token, credentials
 
 IDENTITY = os.environ["CONFORMANCE_IDENTITY"]
@@ -23,7 +25,19 @@ REFRESH_SECONDS = 30
 # The holder ends its own session in most runs, and needs the next one soon.
 HOLDER_REFRESH_SECONDS = 1
 
-CLASSES = ["generateJoinCode", "joinClassByCode", "getClassById"]
+CLASSES = [
+    "generateJoinCode",
+    "joinClassByCode",
+    "getClassById",
+    "getClasses",
+    "createClass",
+    "getJoinCode",
+    "revokeJoinCode",
+]
+OWNER = address("owner", IDENTITY)
+# Operations on a class of the account "owner", and on a student of it.
+OWN_CLASS = ["updateClass", "deleteClass"]
+OWN_STUDENT = []
 OWN_ACCOUNT = ["getCurrentUser", "getCurrentUserProfile", "updateCurrentUserProfile"]
 SIGNED_IN_OPERATIONS = {
     "anonymous": {},
@@ -37,6 +51,8 @@ if IDENTITY != "anonymous":
         address("leaver", IDENTITY): ["deleteCurrentUser"],
         address("changer", IDENTITY): ["changePassword"],
         address("holder", IDENTITY): ["getSessions", "deleteSession"],
+        # These operations change or end classes. They get classes of their own.
+        OWNER: [*OWN_CLASS, *OWN_STUDENT],
     }
 
 
@@ -66,6 +82,24 @@ def sign_in_as(email, operations):
 
 for email, operations in SIGNED_IN_OPERATIONS.items():
     sign_in_as(email, operations)
+
+
+scene = Scene(OWNER)
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Puts a class and a student of the owner into valid requests of the owner."""
+    del context, kwargs
+    operation = case.operation.definition.raw["operationId"]
+    if IDENTITY == "anonymous" or operation not in [*OWN_CLASS, *OWN_STUDENT]:
+        return
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if "classId" in case.path_parameters:
+        case.path_parameters["classId"] = scene.new_class() if operation == "deleteClass" else scene.shared_class()
+    if "studentId" in case.path_parameters:
+        case.path_parameters["studentId"] = scene.new_student()
 
 
 @schemathesis.hook
@@ -130,7 +164,7 @@ def map_case(context, case):
 
 # The first operations of the stateful phase. Schemathesis guesses them from names: it would take appUuid and classId for
 # ids of resources that no operation creates, and would start only with generated join codes.
-FIRST_OPERATIONS = {"createCode", "generateJoinCode", "getSessions"}
+FIRST_OPERATIONS = {"createCode", "createClass", "generateJoinCode", "getClasses", "getSessions"}
 assert callable(stateful.is_likely_root_transition)
 stateful.is_likely_root_transition = lambda operation, *_: operation.definition.raw["operationId"] in FIRST_OPERATIONS
 
@@ -192,6 +226,9 @@ SIGN_IN_REFUSALS = {
     "changePassword": {"currentPassword is wrong"},
 }
 CLASSROOM_REFUSALS = {
+    # A name of blanks, control characters in a text, settings that are too large.
+    "createClass": {"BAD_REQUEST"},
+    "updateClass": {"BAD_REQUEST"},
     "joinClassByCode": {"INVALID_JOIN_CODE", "OWN_CLASS"},
     "updateCurrentUserProfile": {"BAD_REQUEST"},
 }
