@@ -71,8 +71,10 @@ async fn classes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ColumnDef::new(Class::SourcedId).text().take(),
     ];
     add_columns(manager, Class::Table, columns).await?;
-    let sql = "UPDATE classes SET name_key = lower(name)";
-    manager.get_connection().execute_unprepared(sql).await?;
+    // Only ASCII letters are folded, in the same way on both databases. A change of the name writes the real key.
+    let collation = if manager.get_database_backend() == DbBackend::Postgres { " COLLATE \"C\"" } else { "" };
+    let sql = format!("UPDATE classes SET name_key = lower(name{collation})");
+    manager.get_connection().execute_unprepared(&sql).await?;
     add_index(manager, "classes_by_name", Class::Table, [Class::NameKey, Class::Id], false).await?;
     add_index(manager, "classes_by_sourced_id", Class::Table, [Class::SourcedId], true).await
 }
@@ -84,13 +86,22 @@ async fn enrollments(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ColumnDef::new(Enrollment::SourcedId).text().take(),
     ];
     add_columns(manager, Enrollment::Table, columns).await?;
-    // Users had no names before this version, or few. A change of the name writes the real key.
-    let text = match manager.get_database_backend() {
-        DbBackend::Postgres => "CAST(student_id AS text)",
+    // Only ASCII letters are folded, in the same way on both databases. A change of the name, and joining again, write the real key.
+    let (folded, separator, id) = match manager.get_database_backend() {
+        DbBackend::Postgres => (" COLLATE \"C\"", "chr(31)", "CAST(student_id AS text)"),
         // SQLite stores the bytes of a UUID.
-        _ => "lower(hex(student_id))",
+        _ => (
+            "",
+            "char(31)",
+            "lower(substr(hex(student_id), 1, 8) || '-' || substr(hex(student_id), 9, 4) || '-' || \
+             substr(hex(student_id), 13, 4) || '-' || substr(hex(student_id), 17, 4) || '-' || \
+             substr(hex(student_id), 21))",
+        ),
     };
-    let sql = format!("UPDATE enrollments SET student_key = {text}");
+    let name = |column: &str| format!("coalesce(lower({column}{folded}), '')");
+    let (last, first) = (name("last_name"), name("first_name"));
+    let names = format!("(SELECT {last} || {separator} || {first} FROM users WHERE users.id = student_id)");
+    let sql = format!("UPDATE enrollments SET student_key = substr({names} || {separator} || {id}, 1, 200)");
     manager.get_connection().execute_unprepared(&sql).await?;
     let roster = [Enrollment::ClassId, Enrollment::Status, Enrollment::StudentKey, Enrollment::Id];
     add_index(manager, "enrollments_by_class", Enrollment::Table, roster, false).await?;

@@ -33,7 +33,7 @@ pub struct Row {
 #[error("the caller may not do this with the class")]
 pub struct Refusal;
 
-use Cell::{Allowed, Forbidden, NotListed};
+use Cell::{Allowed, Forbidden, Hidden, NotListed};
 
 const fn row(operation: &'static str, cells: [Cell; 5], operator: Option<&'static str>) -> Row {
     Row { operation, cells, operator }
@@ -58,6 +58,12 @@ pub const TABLE: &[Row] = &[
         [Allowed, Cell::Other("409"), Cell::Other("409"), Allowed, Cell::Other("400")],
         None,
     ),
+    row("getStudentsByClassId", [Forbidden, Forbidden, Allowed, Forbidden, Allowed], None),
+    owner_only("removeStudentFromClass", Some("roster import")),
+    row("leaveClass", [Forbidden, Allowed, Allowed, Forbidden, Forbidden], None),
+    owner_only("admitStudent", None),
+    // The rows of a student in the caller's own classes decide. Others do not learn that the student exists.
+    row("updateStudent", [Hidden, Hidden, Hidden, Hidden, Allowed], Some("user set")),
 ];
 
 /// Whether a caller of this standing may do this. An operation that is not in the table is refused to everyone.

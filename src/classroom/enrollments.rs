@@ -1,22 +1,24 @@
-//! Joining a class by its join code.
+//! Joining a class by its join code, leaving it, and what its owner does with one student.
 
 use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 
+use super::{
+    authorization::authorize,
+    rosters::{RosterRow, View},
+};
 use crate::{
-    db::{self, Db, ErrorKind},
+    db::Db,
     domain::{
-        id::{EnrollmentId, UserId},
+        id::{ClassId, EnrollmentId, UserId},
         join_code::JoinCode,
         network::Network,
-        sort_key::SortKey,
     },
     entity::{
-        class,
-        enrollment::{self, Origin, Status},
-        join_code,
+        class, enrollment, join_code,
+        seat::{self, Admission, Candidate, Joined, Joining, NoSeat},
     },
     random::RandomSource,
     rate_limit::{
@@ -25,7 +27,7 @@ use crate::{
     },
 };
 
-/// Enrolls students.
+/// Enrolls students, and ends enrollments.
 pub struct Enrollments {
     db: Db,
     random: Arc<dyn RandomSource>,
@@ -45,12 +47,69 @@ pub enum JoinError {
     /// The student owns the class.
     #[error("the owner of a class cannot join it")]
     OwnClass,
-    /// The student is already enrolled in the class.
+    /// The student is an active or a pending student of the class.
     #[error("the student is already enrolled")]
     AlreadyEnrolled,
+    /// Every seat of the class is taken.
+    #[error("the class is full")]
+    ClassFull,
     /// The account was deleted after its token was issued.
     #[error("the account does not exist")]
     NoSuchUser,
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+/// The reason why a student did not leave a class.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaveError {
+    /// The class does not exist.
+    #[error("the class does not exist")]
+    NoSuchClass,
+    /// The caller is neither an active nor a pending student of the class.
+    #[error("the caller is no student of the class")]
+    NotEnrolled,
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+/// The reason why a student was not removed from a class.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    /// The class does not exist.
+    #[error("the class does not exist")]
+    NoSuchClass,
+    /// Another user owns the class.
+    #[error("another user owns the class")]
+    NotOwner,
+    /// The class has no such active or pending student.
+    #[error("the class has no such student")]
+    NoSuchStudent,
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+/// The reason why a student was not admitted.
+#[derive(Debug, thiserror::Error)]
+pub enum AdmitError {
+    /// The class does not exist.
+    #[error("the class does not exist")]
+    NoSuchClass,
+    /// Another user owns the class.
+    #[error("another user owns the class")]
+    NotOwner,
+    /// The class has no such pending student.
+    #[error("the class has no such pending student")]
+    NoSuchStudent,
+    /// Every seat of the class is taken.
+    #[error("the class is full")]
+    ClassFull,
+    /// The class is not in use.
+    #[error("the class is inactive")]
+    ClassInactive,
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
@@ -108,49 +167,77 @@ impl Enrollments {
         if class.owner_id == student {
             return Err(JoinError::OwnClass);
         }
-        if enrollment::Entity::exists(self.db.read(), class.id, student).await? {
-            return Err(JoinError::AlreadyEnrolled);
-        }
-        let enrollment = enrollment::Model {
-            id: EnrollmentId::new(now, &*self.random),
-            class_id: class.id,
-            student_id: student,
-            enrolled_at: now.date_naive(),
-            status: Status::Active,
-            created_at: now,
-            updated_at: now,
-            origin: Origin::JoinCode,
-            student_key: SortKey::of(&[&student.to_string()]),
-            sourced_id: None,
-        };
-        let admit = self.db.transaction((enrollment.clone(), code.clone()), |db, (enrollment, code)| {
-            Box::pin(admit(db, enrollment, code))
-        });
-        match admit.await {
-            Ok(true) => {
+        let id = EnrollmentId::new(now, &*self.random);
+        let joining = Joining { id, class: class.id, student, code: code.clone(), now };
+        let join = self.db.transaction(joining, |db, joining| Box::pin(seat::join(db, joining)));
+        match join.await? {
+            Joined::Enrolled(enrollment) => {
                 metrics::counter!(crate::metrics::ENROLLMENTS).increment(1);
                 Ok(enrollment)
             }
-            // Since the queries above, another request enrolled the student, or a new code replaced this one.
-            Ok(false) if enrollment::Entity::exists(self.db.read(), class.id, student).await? => {
-                Err(JoinError::AlreadyEnrolled)
-            }
-            Ok(false) => Err(JoinError::NoSuchCode),
-            Err(error) if db::kind(&error) == ErrorKind::ForeignKeyViolation => Err(JoinError::NoSuchUser),
-            Err(error) => Err(error.into()),
+            Joined::AlreadyEnrolled => Err(JoinError::AlreadyEnrolled),
+            Joined::OwnClass => Err(JoinError::OwnClass),
+            Joined::ClassFull => Err(JoinError::ClassFull),
+            Joined::NoSuchCode => Err(JoinError::NoSuchCode),
+            Joined::NoSuchUser => Err(JoinError::NoSuchUser),
         }
     }
-}
 
-/// Inserts an enrollment and counts it. Returns whether the code admitted the student.
-async fn admit(
-    db: &impl ConnectionTrait,
-    enrollment: &enrollment::Model,
-    code: &JoinCode,
-) -> Result<bool, DbErr> {
-    if !enrollment::Entity::admit(db, enrollment, code).await? {
-        return Ok(false);
+    /// Ends the enrollment of a student on behalf of the student.
+    pub async fn leave(&self, class: ClassId, student: UserId, now: DateTime<Utc>) -> Result<(), LeaveError> {
+        let found = class::Entity::find_with_standing(self.db.read(), class, student).await?;
+        let (_, standing) = found.ok_or(LeaveError::NoSuchClass)?;
+        authorize("leaveClass", standing).map_err(|_| LeaveError::NotEnrolled)?;
+        let end = self.db.write((class, student, now), |db, &(class, student, now)| {
+            Box::pin(seat::end(db, class, student, None, now))
+        });
+        if end.await? { Ok(()) } else { Err(LeaveError::NotEnrolled) }
     }
-    join_code::Entity::count_join(db, enrollment.class_id, code).await?;
-    Ok(true)
+
+    /// Ends the enrollment of a student on behalf of the owner of the class.
+    pub async fn remove(
+        &self,
+        class: ClassId,
+        owner: UserId,
+        student: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<(), RemoveError> {
+        let found = class::Entity::find_with_standing(self.db.read(), class, owner).await?;
+        let (_, standing) = found.ok_or(RemoveError::NoSuchClass)?;
+        authorize("removeStudentFromClass", standing).map_err(|_| RemoveError::NotOwner)?;
+        let end = self.db.write((class, student, owner, now), |db, &(class, student, owner, now)| {
+            Box::pin(seat::end(db, class, student, Some(owner), now))
+        });
+        if end.await? { Ok(()) } else { Err(RemoveError::NoSuchStudent) }
+    }
+
+    /// Makes a pending student an active one, on behalf of the owner of the class. An active student stays one.
+    pub async fn admit(
+        &self,
+        class: ClassId,
+        owner: UserId,
+        student: UserId,
+        now: DateTime<Utc>,
+    ) -> Result<RosterRow, AdmitError> {
+        let found = class::Entity::find_with_standing(self.db.read(), class, owner).await?;
+        let (_, standing) = found.ok_or(AdmitError::NoSuchClass)?;
+        authorize("admitStudent", standing).map_err(|_| AdmitError::NotOwner)?;
+        let candidate = Candidate { class, owner, student, now };
+        let admit = self.db.transaction(candidate, |db, candidate| {
+            Box::pin(async move {
+                let admission = seat::admit(db, *candidate).await?;
+                let Candidate { class, student, .. } = *candidate;
+                Ok((admission, enrollment::Entity::find_with_student(db, class, student).await?))
+            })
+        });
+        match admit.await? {
+            (Admission::Admitted | Admission::AlreadyActive, Some((enrollment, user))) => {
+                Ok(RosterRow { user, enrollment, view: View::Full })
+            }
+            (Admission::Refused(NoSeat::Full), _) => Err(AdmitError::ClassFull),
+            (Admission::Refused(NoSeat::Inactive), _) => Err(AdmitError::ClassInactive),
+            (Admission::Refused(NoSeat::NotOwned), _) => Err(AdmitError::NotOwner),
+            (Admission::NoSuchStudent, _) | (_, None) => Err(AdmitError::NoSuchStudent),
+        }
+    }
 }

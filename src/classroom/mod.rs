@@ -1,4 +1,4 @@
-//! Classes, the join codes that admit to them, and enrollments. One service each.
+//! Classes, the join codes that admit to them, enrollments and rosters. One service each.
 
 pub mod authorization;
 pub mod class_administration;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use url::Url;
 
-use self::{classes::Classes, enrollments::Enrollments, join_codes::JoinCodes};
+use self::{classes::Classes, enrollments::Enrollments, join_codes::JoinCodes, rosters::Rosters};
 use crate::{db::Db, random::RandomSource, rate_limit::policies::JoinLimits};
 
 /// The services of classes.
@@ -21,8 +21,10 @@ pub struct Classroom {
     pub classes: Classes,
     /// Generates, shows and revokes join codes.
     pub join_codes: JoinCodes,
-    /// Enrolls students.
+    /// Enrolls students, and ends enrollments.
     pub enrollments: Enrollments,
+    /// Reads and changes rosters.
+    pub rosters: Rosters,
 }
 
 /// The default of [`Settings::classes_per_owner`].
@@ -69,6 +71,7 @@ impl Classroom {
                 join_codes::Settings { life: join_code_life, per_minute: join_code_rate, page: join_page },
             ),
             enrollments: Enrollments::new(db.clone(), random.clone(), rate_limit),
+            rosters: Rosters::new(db.clone(), random.clone()),
         }
     }
 }

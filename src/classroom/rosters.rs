@@ -1,6 +1,33 @@
-//! Rosters: the students of a class.
+//! Rosters: the students of a class, read and changed.
 
-use crate::entity::{enrollment, user};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait};
+
+use super::authorization::{Standing, authorize};
+use crate::{
+    db::Db,
+    domain::{
+        id::{ClassId, UserId},
+        page::{PageInfo, PageRequest},
+        person::{AvatarUrl, PersonName, PhoneNumber},
+    },
+    entity::{
+        audit_event::{self, Action},
+        class,
+        enrollment::{self, Status},
+        seat::{self, Candidate, NoSeat},
+        user,
+    },
+    random::RandomSource,
+};
+
+/// Reads and changes rosters.
+pub struct Rosters {
+    db: Db,
+    random: Arc<dyn RandomSource>,
+}
 
 /// A student of a class.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,4 +47,185 @@ pub enum View {
     Full,
     /// The name: for other students of the class.
     NamesOnly,
+}
+
+/// A query for students.
+#[derive(Debug, Clone, Copy)]
+pub struct RosterQuery {
+    /// The page.
+    pub page: PageRequest,
+    /// The status of the students.
+    pub status: Status,
+}
+
+/// A change of a student. A value that is not set stays, and `None` removes it.
+#[derive(Debug, Clone)]
+pub struct StudentChange {
+    /// The first name.
+    pub first_name: Option<PersonName>,
+    /// The last name.
+    pub last_name: Option<PersonName>,
+    /// The phone number.
+    pub phone_number: ActiveValue<Option<PhoneNumber>>,
+    /// The URL of a picture.
+    pub avatar_url: ActiveValue<Option<AvatarUrl>>,
+    /// The status. A student does not become pending.
+    pub status: Option<Status>,
+}
+
+impl StudentChange {
+    /// The changed columns of the account.
+    fn profile(&self, now: DateTime<Utc>) -> user::ActiveModel {
+        let name = |name: &Option<PersonName>| match name {
+            Some(name) => ActiveValue::Set(Some(name.clone())),
+            None => ActiveValue::NotSet,
+        };
+        let mut changed = user::ActiveModel {
+            first_name: name(&self.first_name),
+            last_name: name(&self.last_name),
+            phone_number: self.phone_number.clone(),
+            avatar_url: self.avatar_url.clone(),
+            ..Default::default()
+        };
+        if changed.is_changed() {
+            changed.updated_at = ActiveValue::Set(Some(now));
+        }
+        changed
+    }
+}
+
+/// The reason why a roster cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RosterError {
+    /// The class does not exist.
+    #[error("the class does not exist")]
+    NoSuchClass,
+    /// The reader neither owns the class nor is an active student of it.
+    #[error("the reader is not a member of the class")]
+    NotMember,
+    /// The reader does not own the class, and asks for students who are not active.
+    #[error("the reader may see active students alone")]
+    ActiveOnly,
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+/// The reason why a student was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// The caller owns no class of the student.
+    #[error("the caller has no such student")]
+    NoSuchStudent,
+    /// The school did not make the account, so that its profile belongs to the student.
+    #[error("the school did not make the account")]
+    NotSchoolAccount,
+    /// Every seat of a class is taken.
+    #[error("a class is full")]
+    ClassFull,
+    /// A class is not in use.
+    #[error("a class is inactive")]
+    ClassInactive,
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+/// A change of a student, ready to be written.
+struct Update {
+    student: UserId,
+    owner: UserId,
+    profile: user::ActiveModel,
+    status: Option<Status>,
+    event: audit_event::Model,
+    now: DateTime<Utc>,
+}
+
+impl Rosters {
+    /// Creates the service.
+    pub fn new(db: Db, random: Arc<dyn RandomSource>) -> Self {
+        Self { db, random }
+    }
+
+    /// A page of the students of a class, in the order of their names. Only the owner sees more than the names of active students.
+    pub async fn page(
+        &self,
+        class: ClassId,
+        caller: UserId,
+        query: RosterQuery,
+    ) -> Result<(Vec<RosterRow>, PageInfo), RosterError> {
+        let db = self.db.read();
+        let RosterQuery { page, status } = query;
+        let found = class::Entity::find_with_standing(db, class, caller).await?;
+        let (_, standing) = found.ok_or(RosterError::NoSuchClass)?;
+        authorize("getStudentsByClassId", standing).map_err(|_| RosterError::NotMember)?;
+        let view = if standing == Standing::Owner { View::Full } else { View::NamesOnly };
+        if view == View::NamesOnly && status != Status::Active {
+            return Err(RosterError::ActiveOnly);
+        }
+        let items = enrollment::Entity::roster(class, status).count(db).await?;
+        let ids = enrollment::Entity::roster_page(class, status, page).into_tuple().all(db).await?;
+        let rows = enrollment::Entity::with_students(db, ids).await?;
+        let rows = rows.into_iter().map(|(enrollment, user)| RosterRow { user, enrollment, view });
+        Ok((rows.collect(), page.of(items)))
+    }
+
+    /// Changes a student on behalf of the owner of classes of the student. The status changes in all of these classes, or in none.
+    /// Returns the newest enrollment.
+    pub async fn update(
+        &self,
+        student: UserId,
+        owner: UserId,
+        change: StudentChange,
+        now: DateTime<Utc>,
+    ) -> Result<RosterRow, UpdateError> {
+        let event = audit_event::Model::new(Action::AccountChange, now, &*self.random)
+            .user(student)
+            .by_owner(owner)
+            .because("profile");
+        let profile = change.profile(now);
+        let update = Update { student, owner, profile, status: change.status, event, now };
+        self.db.transaction(update, |db, change| Box::pin(update_student(db, change))).await?
+    }
+}
+
+/// A refusal comes before the first change, so that a transaction without an error may be committed in any case.
+async fn update_student(
+    db: &impl ConnectionTrait,
+    update: &Update,
+) -> Result<Result<RosterRow, UpdateError>, DbErr> {
+    let &Update { student, owner, status, now, .. } = update;
+    let rows = enrollment::Entity::in_classes(owner, student).all(db).await?;
+    let standing = if rows.is_empty() { Standing::Stranger } else { Standing::Owner };
+    if authorize("updateStudent", standing).is_err() {
+        return Ok(Err(UpdateError::NoSuchStudent));
+    }
+    let account = user::Entity::find_by_id(student).one(db).await?;
+    let Some(account) = account else { return Ok(Err(UpdateError::NoSuchStudent)) };
+    if update.profile.is_changed() && !account.school_account {
+        return Ok(Err(UpdateError::NotSchoolAccount));
+    }
+    if status == Some(Status::Active) {
+        let former = rows.iter().filter(|row| row.status != Status::Active);
+        let candidates = former.map(|row| Candidate { class: row.class_id, owner, student, now }).collect();
+        match seat::readmit(db, candidates).await? {
+            Ok(()) => {}
+            Err(NoSeat::Full) => return Ok(Err(UpdateError::ClassFull)),
+            Err(NoSeat::Inactive) => return Ok(Err(UpdateError::ClassInactive)),
+            Err(NoSeat::NotOwned) => return Ok(Err(UpdateError::NoSuchStudent)),
+        }
+    }
+    if update.profile.is_changed() && user::Entity::change(db, student, update.profile.clone()).await? {
+        let class = rows.first().map(|row| row.class_id);
+        let event = audit_event::Model { class_id: class, ..update.event.clone() };
+        audit_event::Entity::record(db, event).await?;
+    }
+    if let Some(status) = status.filter(|status| *status != Status::Active) {
+        let ids = rows.iter().map(|row| row.id).collect();
+        enrollment::Entity::set_status(db, ids, status, now).await?;
+    }
+    let newest = rows.iter().map(|row| row.id).take(1).collect();
+    let row = enrollment::Entity::with_students(db, newest).await?.pop();
+    let row = row.map(|(enrollment, user)| RosterRow { user, enrollment, view: View::Full });
+    Ok(row.ok_or(UpdateError::NoSuchStudent))
 }

@@ -1,15 +1,14 @@
 //! Enrollments: one row for each pair of class and student.
 
 use sea_orm::{
-    ActiveEnum, DbBackend, QueryOrder, QuerySelect, QueryTrait, Statement,
-    entity::prelude::*,
-    sea_query::{Expr, ExprTrait, OnConflict, Query},
+    DbBackend, QueryOrder, QuerySelect, QueryTrait, Select, SelectTwo, Statement, entity::prelude::*,
+    sea_query::Expr,
 };
 
-use super::{class, join_code};
+use super::{class, user};
 use crate::domain::{
     id::{ClassId, EnrollmentId, UserId},
-    join_code::JoinCode,
+    page::PageRequest,
     sort_key::SortKey,
     sourced_id::SourcedId,
 };
@@ -77,6 +76,15 @@ pub enum Relation {
     /// The class.
     #[sea_orm(belongs_to = "super::class::Entity", from = "Column::ClassId", to = "super::class::Column::Id")]
     Class,
+    /// The account of the student.
+    #[sea_orm(belongs_to = "super::user::Entity", from = "Column::StudentId", to = "super::user::Column::Id")]
+    Student,
+}
+
+impl Related<user::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Student.def()
+    }
 }
 
 impl ActiveModelBehavior for ActiveModel {}
@@ -91,12 +99,6 @@ impl Entity {
             db.query_one_raw(lock).await?;
         }
         Ok(())
-    }
-
-    /// Whether a student is enrolled in a class, with any status.
-    pub async fn exists(db: &impl ConnectionTrait, class: ClassId, student: UserId) -> Result<bool, DbErr> {
-        let found = Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student));
-        Ok(found.one(db).await?.is_some())
     }
 
     /// Deletes the enrollments of an owner in the owner's own classes.
@@ -117,68 +119,93 @@ impl Entity {
         Self::find().filter(Column::StudentId.eq(student)).order_by_asc(Column::Id).all(db).await
     }
 
-    /// Inserts an enrollment, unless its student is already enrolled in the class or `code` is not the class's valid code.
-    /// Returns whether a row was inserted. One statement checks and inserts, so a code that was
-    /// replaced before the statement began admits no student.
-    pub async fn admit(
+    /// The number of active students of a class.
+    pub async fn seats(db: &impl ConnectionTrait, class: ClassId) -> Result<u64, DbErr> {
+        Self::roster(class, Status::Active).count(db).await
+    }
+
+    /// The enrollments of a class with this status. Completed ones count as graduated.
+    pub fn roster(class: ClassId, status: Status) -> Select<Self> {
+        let status = match status {
+            Status::Graduated => Column::Status.is_in([Status::Graduated, Status::Completed]),
+            status => Column::Status.eq(status),
+        };
+        Self::find().filter(Column::ClassId.eq(class)).filter(status)
+    }
+
+    /// The ids of a page of [`Entity::roster`], in the order of the names. They come from an index, without the rows of the table.
+    pub fn roster_page(class: ClassId, status: Status, page: PageRequest) -> Select<Self> {
+        let ids = Self::roster(class, status).select_only().column(Column::Id);
+        let sorted = ids.order_by_asc(Column::StudentKey).order_by_asc(Column::Id);
+        sorted.offset(page.offset()).limit(u64::from(page.size))
+    }
+
+    /// These enrollments with the accounts of their students, in the order of the names.
+    pub async fn with_students(
         db: &impl ConnectionTrait,
-        enrollment: &Model,
-        code: &JoinCode,
-    ) -> Result<bool, DbErr> {
-        let Model {
-            id,
-            class_id,
-            student_id,
-            enrolled_at,
-            status,
-            created_at,
-            updated_at,
-            origin,
-            student_key,
-            sourced_id,
-        } = enrollment.clone();
-        let row = Query::select()
-            .exprs([
-                Expr::value(id),
-                Expr::value(class_id),
-                Expr::value(student_id),
-                Expr::value(enrolled_at),
-                Expr::value(status.into_value()),
-                Expr::value(created_at),
-                Expr::value(updated_at),
-                Expr::value(origin.into_value()),
-                Expr::value(student_key),
-                Expr::value(sourced_id),
-            ])
-            .from(join_code::Entity)
-            .inner_join(
-                class::Entity,
-                Expr::col((class::Entity, class::Column::Id))
-                    .equals((join_code::Entity, join_code::Column::ClassId)),
-            )
-            .and_where(join_code::Column::ClassId.eq(class_id))
-            .and_where(join_code::Column::Code.eq(code.clone()))
-            .and_where(join_code::Column::ExpiresAt.gt(created_at))
-            .and_where(class::Column::IsActive.eq(true))
-            .take();
-        let mut insert = Query::insert();
-        insert
-            .into_table(Entity)
-            .columns([
-                Column::Id,
-                Column::ClassId,
-                Column::StudentId,
-                Column::EnrolledAt,
-                Column::Status,
-                Column::CreatedAt,
-                Column::UpdatedAt,
-                Column::Origin,
-                Column::StudentKey,
-                Column::SourcedId,
-            ])
-            .select_from(row)
-            .map_err(|mismatch| DbErr::Custom(mismatch.to_string()))?
-            .on_conflict(OnConflict::columns([Column::ClassId, Column::StudentId]).do_nothing().to_owned());
-        Ok(db.execute(&insert).await?.rows_affected() == 1)
+        ids: Vec<EnrollmentId>,
+    ) -> Result<Vec<(Model, user::Model)>, DbErr> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = Self::students(ids).all(db).await?;
+        Ok(rows.into_iter().filter_map(|(row, student)| Some((row, student?))).collect())
+    }
+
+    /// The query of [`Entity::with_students`].
+    pub fn students(ids: Vec<EnrollmentId>) -> SelectTwo<Self, user::Entity> {
+        let rows = Self::find().filter(Column::Id.is_in(ids)).find_also_related(user::Entity);
+        rows.order_by_asc(Column::StudentKey).order_by_asc(Column::Id)
+    }
+
+    /// The enrollment of a student in a class, with the account of the student.
+    pub async fn find_with_student(
+        db: &impl ConnectionTrait,
+        class: ClassId,
+        student: UserId,
+    ) -> Result<Option<(Model, user::Model)>, DbErr> {
+        let found = Self::find().filter(Column::ClassId.eq(class)).filter(Column::StudentId.eq(student));
+        let found = found.find_also_related(user::Entity).one(db).await?;
+        Ok(found.and_then(|(row, student)| Some((row, student?))))
+    }
+
+    /// The enrollments of a student in the classes of an owner, newest first. Pending ones are left out.
+    pub fn in_classes(owner: UserId, student: UserId) -> Select<Self> {
+        let classes = class::Entity::find()
+            .select_only()
+            .column(class::Column::Id)
+            .filter(class::Column::OwnerId.eq(owner));
+        let found = Self::find()
+            .filter(Column::StudentId.eq(student))
+            .filter(Column::ClassId.in_subquery(classes.into_query()))
+            .filter(Column::Status.ne(Status::Pending));
+        found.order_by_desc(Column::Id)
+    }
+
+    /// Sets the status of enrollments that are not pending. Not for [`Status::Active`], which takes a seat.
+    pub async fn set_status(
+        db: &impl ConnectionTrait,
+        ids: Vec<EnrollmentId>,
+        status: Status,
+        now: DateTimeUtc,
+    ) -> Result<(), DbErr> {
+        let change = Self::update_many()
+            .col_expr(Column::Status, Expr::value(status))
+            .col_expr(Column::UpdatedAt, Expr::value(now))
+            .filter(Column::Id.is_in(ids))
+            .filter(Column::Status.is_not_in([Status::Pending, status]));
+        change.exec(db).await?;
+        Ok(())
+    }
+
+    /// Writes the key by which rosters sort a student.
+    pub async fn set_student_key(
+        db: &impl ConnectionTrait,
+        student: UserId,
+        key: SortKey,
+    ) -> Result<(), DbErr> {
+        let change = Self::update_many().col_expr(Column::StudentKey, Expr::value(key));
+        change.filter(Column::StudentId.eq(student)).exec(db).await?;
+        Ok(())
     }
 }

@@ -18,5 +18,6 @@ pub mod refresh_token;
 pub mod registration;
 pub mod roster_row;
 pub mod school_account;
+pub mod seat;
 pub mod session;
 pub mod user;

@@ -125,14 +125,6 @@ where
     Ok(())
 }
 
-/// The number of active students of a class.
-pub async fn seats(db: &impl ConnectionTrait, class: ClassId) -> Result<u64, DbErr> {
-    let active = enrollment::Entity::find()
-        .filter(enrollment::Column::ClassId.eq(class))
-        .filter(enrollment::Column::Status.eq(enrollment::Status::Active));
-    sea_orm::PaginatorTrait::count(active, db).await
-}
-
 /// Changes a class of the files, and returns whether it exists.
 pub async fn change_class(
     db: &impl ConnectionTrait,

@@ -1,15 +1,17 @@
 //! Users: teachers and students.
 
 use sea_orm::{
-    ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, entity::prelude::*, sea_query::ExprTrait,
+    ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*, sea_query::ExprTrait,
 };
 
+use super::enrollment;
 use crate::domain::{
     email::Email,
     id::UserId,
     language::Language,
     password::PasswordHash,
     person::{AvatarUrl, PersonName, PhoneNumber},
+    sort_key::SortKey,
     sourced_id::SourcedId,
 };
 
@@ -65,6 +67,12 @@ pub enum PasswordState {
     Initial,
     /// There is none yet, so that no sign-in succeeds.
     None,
+}
+
+/// The key by which rosters sort an account: last name, first name, id.
+pub fn sort_key(id: UserId, first_name: Option<&PersonName>, last_name: Option<&PersonName>) -> SortKey {
+    let text = |name: Option<&PersonName>| name.map(|name| name.as_str().to_owned()).unwrap_or_default();
+    SortKey::of(&[&text(last_name), &text(first_name), &id.to_string()])
 }
 
 /// No relation is queried from here.
@@ -200,13 +208,30 @@ impl Entity {
         Ok(replaced.rows_affected == 1)
     }
 
+    /// The key by which rosters sort an account. Keeps its names until the end of the transaction: a change of them waits.
+    pub async fn hold_sort_key(db: &impl ConnectionTrait, id: UserId) -> Result<Option<SortKey>, DbErr> {
+        Self::key(db, Self::find_by_id(id).lock_shared(), id).await
+    }
+
+    async fn key(
+        db: &impl ConnectionTrait,
+        account: Select<Self>,
+        id: UserId,
+    ) -> Result<Option<SortKey>, DbErr> {
+        let names = account.select_only().column(Column::FirstName).column(Column::LastName);
+        let names: Option<(Option<PersonName>, Option<PersonName>)> = names.into_tuple().one(db).await?;
+        Ok(names.map(|(first, last)| sort_key(id, first.as_ref(), last.as_ref())))
+    }
+
     /// Changes the given properties of an account, and returns whether it exists. A password without a state is one that its user chose.
+    /// A new name changes the place of the account in rosters.
     pub async fn change(
         db: &impl ConnectionTrait,
         id: UserId,
         mut changed: ActiveModel,
     ) -> Result<bool, DbErr> {
         let has_password = changed.password_hash.is_set();
+        let has_name = changed.first_name.is_set() || changed.last_name.is_set();
         if has_password && !changed.password_state.is_set() {
             changed.password_state = ActiveValue::Set(PasswordState::Own);
         }
@@ -214,7 +239,13 @@ impl Entity {
         if has_password {
             change = change.col_expr(Column::PasswordVersion, next_version());
         }
-        Ok(change.exec(db).await?.rows_affected == 1)
+        if change.exec(db).await?.rows_affected == 0 {
+            return Ok(false);
+        }
+        if has_name && let Some(key) = Self::key(db, Self::find_by_id(id), id).await? {
+            enrollment::Entity::set_student_key(db, id, key).await?;
+        }
+        Ok(true)
     }
 
     /// The accounts that the school made, oldest first.

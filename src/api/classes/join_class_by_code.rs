@@ -108,6 +108,9 @@ impl JoinClassByCode {
     ///
     /// Enrolls the caller in the class of the join code. The code is read as a person types it: case, blanks, dashes and
     /// invisible characters do not count, full-width characters are read as ASCII, `O` as `0`, `I` and `L` as `1`.
+    ///
+    /// In a class that requires approval the enrollment is `pending` until the owner admits the student. A student who left the class,
+    /// or was removed from it, gets the same enrollment again.
     #[oai(path = "/classes/join/:joinCode", method = "post", operation_id = "joinClassByCode")]
     async fn join_class_by_code(
         &self,
@@ -171,10 +174,10 @@ const INVALID_JOIN_CODE: ErrorSpec<ErrorCode> = ErrorSpec {
     message: "The join code is invalid or has expired",
 };
 
-/// The student is already enrolled.
+/// The student is already enrolled. A class without a free seat also answers 409.
 const ALREADY_ENROLLED: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 409,
-    description: "Conflict - Already enrolled in this class",
+    description: "Conflict - Already enrolled in this class, or the class is full",
     code: ErrorCode::AlreadyEnrolled,
     message: "Already enrolled in this class",
 };
@@ -188,6 +191,7 @@ impl From<JoinError> for ApiError<ErrorCode> {
                 Self::new(StatusCode::BAD_REQUEST, ErrorCode::OwnClass, "The owner of a class cannot join it")
             }
             JoinError::AlreadyEnrolled => Self::documented(ALREADY_ENROLLED),
+            JoinError::ClassFull => Self::documented(error::CLASS_FULL),
             JoinError::NoSuchUser => Self::unauthorized(Challenge::InvalidToken),
             JoinError::Database(error) => error.into(),
         }

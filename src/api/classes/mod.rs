@@ -1,5 +1,6 @@
-//! The classroom family: `/classes/...` and `/user/me`, with responses `{success, code, message, data}`.
+//! The classroom family: `/classes/...`, `/students/...` and `/user/me`, with responses `{success, code, message, data}`.
 
+pub mod admit_student;
 mod class;
 pub mod create_class;
 pub mod delete_class;
@@ -9,15 +10,19 @@ pub mod get_class_by_id;
 pub mod get_classes;
 pub mod get_current_user_profile;
 pub mod get_join_code;
+pub mod get_students;
 pub mod join_class_by_code;
+pub mod leave_class;
+pub mod remove_student;
 pub mod revoke_join_code;
 pub mod student;
 pub mod types;
 pub mod update_class;
 pub mod update_current_user_profile;
+pub mod update_student;
 
 /// The operations of the family, in the order of the document.
-pub type Operations = (ClassOperations, JoinCodeOperations, ProfileOperations);
+pub type Operations = (ClassOperations, JoinCodeOperations, RosterOperations, ProfileOperations);
 
 /// Classes.
 type ClassOperations = (
@@ -34,6 +39,15 @@ type JoinCodeOperations = (
     get_join_code::GetJoinCode,
     revoke_join_code::RevokeJoinCode,
     join_class_by_code::JoinClassByCode,
+);
+
+/// Rosters.
+type RosterOperations = (
+    get_students::GetStudents,
+    remove_student::RemoveStudent,
+    leave_class::LeaveClass,
+    admit_student::AdmitStudent,
+    update_student::UpdateStudent,
 );
 
 /// The profile of the caller.

@@ -1,9 +1,9 @@
 //! A student in responses, and the types of its properties.
 
 use poem_openapi::{Object, types::ToJSON};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::types::{Date, Instant};
+use super::types::{Date, EXAMPLE_STUDENT, Instant};
 use crate::{
     classroom::rosters::{RosterRow, View},
     domain::{
@@ -69,6 +69,26 @@ impl Student {
     pub fn with_credentials(self, user_name: Email, password: Password) -> Self {
         Self { username: Some(ShownUserName(user_name)), password: Some(ShownPassword(password)), ..self }
     }
+}
+
+/// The student of the examples, as the owner of the class sees it.
+pub(super) fn example() -> Value {
+    json!({
+        "id": EXAMPLE_STUDENT,
+        "userId": EXAMPLE_STUDENT,
+        "enrollmentDate": "2026-05-04",
+        "address": null,
+        "parentContactEmail": null,
+        "status": "active",
+        "createdAt": "2026-05-04T09:42:00Z",
+        "updatedAt": "2026-05-04T09:42:00Z",
+        "username": null,
+        "password": null,
+        "firstName": "Minh",
+        "lastName": "Trần",
+        "phoneNumber": null,
+        "avatarUrl": null,
+    })
 }
 
 impl From<RosterRow> for Student {

@@ -148,7 +148,7 @@ async fn lock_and_count(db: &impl ConnectionTrait, step: &ClassStep) -> Result<O
     let class = class.ok_or_else(|| DbErr::RecordNotFound("a class of the files was deleted".to_owned()))?;
     let Some(max_students) = class.max_students.filter(|_| taken > 0) else { return Ok(None) };
     let freed = u64::try_from(step.dropped.len()).unwrap_or_default();
-    let wanted = (roster_row::seats(db, step.id).await? + taken).saturating_sub(freed);
+    let wanted = (enrollment::Entity::seats(db, step.id).await? + taken).saturating_sub(freed);
     let is_full = wanted > u64::try_from(max_students.get()).unwrap_or_default();
     Ok(is_full.then(|| FullClass {
         sourced_id: step.sourced_id.clone(),

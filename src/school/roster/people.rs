@@ -8,9 +8,7 @@ use super::{
     report::{Change, Kind},
 };
 use crate::{
-    domain::{
-        id::UserId, mail_domain::MailDomain, person::PersonName, sort_key::SortKey, sourced_id::SourcedId,
-    },
+    domain::{id::UserId, mail_domain::MailDomain, person::PersonName, sourced_id::SourcedId},
     entity::user::{self, PasswordState},
     identity::password_hashing::HashError,
 };
@@ -59,7 +57,7 @@ impl<'p> Planner<'p> {
                 fields.push("enabledUser");
             }
         }
-        let key = student_key(first.as_ref(), last.as_ref(), user.id);
+        let key = user::sort_key(user.id, first.as_ref(), last.as_ref());
         self.members.insert(id.clone(), Member { id: user.id, is_school_account: user.school_account, key });
         if fields.is_empty() {
             self.plan.report.keep(Kind::User);
@@ -128,7 +126,7 @@ impl<'p> Planner<'p> {
             // The link of "forgotten password" confirms the address.
             user.email_verified_at = None;
         }
-        let key = student_key(user.first_name.as_ref(), user.last_name.as_ref(), user_id);
+        let key = user::sort_key(user_id, user.first_name.as_ref(), user.last_name.as_ref());
         self.members.insert(id.clone(), Member { id: user_id, is_school_account, key });
         self.plan.users.insert(id.clone(), UserStep::Insert(Box::new(user)));
         self.plan.report.record(Kind::User, id, Change::New, Vec::new());
@@ -140,9 +138,4 @@ impl<'p> Planner<'p> {
 fn differs(file: Option<&PersonName>, account: Option<&PersonName>) -> bool {
     let account = account.map(|name| name.as_str().trim());
     file.is_some_and(|name| Some(name.as_str()) != account)
-}
-
-fn student_key(first: Option<&PersonName>, last: Option<&PersonName>, id: UserId) -> SortKey {
-    let text = |name: Option<&PersonName>| name.map(PersonName::as_str).unwrap_or_default().to_owned();
-    SortKey::of(&[&text(last), &text(first), &id.to_string()])
 }
