@@ -185,12 +185,12 @@ pub async fn end(
         .filter(Column::StudentId.eq(student))
         .filter(Column::Status.is_in([Status::Active, Status::Pending]));
     if let Some(owner) = owner {
-        let owned = class::Entity::find()
+        let classes = class::Entity::find()
             .select_only()
             .column(class::Column::Id)
             .filter(class::Column::Id.eq(class))
             .filter(class::Column::OwnerId.eq(owner));
-        end = end.filter(Column::ClassId.in_subquery(owned.into_query()));
+        end = end.filter(Column::ClassId.in_subquery(classes.into_query()));
     }
     Ok(end.exec(db).await?.rows_affected == 1)
 }

@@ -2,12 +2,13 @@
 
 use std::sync::LazyLock;
 
+use homeroom::entity::enrollment;
 use serde_json::{Value, json};
 
 use crate::{
     contract::document,
     support::{
-        Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, School, TEACHER,
+        Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER,
         accounts::{NEW_PASSWORD, secret_in},
         both,
         signing_in::OTHER_APP,
@@ -23,7 +24,8 @@ const CODE: [u8; 32] = [
 const JOIN_CODE: [u8; 8] = [7, 17, 21, 2, 18, 9, 27, 12];
 
 /// The properties whose values differ between runs.
-const VOLATILE: [&str; 7] = ["id", "uuid", "studentId", "ownerId", "accessToken", "idToken", "refreshToken"];
+const VOLATILE: [&str; 8] =
+    ["id", "uuid", "userId", "studentId", "ownerId", "accessToken", "idToken", "refreshToken"];
 
 fn operation(path: &str, method: &str) -> &'static Value {
     static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
@@ -139,6 +141,61 @@ both! {
         }
         let stale = school.call("DELETE", &own).bearer(&token).header("If-Match", "\"7\"");
         assert_is_example(&stale.send().await, template, "delete");
+    }
+
+    async fn request_example_about_students_gets_its_response_example(kind: Kind) {
+        let school = School::start(kind).await;
+        let (teacher, student) = (school.token(TEACHER).await, school.token(STUDENT).await);
+        school.change_account(STUDENT, |account| account.school_account = true).await;
+        let id = school.account(STUDENT).await.id;
+        let (list, one) = ("/classes/{classId}/students", "/classes/{classId}/students/{studentId}");
+        let (admit, leave) = ("/classes/{classId}/students/{studentId}/admit", "/classes/{classId}/leave");
+        let (update, nobody) = ("/students/{studentId}", "44444444-4444-4444-4444-444444444444");
+        let send = async |method: &str, template: &str, class: &str, student: &str, token: Option<&str>| {
+            let call = school.call(method, &template.replace("{classId}", class).replace("{studentId}", student));
+            let call = if let Some(token) = token { call.bearer(token) } else { call };
+            let body = operation(template, &method.to_lowercase()).get("requestBody");
+            let body = body.map(|body| &body["content"]["application/json"]["example"]);
+            let answer = if let Some(body) = body { call.json(body).send().await } else { call.send().await };
+            if answer.status != 204 {
+                assert_is_example(&answer, template, &method.to_lowercase());
+            }
+            answer.status
+        };
+        let (own, others, id) = (OWN_CLASS.to_string(), OTHER_CLASS.to_string(), id.to_string());
+        for (method, template) in
+            [("GET", list), ("DELETE", one), ("POST", admit), ("POST", leave), ("PUT", update)]
+        {
+            assert_eq!(send(method, template, &own, &id, None).await, 401);
+        }
+        for (method, template) in [("DELETE", one), ("POST", admit), ("PUT", update)] {
+            assert_eq!(send(method, template, &own, nobody, Some(&teacher)).await, 404);
+        }
+        for (method, template) in [("GET", list), ("DELETE", one), ("POST", admit), ("POST", leave)] {
+            assert_eq!(send(method, template, &others, &id, Some(&teacher)).await, 403);
+        }
+        for (method, template) in [("GET", list), ("POST", leave)] {
+            assert_eq!(send(method, template, nobody, &id, Some(&teacher)).await, 404);
+        }
+        let page_0 = school.get(&format!("/classes/{own}/students?page=0")).bearer(&teacher).send().await;
+        assert_is_example(&page_0, list, "get");
+        school.enroll(OWN_CLASS, school.account(STUDENT).await.id, enrollment::Status::Active).await;
+        let unnamed = school.call("PUT", &format!("/students/{id}")).bearer(&teacher);
+        assert_is_example(&unnamed.json(&json!({ "firstName": "" })).send().await, update, "put");
+        assert_eq!(send("PUT", update, &own, &id, Some(&teacher)).await, 200);
+        assert_eq!(send("GET", list, &own, &id, Some(&teacher)).await, 200);
+        assert_eq!(send("POST", admit, &own, &id, Some(&teacher)).await, 200);
+        school.change_account(STUDENT, |account| account.school_account = false).await;
+        assert_eq!(send("PUT", update, &own, &id, Some(&teacher)).await, 403);
+        school.set_seats(OWN_CLASS, 1).await;
+        let id_of_student = school.account(STUDENT).await.id;
+        school.set_status(OWN_CLASS, id_of_student, enrollment::Status::Pending).await;
+        let colleague = school.account(COLLEAGUE).await.id;
+        school.enroll(OWN_CLASS, colleague, enrollment::Status::Active).await;
+        assert_eq!(send("POST", admit, &own, &id, Some(&teacher)).await, 409);
+        assert_eq!(send("POST", leave, &own, &id, Some(&student)).await, 204);
+        let full = school.call("PUT", &format!("/students/{id}")).bearer(&teacher);
+        assert_is_example(&full.json(&json!({ "status": "active" })).send().await, update, "put");
     }
 
     async fn request_example_about_accounts_gets_its_response_example(kind: Kind) {

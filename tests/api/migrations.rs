@@ -5,10 +5,12 @@ use std::{
     time::Duration,
 };
 
+use chrono::DateTime;
 use homeroom::db::Db;
 use migration::{Migrator, MigratorTrait, SchemaManager};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::support::{Kind, PASSWORD, STUDENT, TEACHER, both, process::Site};
 
@@ -154,6 +156,46 @@ both! {
             assert_eq!(before.conflicts_with(&after), Vec::<String>::new(), "migration {number}");
             before = after;
         }
+    }
+
+    async fn migration_gives_earlier_rows_the_same_sort_keys_on_both_databases(kind: Kind) {
+        let (_directory, db) = empty_database(kind).await;
+        let db = db.writer().begin().await.unwrap();
+        let mut migrations = Migrator::migrations();
+        let rosters = migrations.pop().unwrap();
+        assert_eq!(rosters.name(), "m20261129_000001_rosters");
+        for migration in migrations {
+            migration.up(&SchemaManager::new(&db)).await.unwrap();
+        }
+        let id = |number: u128| Uuid::from_u128(0xABCD_EF01_2345_6789_ABCD_EF01_2345_6789 + number);
+        let now = DateTime::UNIX_EPOCH.fixed_offset();
+        let execute = async |sql: &str, values: Vec<sea_orm::Value>| {
+            let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, values);
+            db.execute_raw(statement).await.unwrap();
+        };
+        let people = [(1, None, None), (2, Some("ÄNNE"), Some("Le VAN")), (3, Some("Đào"), None)];
+        for (number, first, last) in people {
+            let (first, last) = (first.map(str::to_owned), last.map(str::to_owned));
+            let sql = "INSERT INTO users (id, email, password_hash, enabled, created_at, first_name, last_name) \
+                       VALUES ($1, $2, '', $3, $4, $5, $6)";
+            let email = format!("{number}@example.com");
+            execute(sql, vec![id(number).into(), email.into(), true.into(), now.into(), first.into(), last.into()]).await;
+        }
+        let sql = "INSERT INTO classes (id, owner_id, name, is_active, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)";
+        execute(sql, vec![id(9).into(), id(1).into(), "10A Größe Ä".into(), true.into(), now.into()]).await;
+        for (number, ..) in people {
+            let sql = "INSERT INTO enrollments (id, class_id, student_id, enrolled_at, status, created_at, updated_at) \
+                       VALUES ($1, $2, $3, $4, 'active', $5, $5)";
+            let values = vec![id(number).into(), id(9).into(), id(number).into(), now.date_naive().into(), now.into()];
+            execute(sql, values).await;
+        }
+        rosters.up(&SchemaManager::new(&db)).await.unwrap();
+        let keys = texts(&db, "SELECT student_key AS a, name_key AS b FROM enrollments JOIN classes \
+            ON classes.id = class_id ORDER BY student_key", ["a", "b"]).await;
+        let key = |last: &str, first: &str, number: u128| {
+            [format!("{last}\u{1F}{first}\u{1F}{}", id(number)), "10a größe Ä".to_owned()]
+        };
+        assert_eq!(keys, [key("", "", 1), key("", "Đào", 3), key("le van", "Änne", 2)]);
     }
 
     async fn conflicts_of_removing_or_restricting_statement_are_found(kind: Kind) {

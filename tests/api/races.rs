@@ -25,7 +25,9 @@ use homeroom::{
     entity::{
         authorization_code,
         enrollment::{self, Origin, Status},
-        join_code, refresh_token, session,
+        join_code, refresh_token,
+        seat::{self, Joined, Joining},
+        session,
     },
     identity::accounts::Accounts,
     rate_limit::policies::JoinLimits,
@@ -409,14 +411,18 @@ both! {
         }
     }
 
-    async fn admit_with_replaced_code_creates_no_enrollment(kind: Kind) {
+    async fn join_statement_with_replaced_code_creates_no_enrollment(kind: Kind) {
         let school = School::start(kind).await;
         let teacher = school.token(TEACHER).await;
         let (old, new) = (school.generate_join_code(&teacher).await, school.generate_join_code(&teacher).await);
         let student = user(&school, STUDENT).await;
         for (code, admitted) in [(old, false), (new, true)] {
-            let admit = enrollment::Entity::admit(school.db.writer(), &enrollment(&school, student), &code).await;
-            assert_eq!((admit.unwrap(), enrollments(&school, student).await), (admitted, u64::from(admitted)));
+            let (id, now) = (EnrollmentId::from_u128(1), school.clock.now());
+            let joining = Joining { id, class: OWN_CLASS, student, code, now };
+            let joined = seat::join(school.db.writer(), &joining).await.unwrap();
+            assert_eq!(matches!(joined, Joined::Enrolled(_)), admitted);
+            assert!(admitted || joined == Joined::NoSuchCode, "{joined:?}");
+            assert_eq!(enrollments(&school, student).await, u64::from(admitted));
         }
     }
 }

@@ -156,7 +156,7 @@ impl StudentStatus {
         known.map(Self).into_iter().find(|status| status.as_str() == text).ok_or(InvalidStudentStatus)
     }
 
-    fn as_str(&self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self.0 {
             Status::Active => "active",
             Status::Pending => "pending",

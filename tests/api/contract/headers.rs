@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use homeroom::{classroom, rate_limit::policies::AccountLimits};
+use homeroom::{classroom, entity::enrollment::Status, rate_limit::policies::AccountLimits};
 use jsonschema::Draft;
 use serde_json::{Value, json};
 
@@ -114,6 +114,7 @@ async fn compare_every_status(kind: Kind, origin: Option<&'static str>) {
     compare_accounts(kind, &mut unseen).await;
     compare_classes(kind, &mut unseen).await;
     compare_own_classes(kind, &mut unseen).await;
+    compare_rosters(kind, &mut unseen).await;
     compare_service(kind, &mut unseen).await;
     assert!(unseen.statuses.is_empty(), "nothing was answered with {:?}", unseen.statuses);
 }
@@ -357,6 +358,64 @@ async fn compare_own_classes(kind: Kind, unseen: &mut Unseen) {
         unseen.check("deleteClass", delete(&own).bearer(&teacher)).await;
         unseen.check("getJoinCode", code("GET", &own).bearer(&teacher)).await;
         unseen.check("revokeJoinCode", code("DELETE", &own).bearer(&teacher)).await;
+    }
+}
+
+async fn compare_rosters(kind: Kind, unseen: &mut Unseen) {
+    let school = School::start(kind).await;
+    let (teacher, student) = (school.token(TEACHER).await, school.token(STUDENT).await);
+    let (id, colleague) = (school.account(STUDENT).await.id, school.account(COLLEAGUE).await.id);
+    let own = format!("/classes/{OWN_CLASS}");
+    let others = format!("/classes/{OTHER_CLASS}");
+    let list = |class: &str| school.get(&format!("{class}/students"));
+    let remove = |class: &str| school.call("DELETE", &format!("{class}/students/{id}"));
+    let admit = |class: &str| school.post(&format!("{class}/students/{id}/admit"));
+    let leave = |class: &str| school.post(&format!("{class}/leave"));
+    let update = |student: &str, status: &str| {
+        school.call("PUT", &format!("/students/{student}")).json(&json!({ "status": status }))
+    };
+    school.enroll(OWN_CLASS, id, Status::Pending).await;
+    school.enroll(OWN_CLASS, colleague, Status::Active).await;
+    for class in [&own, &others, "/classes/10A1"] {
+        unseen.check("getStudentsByClassId", list(class)).await;
+        unseen.check("getStudentsByClassId", list(class).bearer(&teacher)).await;
+    }
+    unseen
+        .check("getStudentsByClassId", school.get(&format!("{own}/students?page=0")).bearer(&teacher))
+        .await;
+    school.set_seats(OWN_CLASS, 1).await;
+    unseen.check("admitStudent", admit(&own).bearer(&teacher)).await;
+    school.set_seats(OWN_CLASS, 2).await;
+    for class in [&own, &others, "/classes/10A1"] {
+        unseen.check("admitStudent", admit(class)).await;
+        unseen.check("admitStudent", admit(class).bearer(&teacher)).await;
+    }
+    for class in [&own, &others, "/classes/10A1"] {
+        unseen.check("leaveClass", leave(class)).await;
+        unseen.check("leaveClass", leave(class).bearer(&student)).await;
+    }
+    let token = school.token(COLLEAGUE).await;
+    school.set_status(OWN_CLASS, id, Status::Active).await;
+    for class in [&own, &others, "/classes/10A1"] {
+        unseen.check("removeStudentFromClass", remove(class)).await;
+        unseen.check("removeStudentFromClass", remove(class).bearer(&teacher)).await;
+    }
+    let text = id.to_string();
+    unseen.check("updateStudent", update(&text, "dropped")).await;
+    unseen.check("updateStudent", update(&text, "pending").bearer(&teacher)).await;
+    unseen.check("updateStudent", update(&text, "dropped").bearer(&teacher)).await;
+    unseen.check("updateStudent", update(&text, "dropped").bearer(&token)).await;
+    school.set_seats(OWN_CLASS, 1).await;
+    unseen.check("updateStudent", update(&text, "active").bearer(&teacher)).await;
+    let name = school.call("PUT", &format!("/students/{text}")).json(&json!({ "firstName": "Minh" }));
+    unseen.check("updateStudent", name.bearer(&teacher)).await;
+    for fail in [Fail::Damage, Fail::Disconnect] {
+        fail.apply(&school).await;
+        unseen.check("getStudentsByClassId", list(&own).bearer(&teacher)).await;
+        unseen.check("admitStudent", admit(&own).bearer(&teacher)).await;
+        unseen.check("leaveClass", leave(&own).bearer(&student)).await;
+        unseen.check("removeStudentFromClass", remove(&own).bearer(&teacher)).await;
+        unseen.check("updateStudent", update(&text, "dropped").bearer(&teacher)).await;
     }
 }
 

@@ -49,6 +49,7 @@ async fn operations(school: &School) -> Vec<Operation> {
         for (method, operation) in methods.as_object().unwrap() {
             if !template.starts_with("/api/v1/")
                 && !template.starts_with("/classes")
+                && !template.starts_with("/students/")
                 && !template.starts_with("/user/")
             {
                 continue;

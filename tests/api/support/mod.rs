@@ -7,6 +7,7 @@ mod envelope;
 mod fixed_random;
 pub mod process;
 pub mod proxy;
+pub mod rosters;
 pub mod signing_in;
 pub mod smtp;
 pub mod source;
