@@ -21,6 +21,13 @@ from homeroom.api.classes import (
     update_class,
 )
 from homeroom.api.sign_in import create_code, create_token
+from homeroom.api.students import (
+    admit_student,
+    get_students_by_class_id,
+    leave_class,
+    remove_student_from_class,
+    update_student,
+)
 from homeroom.models import (
     ClassEnrollmentStatus,
     ClassEnrollmentSuccess,
@@ -37,9 +44,12 @@ from homeroom.models import (
     SignInErrorCode,
     SignInErrors,
     SignInService,
+    StudentPage,
+    StudentSuccess,
     TokenGrantType,
     TokenSetList,
     UpdateClassRequest,
+    UpdateStudentRequest,
 )
 from homeroom.types import Response
 
@@ -111,6 +121,21 @@ school_class = expect(200, SchoolClassSuccess, get_class_by_id.sync_detailed(CLA
 assert school_class.data.join_code == generated.join_code, school_class
 school_class = expect(200, SchoolClassSuccess, get_class_by_id.sync_detailed(CLASS, client=student))
 assert school_class.data.join_code is None, school_class
+
+# The owner sees whole rows, and students see names.
+students = expect(200, StudentPage, get_students_by_class_id.sync_detailed(CLASS, client=teacher)).data
+assert len(students) == 1 and students[0].enrollment_date is not None, students
+member = students[0].id
+students = expect(200, StudentPage, get_students_by_class_id.sync_detailed(CLASS, client=student)).data
+assert (students[0].id, students[0].enrollment_date) == (member, None), students
+expect(200, StudentSuccess, admit_student.sync_detailed(CLASS, member, client=teacher))
+expect(204, NoneType, leave_class.sync_detailed(CLASS, client=student))
+left = expect(200, StudentPage, get_students_by_class_id.sync_detailed(CLASS, client=teacher, status="dropped"))
+assert left.pagination.total_items == 1, left
+back = UpdateStudentRequest(status="active")
+changed_student = expect(200, StudentSuccess, update_student.sync_detailed(member, client=teacher, body=back)).data
+assert changed_student.status == "active", changed_student
+expect(204, NoneType, remove_student_from_class.sync_detailed(CLASS, member, client=teacher))
 
 current = expect(200, CurrentJoinCodeSuccess, get_join_code.sync_detailed(CLASS, client=teacher)).data
 assert (current.join_code, current.joins, current.join_url) == (generated.join_code, 1, None), current

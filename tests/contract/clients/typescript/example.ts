@@ -81,6 +81,20 @@ same(failed(400, await join("unknown")).errorCode, "INVALID_JOIN_CODE");
 same(succeeded(200, await teacher.GET("/classes/{classId}", lesson)).data.joinCode, joinCode);
 same(succeeded(200, await student.GET("/classes/{classId}", lesson)).data.joinCode, null);
 
+// The owner sees whole rows, and students see names.
+const studentsOf = (client: Client<paths>, query = {}) =>
+  client.GET("/classes/{classId}/students", { params: { ...lesson.params, query } });
+const [listed] = succeeded(200, await studentsOf(teacher)).data;
+same(typeof listed?.enrollmentDate, "string");
+same(succeeded(200, await studentsOf(student)).data[0]?.enrollmentDate, null);
+const member = { params: { path: { ...lesson.params.path, studentId: listed?.id ?? "" } } };
+same(succeeded(200, await teacher.POST("/classes/{classId}/students/{studentId}/admit", member)).data.status, "active");
+done(await student.POST("/classes/{classId}/leave", lesson));
+same(succeeded(200, await studentsOf(teacher, { status: "dropped" })).pagination.totalItems, 1);
+const back = { params: { path: { studentId: member.params.path.studentId } }, body: { status: "active" } };
+same(succeeded(200, await teacher.PUT("/students/{studentId}", back)).data.status, "active");
+done(await teacher.DELETE("/classes/{classId}/students/{studentId}", member));
+
 const current = succeeded(200, await teacher.GET("/classes/{classId}/join-code", lesson)).data;
 same(current.joinCode, joinCode);
 same(current.joins, 1);

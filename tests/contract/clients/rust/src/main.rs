@@ -52,12 +52,38 @@ async fn main() -> Outcome<()> {
     let class = student.get_class_by_id().class_id(CLASS).send().await?.into_inner().data;
     assert_eq!(class.join_code, None, "a student sees no join code");
 
+    list_leave_and_remove(&teacher, &student).await?;
+
     let current = teacher.get_join_code().class_id(CLASS).send().await?.into_inner().data;
     assert_eq!((current.join_code.as_str(), current.joins), (generated.join_code.as_str(), 1));
     assert_eq!(teacher.revoke_join_code().class_id(CLASS).send().await?.status(), 204);
     let failure = refused(404, teacher.get_join_code().class_id(CLASS).send().await)?;
     assert_eq!(failure.error_code, ClassroomErrorCode::JoinCodeNotFound);
     create_change_and_delete(&teacher).await
+}
+
+/// Lists the student as owner and as student. The student leaves, is taken back, and is removed.
+async fn list_leave_and_remove(teacher: &Client, student: &Client) -> Outcome<()> {
+    let [row] = &teacher.get_students_by_class_id().class_id(CLASS).send().await?.into_inner().data[..]
+    else {
+        return Err("the class has one student".into());
+    };
+    let id = row.id.to_string();
+    assert!(row.enrollment_date.is_some(), "the owner sees whole rows");
+    let seen = student.get_students_by_class_id().class_id(CLASS).send().await?.into_inner().data;
+    assert_eq!(seen[0].enrollment_date, None, "students see names");
+    let admitted = teacher.admit_student().class_id(CLASS).student_id(&id).send().await?;
+    assert_eq!(admitted.status(), 200);
+    assert_eq!(student.leave_class().class_id(CLASS).send().await?.status(), 204);
+    let left = teacher.get_students_by_class_id().class_id(CLASS).status("dropped").send().await?;
+    assert_eq!(left.pagination.total_items, 1);
+    let body = types::UpdateStudentRequest::builder()
+        .status("active".parse::<types::UpdateStudentRequestStatus>().ok());
+    let back = teacher.update_student().student_id(&id).body(body).send().await?.into_inner().data;
+    assert_eq!(back.status.as_deref().map(String::as_str), Some("active"));
+    let removed = teacher.remove_student_from_class().class_id(CLASS).student_id(&id).send().await?;
+    assert_eq!(removed.status(), 204);
+    Ok(())
 }
 
 /// Creates a class, changes it once with its `ETag` and once with the previous one, finds it, and deletes it.
