@@ -16,6 +16,7 @@ mod contract;
 mod cors;
 mod demo;
 mod docs_accounts;
+mod docs_classes;
 mod doctor;
 mod durability;
 mod enrollments;

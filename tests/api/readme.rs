@@ -17,6 +17,9 @@ const PAGES: &[&str] = &[
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/accounts.md",
+    "docs/adding-an-operation.md",
+    "docs/architecture.md",
+    "docs/classes.md",
     "docs/clients.md",
     "docs/configuration.md",
     "docs/decisions/0011-removed-accounts.md",
@@ -24,6 +27,7 @@ const PAGES: &[&str] = &[
     "docs/passwords.md",
     "docs/performance.md",
     "docs/rate-limiting.md",
+    "docs/rosters.md",
     "docs/security.md",
 ];
 

@@ -5,6 +5,7 @@ mod answer;
 mod databases;
 mod envelope;
 mod fixed_random;
+pub mod page;
 pub mod process;
 pub mod proxy;
 pub mod rosters;
