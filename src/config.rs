@@ -32,7 +32,7 @@ pub use self::{
     mail::{Mail, MailError},
     passwords::Passwords,
     sessions::Sessions,
-    students::{StudentPasswords, Students},
+    students::{StudentPasswords, Students, join_page},
 };
 use crate::{
     classroom, identity,

@@ -6,7 +6,11 @@ use sea_orm::{ActiveModelTrait, ActiveValue::Set, ConnectionTrait, DbErr, Entity
 use super::classes::ClassChange;
 use crate::{
     db::{self, Db},
-    domain::id::{ClassId, UserId},
+    domain::{
+        id::{ClassId, UserId},
+        sort_key::SortKey,
+        sourced_id::SourcedId,
+    },
     entity::{
         audit_event::{self, Action, Actor},
         class::{self, Guard},
@@ -19,6 +23,9 @@ use crate::{
 
 /// Rows per query.
 const PAGE: u64 = 500;
+
+/// The maximum number of classes of one name that an error lists.
+const NAMESAKES: u64 = 10;
 
 /// Reads classes page by page, so that a list of any length needs the memory of one page.
 pub struct ClassReader {
@@ -92,6 +99,52 @@ pub async fn read(db: &Db, id: ClassId, now: DateTime<Utc>) -> Result<Option<Det
     let students = class_row::count_students(db, id).await?;
     let join_code = join_code::Entity::find_valid(db, id, now).await?;
     Ok(Some(Details { class, owner, students, join_code }))
+}
+
+/// Why a text names no class.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// No class has this id, id of the school or name.
+    #[error("there is no such class")]
+    NoSuchClass,
+    /// Several classes have this name.
+    #[error("several classes have this name; name one by its id: {}", list(.0))]
+    Several(Vec<ClassId>),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+/// The class with this id, this id in the school's own system, or this name.
+pub async fn find(db: &Db, text: &str) -> Result<class::Model, FindError> {
+    let db = db.read();
+    if let Ok(id) = text.parse::<ClassId>()
+        && let Some(class) = class::Entity::find_by_id(id).one(db).await?
+    {
+        return Ok(class);
+    }
+    if let Ok(id) = SourcedId::parse(text)
+        && let Some(class) = class_row::find_by_sourced_id(db, id).await?
+    {
+        return Ok(class);
+    }
+    let mut classes = class_row::find_by_name_key(db, SortKey::of(&[text]), NAMESAKES).await?;
+    if classes.iter().any(|class| class.name.as_str() == text) {
+        // Names that differ in case or accents are other classes.
+        classes.retain(|class| class.name.as_str() == text);
+    }
+    match classes.pop() {
+        None => Err(FindError::NoSuchClass),
+        Some(class) if classes.is_empty() => Ok(class),
+        Some(class) => {
+            classes.push(class);
+            Err(FindError::Several(classes.iter().map(|class| class.id).collect()))
+        }
+    }
+}
+
+fn list(ids: &[ClassId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Why a class was not changed.

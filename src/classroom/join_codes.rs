@@ -200,7 +200,7 @@ impl JoinCodes {
 }
 
 /// The join page with a code in its query.
-fn join_url(page: &Url, code: &JoinCode) -> Url {
+pub fn join_url(page: &Url, code: &JoinCode) -> Url {
     let mut url = page.clone();
     url.query_pairs_mut().append_pair("code", code.expose());
     url

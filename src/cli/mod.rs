@@ -40,6 +40,7 @@ use tokio::time::timeout;
 use crate::{
     config::{Data, LogFormat},
     db::{self, DatabaseUrl, Db},
+    domain::language::Language,
 };
 
 /// The exit status if standard output is closed early, as in `homeroom user list | head -0`. It is 128 plus the number of SIGPIPE,
@@ -72,9 +73,9 @@ enum Command {
     User(user::Arguments),
     /// List and end sessions
     Session(session::Arguments),
-    /// Create classes
+    /// Create, list, change and remove classes
     Class(class::Arguments),
-    /// Import and export the teachers, students and classes of the school's own system
+    /// Import and export the teachers, students and classes of the school's own system, and print login cards
     Roster(roster::Arguments),
     /// Rotate, retire and list the keys that sign tokens
     Keys(keys::Arguments),
@@ -197,6 +198,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Backup(arguments) => backup::run(&arguments).await,
         Command::Health(arguments) => health::run(&arguments).await,
     }
+}
+
+/// The language of a flag.
+fn language(text: &str) -> Result<Language, &'static str> {
+    let known = Language::ALL.into_iter().find(|language| language.tag() == text);
+    known.ok_or("must be en, de or vi")
 }
 
 /// Prints a line to standard output.

@@ -71,7 +71,8 @@ fn student_domain(text: &str) -> Result<MailDomain, String> {
     if domain.as_str().len() <= MAX { Ok(domain) } else { Err(format!("must have at most {MAX} characters")) }
 }
 
-fn join_page(text: &str) -> Result<Url, &'static str> {
+/// The URL of a page, to which a query can be added.
+pub fn join_page(text: &str) -> Result<Url, &'static str> {
     const RULE: &str =
         "must be an http or https URL of at most 2000 characters, without user name and fragment";
     let url = Url::parse(text).map_err(|_| RULE)?;

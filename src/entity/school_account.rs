@@ -2,13 +2,40 @@
 
 use std::collections::HashSet;
 
-use sea_orm::{QuerySelect, entity::prelude::*};
+use sea_orm::{
+    QuerySelect, QueryTrait,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait},
+};
 
-use super::user;
-use crate::domain::email::Email;
+use super::{
+    class,
+    enrollment::{self, Origin, Status},
+    user::{self, PasswordState},
+};
+use crate::domain::{
+    email::Email,
+    id::{ClassId, UserId},
+    password::PasswordHash,
+};
 
 /// The number of values or rows of one statement.
 const CHUNK: usize = 500;
+
+/// A generated password for a student of a class.
+#[derive(Debug, Clone)]
+pub struct InitialPassword {
+    /// The student.
+    pub student: UserId,
+    /// The class in which the school or its owner put the student.
+    pub class: ClassId,
+    /// The owner of the class. `None` on behalf of an operator.
+    pub owner: Option<UserId>,
+    /// The version of the password that is replaced.
+    pub version: i32,
+    /// The hash of the new password.
+    pub password_hash: PasswordHash,
+}
 
 /// Those of the addresses that have an account.
 pub async fn taken(db: &impl ConnectionTrait, addresses: &[Email]) -> Result<HashSet<Email>, DbErr> {
@@ -22,4 +49,36 @@ pub async fn taken(db: &impl ConnectionTrait, addresses: &[Email]) -> Result<Has
         taken.extend(found);
     }
     Ok(taken)
+}
+
+/// Replaces the password of a school account by a generated one. Returns whether it did: not if the password was changed since its
+/// version was read, and not if the student left the class or joined it with a code.
+pub async fn set_initial_password(
+    db: &impl ConnectionTrait,
+    initial: &InitialPassword,
+) -> Result<bool, DbErr> {
+    let InitialPassword { student, class, owner, version, password_hash } = initial;
+    let mut enrolled = enrollment::Entity::find()
+        .select_only()
+        .column(enrollment::Column::StudentId)
+        .filter(enrollment::Column::ClassId.eq(*class))
+        .filter(enrollment::Column::StudentId.eq(*student))
+        .filter(enrollment::Column::Status.eq(Status::Active))
+        .filter(enrollment::Column::Origin.is_in([Origin::Owner, Origin::Roster]));
+    if let Some(owner) = owner {
+        let owned = class::Entity::find_by_id(*class)
+            .select_only()
+            .column(class::Column::Id)
+            .filter(class::Column::OwnerId.eq(*owner));
+        enrolled = enrolled.filter(enrollment::Column::ClassId.in_subquery(owned.into_query()));
+    }
+    let changed = user::Entity::update_many()
+        .col_expr(user::Column::PasswordHash, Expr::value(password_hash.clone()))
+        .col_expr(user::Column::PasswordVersion, Expr::col(user::Column::PasswordVersion).add(1))
+        .col_expr(user::Column::PasswordState, Expr::value(PasswordState::Initial))
+        .filter(user::Column::Id.eq(*student))
+        .filter(user::Column::PasswordVersion.eq(*version))
+        .filter(user::Column::SchoolAccount.eq(true))
+        .filter(user::Column::Id.in_subquery(enrolled.into_query()));
+    Ok(changed.exec(db).await?.rows_affected == 1)
 }

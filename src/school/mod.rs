@@ -1,6 +1,7 @@
 //! The school: accounts that it makes, and its rosters. Above [`identity`](crate::identity) and [`classroom`](crate::classroom), which do
 //! not import each other.
 
+pub mod cards;
 pub mod credentials;
 pub mod roster;
 pub mod student_import;

@@ -8,6 +8,7 @@ mod audit;
 mod authorization;
 mod background_hashing;
 mod backup;
+mod cards;
 mod classes;
 mod command_line;
 mod connections;

@@ -1,5 +1,6 @@
 //! `homeroom roster`
 
+mod cards;
 mod export;
 mod import;
 
@@ -20,11 +21,17 @@ enum Command {
     Import(Box<import::Arguments>),
     /// Write teachers, students and classes as files that another system or another server can import
     Export(Box<export::Arguments>),
+    /// Print cards with user names and new passwords for the students of classes: a PDF file of A4 pages with eight cards each
+    ///
+    /// Students whose accounts the school made, and who have no password of their own, get a new password. The file alone contains it.
+    /// Passwords of earlier cards that a student has not changed become invalid.
+    Cards(Box<cards::Arguments>),
 }
 
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Import(arguments) => import::run(*arguments).await,
         Command::Export(arguments) => export::run(*arguments).await,
+        Command::Cards(arguments) => cards::run(*arguments).await,
     }
 }

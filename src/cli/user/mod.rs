@@ -13,6 +13,7 @@ pub use self::print::session_json;
 use super::{
     COMMAND_CONNECTIONS,
     given::{Given, or_none},
+    language,
     listing::{Format, Listing},
     say, usage, with_database, with_existing,
 };
@@ -347,9 +348,4 @@ async fn existing(db: &Db, flag: &str, email: &Email) -> anyhow::Result<user::Mo
 
 fn email(flag: &str, text: &str) -> anyhow::Result<Email> {
     Email::parse(text).map_err(|error| usage(format!("{flag} {text:?} {error}")))
-}
-
-fn language(text: &str) -> Result<Language, &'static str> {
-    let known = Language::ALL.into_iter().find(|language| language.tag() == text);
-    known.ok_or("must be en, de or vi")
 }
