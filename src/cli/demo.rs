@@ -42,6 +42,8 @@ const STUDENT: &str = "student@example.com";
 const OTHER_TEACHER: &str = "colleague@example.com";
 const ACCOUNTS: [&str; 3] = [TEACHER, OTHER_TEACHER, STUDENT];
 const PASSWORD: &str = "VeryStrongPass123!";
+/// The domain of user names. No domain name of the Internet ends like this (RFC 2606).
+pub const STUDENT_DOMAIN: &str = "students.demo.invalid";
 
 pub async fn run(config: &Config) -> anyhow::Result<()> {
     let (hashing, mut mail) = prepare(config)?;
@@ -73,7 +75,9 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
 
 /// Fails if the database has accounts of a real school. The password of the sample school is public.
 async fn refuse_other_accounts(db: &Db, data: &Data) -> anyhow::Result<()> {
-    if db.migration_status().await?.applied > 0 && user::Entity::any_but(db.read(), &ACCOUNTS).await? {
+    if db.migration_status().await?.applied > 0
+        && user::Entity::any_but(db.read(), &ACCOUNTS, STUDENT_DOMAIN).await?
+    {
         return Err(usage(format!(
             "the database ({}) has other accounts than those of the sample school, whose password is public; \
              name another database with --data-dir or --database-url",

@@ -168,7 +168,14 @@ pub fn main() -> ExitCode {
 }
 
 fn arguments() -> Result<ArgMatches, clap::Error> {
-    let demo = |demo: clap::Command| demo.mut_arg("data_dir", |flag| flag.default_value(DEMO_DIRECTORY));
+    let demo = |command: clap::Command| {
+        let command = command.mut_arg("data_dir", |flag| flag.default_value(DEMO_DIRECTORY));
+        command
+            .mut_arg("student_domain", |flag| {
+                flag.default_value(demo::STUDENT_DOMAIN).help("The domain of the user names of students")
+            })
+            .mut_arg("student_passwords", |flag| flag.default_value("keep"))
+    };
     without_empty_variables(Cli::command().mut_subcommand("demo", demo)).try_get_matches()
 }
 

@@ -184,9 +184,12 @@ impl Entity {
         Self::find().filter(Column::Email.eq(email)).one(db).await
     }
 
-    /// Whether there are accounts with other addresses than these. Reads no other column, because the schema may be old.
-    pub async fn any_but(db: &impl ConnectionTrait, addresses: &[&str]) -> Result<bool, DbErr> {
-        let others = Self::find().filter(Column::Email.is_not_in(addresses.iter().copied()));
+    /// Whether there are accounts with other addresses than these and those in a domain. Reads no other column, because the schema may be
+    /// old.
+    pub async fn any_but(db: &impl ConnectionTrait, addresses: &[&str], domain: &str) -> Result<bool, DbErr> {
+        let others = Self::find()
+            .filter(Column::Email.is_not_in(addresses.iter().copied()))
+            .filter(Column::Email.ends_with(format!("@{domain}")).not());
         let others: Vec<String> =
             others.select_only().column(Column::Email).limit(1).into_tuple().all(db).await?;
         Ok(!others.is_empty())
