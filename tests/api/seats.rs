@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use homeroom::{
+    classroom::{self, Classroom, enrollments::JoinError},
+    clock::Clock,
+    db::Db,
     domain::id::{ClassId, UserId},
     entity::{
         enrollment::{self, Status},
         join_code,
     },
+    random::{OsRandom, RandomSource},
+    rate_limit::policies::JoinLimits,
 };
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Statement};
+use url::Url;
 
 use crate::{
     races::{AT_ONCE, at_once, count},
-    support::{COLLEAGUE, OWN_CLASS, STUDENT, School, TEACHER, both},
+    support::{COLLEAGUE, Kind, OWN_CLASS, STUDENT, School, TEACHER, both},
 };
 
 /// Joins until the answer is not 503, as a client does. Only transactions of PostgreSQL that conflict too often answer it.
@@ -156,4 +162,45 @@ both! {
             assert_eq!(school.seats(OWN_CLASS).await, 1, "{round}");
         }
     }
+}
+
+/// A second node on the PostgreSQL database of a school: services with connections of their own.
+async fn second_node(school: &School) -> Classroom {
+    let query = Statement::from_string(DbBackend::Postgres, "SELECT current_database()::text AS name");
+    let row = school.db.read().query_one_raw(query).await.unwrap().unwrap();
+    let mut url = Url::parse(&std::env::var("HOMEROOM_TEST_POSTGRES_URL").unwrap()).unwrap();
+    url.set_path(&row.try_get::<String>("", "name").unwrap());
+    let db = Db::connect_with(&url.as_str().parse().unwrap(), 8).await.unwrap();
+    let random: Arc<dyn RandomSource> = Arc::new(OsRandom);
+    let settings = classroom::Settings { rate_limit: JoinLimits::NONE, ..classroom::Settings::default() };
+    Classroom::new(&db, &random, &settings)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn join_by_300_students_over_two_nodes_at_once_fills_exactly_30_seats() {
+    let school = Arc::new(School::start_without_limits(Kind::Postgres).await);
+    let second = Arc::new(second_node(&school).await);
+    let code = school.generate_join_code(&school.token(TEACHER).await).await;
+    school.set_seats(OWN_CLASS, 30).await;
+    let students = school.add_students(300).await;
+    let joined = at_once(&school, students.len(), |school, index| {
+        let (second, code, student) = (second.clone(), code.clone(), students[index]);
+        async move {
+            let first = &school.server.classroom.enrollments;
+            let node = if index % 2 == 0 { first } else { &second.enrollments };
+            for _ in 0..100 {
+                match node.join(code.expose(), student, None, school.clock.now()).await {
+                    Ok(_) => return true,
+                    Err(JoinError::ClassFull) => return false,
+                    // The node is busy.
+                    Err(JoinError::Database(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            panic!("the node is always busy");
+        }
+    })
+    .await;
+    assert_eq!(joined.iter().filter(|joined| **joined).count(), 30);
+    assert_eq!((school.seats(OWN_CLASS).await, joins(&school).await), (30, 30));
 }
