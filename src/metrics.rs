@@ -27,7 +27,8 @@ pub const HASHES_REPLACED: &str = "homeroom_hashes_replaced_total";
 pub const POOL: &str = "homeroom_database_connections";
 /// Writes that shared a commit.
 pub const BATCH_SIZE: &str = "homeroom_batch_size_writes";
-/// Responses with status 429, by the `kind` of the limit (`password`, `join`, `generate`, `register`, `reset`).
+/// Responses with status 429, by the `kind` of the limit (`password`, `join`, `generate`, `register`, `reset`, `student`,
+/// `import`).
 pub const THROTTLED: &str = "homeroom_throttled_total";
 /// Issued authorization codes.
 pub const CODES_ISSUED: &str = "homeroom_codes_issued_total";

@@ -112,6 +112,16 @@ impl RateLimitKey {
         Self::new(half("resets from", &network), [0; 16])
     }
 
+    /// Requests of a teacher that make accounts or passwords of students.
+    pub fn student_accounts_by(owner: UserId) -> Self {
+        Self::new(half("student accounts by", &owner), [0; 16])
+    }
+
+    /// Files of students of a teacher.
+    pub fn student_imports_by(owner: UserId) -> Self {
+        Self::new(half("student imports by", &owner), [0; 16])
+    }
+
     /// Mails to an address that any client can cause.
     pub fn mails_to(email: &Email) -> Self {
         Self::new(half("mails to", &email.as_str()), [0; 16])
@@ -173,6 +183,8 @@ mod tests {
             RateLimitKey::generated_codes(ClassId::from_u128(0)),
             RateLimitKey::registrations_from(here),
             RateLimitKey::resets_from(here),
+            RateLimitKey::student_accounts_by(UserId::from_u128(0)),
+            RateLimitKey::student_imports_by(UserId::from_u128(0)),
             RateLimitKey::mails_to(&email),
             RateLimitKey::mails_to(&other),
             RateLimitKey::notices_to(&email),

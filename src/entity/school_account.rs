@@ -9,8 +9,9 @@ use sea_orm::{
 };
 
 use super::{
-    class,
+    audit_event, class,
     enrollment::{self, Origin, Status},
+    roster_row,
     user::{self, PasswordState},
 };
 use crate::domain::{
@@ -19,8 +20,36 @@ use crate::domain::{
     password::PasswordHash,
 };
 
-/// The number of values or rows of one statement.
+/// The number of values of one statement.
 const CHUNK: usize = 500;
+
+/// New accounts of a class, with their enrollments and events.
+#[derive(Debug, Clone)]
+pub struct NewAccounts {
+    /// The class.
+    pub class: ClassId,
+    /// Its owner.
+    pub owner: UserId,
+    /// The accounts.
+    pub users: Vec<user::Model>,
+    /// Their enrollments in the class.
+    pub enrollments: Vec<enrollment::Model>,
+    /// The events of the audit trail.
+    pub events: Vec<audit_event::Model>,
+}
+
+/// Whether a class has seats for new students.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seats {
+    /// It has.
+    Free,
+    /// The user does not own the class, or it does not exist.
+    NotOwned,
+    /// The class is not in use.
+    Inactive,
+    /// It has fewer seats than new students.
+    TooFew,
+}
 
 /// A generated password for a student of a class.
 #[derive(Debug, Clone)]
@@ -49,6 +78,56 @@ pub async fn taken(db: &impl ConnectionTrait, addresses: &[Email]) -> Result<Has
         taken.extend(found);
     }
     Ok(taken)
+}
+
+/// Whether a class of an owner has so many free seats. The result stays true only if the class is locked.
+pub async fn seats(
+    db: &impl ConnectionTrait,
+    id: ClassId,
+    owner: UserId,
+    wanted: usize,
+) -> Result<Seats, DbErr> {
+    let class = class::Entity::find_by_id(id).one(db).await?;
+    let Some(class) = class.filter(|class| class.owner_id == owner) else { return Ok(Seats::NotOwned) };
+    if !class.is_active {
+        return Ok(Seats::Inactive);
+    }
+    let Some(most) = class.max_students else { return Ok(Seats::Free) };
+    let after = enrollment::Entity::seats(db, id).await?.saturating_add(wanted as u64);
+    let fits = after <= u64::try_from(most.get()).unwrap_or_default();
+    Ok(if fits { Seats::Free } else { Seats::TooFew })
+}
+
+/// Inserts accounts and enrolls them, all or none. A taken address is a violation of a unique constraint.
+pub async fn add(db: &impl ConnectionTrait, new: &NewAccounts) -> Result<Seats, DbErr> {
+    let NewAccounts { class, owner, users, enrollments, events } = new;
+    enrollment::Entity::lock_class(db, *class).await?;
+    let seats = seats(db, *class, *owner, users.len()).await?;
+    if seats == Seats::Free {
+        roster_row::insert::<user::Entity, _>(db, users).await?;
+        roster_row::insert::<enrollment::Entity, _>(db, enrollments).await?;
+        roster_row::insert::<audit_event::Entity, _>(db, events).await?;
+    }
+    Ok(seats)
+}
+
+/// The active students of a class among these, with their enrollments.
+pub async fn students(
+    db: &impl ConnectionTrait,
+    class: ClassId,
+    students: &[UserId],
+) -> Result<Vec<(enrollment::Model, user::Model)>, DbErr> {
+    let mut found = Vec::new();
+    for students in students.chunks(CHUNK) {
+        let rows = enrollment::Entity::find()
+            .filter(enrollment::Column::ClassId.eq(class))
+            .filter(enrollment::Column::StudentId.is_in(students.iter().copied()))
+            .filter(enrollment::Column::Status.eq(Status::Active))
+            .find_also_related(user::Entity);
+        // The foreign key guarantees the account.
+        found.extend(rows.all(db).await?.into_iter().filter_map(|(row, student)| Some((row, student?))));
+    }
+    Ok(found)
 }
 
 /// Replaces the password of a school account by a generated one. Returns whether it did: not if the password was changed since its

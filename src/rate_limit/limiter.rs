@@ -56,6 +56,10 @@ pub enum Action {
     Register,
     /// A request to reset a password.
     RequestReset,
+    /// A request that makes accounts or passwords of students.
+    MakeStudentAccounts,
+    /// A file of students.
+    ImportStudents,
 }
 
 impl Action {
@@ -67,6 +71,8 @@ impl Action {
             Self::GenerateJoinCode => "generate",
             Self::Register => "register",
             Self::RequestReset => "reset",
+            Self::MakeStudentAccounts => "student",
+            Self::ImportStudents => "import",
         }
     }
 }

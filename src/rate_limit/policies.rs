@@ -7,7 +7,7 @@ use self::{
     Forget::{AllIn, OneEvery},
     Subject::{
         Account, AccountAtNetwork, AccountAtSite, GeneratedCodes, JoinsFrom, RegistrationsFrom, ResetsFrom,
-        Server, SignInsFrom, SprayFrom, User,
+        Server, SignInsFrom, SprayFrom, StudentAccountsBy, StudentImportsBy, User,
     },
     Wait::{BackOff, UntilForgotten},
 };
@@ -51,6 +51,12 @@ const REGISTER: [Policy<AccountLimits>; 1] =
     [policy(RegistrationsFrom, |limits| limits.registrations, AllIn(HOUR), UntilForgotten, Nothing)];
 const REQUEST_RESET: [Policy<AccountLimits>; 1] =
     [policy(ResetsFrom, |limits| limits.resets, AllIn(HOUR), UntilForgotten, Nothing)];
+
+/// Requests of a teacher that make accounts or passwords of students, and files of students. Every one counts, not only failures.
+const MAKE_STUDENT_ACCOUNTS: [Policy<u32>; 1] =
+    [policy(StudentAccountsBy, |limit| *limit, AllIn(HOUR), UntilForgotten, Nothing)];
+const IMPORT_STUDENTS: [Policy<u32>; 1] =
+    [policy(StudentImportsBy, |limit| *limit, AllIn(HOUR), UntilForgotten, Nothing)];
 
 /// Concurrent sign-ins of one account from all networks.
 const ACCOUNT_CONCURRENCY: i64 = 16;
@@ -102,12 +108,16 @@ enum Subject {
     RegistrationsFrom,
     /// A network from which people ask to reset passwords.
     ResetsFrom,
+    /// A teacher who makes accounts or passwords of students.
+    StudentAccountsBy,
+    /// A teacher who imports files of students.
+    StudentImportsBy,
 }
 
 impl Subject {
     fn scope(self) -> Scope {
         match self {
-            AccountAtNetwork | User | GeneratedCodes => Scope::Own,
+            AccountAtNetwork | User | GeneratedCodes | StudentAccountsBy | StudentImportsBy => Scope::Own,
             AccountAtSite | Account => Scope::Account,
             SignInsFrom | SprayFrom | Server | JoinsFrom | RegistrationsFrom | ResetsFrom => Scope::Shared,
         }
@@ -243,7 +253,8 @@ impl PasswordLimits {
             SprayFrom => enclosing().map(RateLimitKey::spray_from).collect(),
             // A random shard: a client that could choose the shard could fill that of a chosen account.
             Server => vec![RateLimitKey::sign_ins(fastrand::u32(..SHARDS))],
-            User | JoinsFrom | GeneratedCodes | RegistrationsFrom | ResetsFrom => Vec::new(),
+            User | JoinsFrom | GeneratedCodes | RegistrationsFrom | ResetsFrom | StudentAccountsBy
+            | StudentImportsBy => Vec::new(),
         };
         SIGN_IN.iter().flat_map(|policy| policy.counts(&self, keys(policy.subject))).collect()
     }
@@ -263,6 +274,17 @@ impl PasswordLimits {
 /// The count of the join codes generated for a class: `limit` at once, then as many per minute. 0 is no limit.
 pub fn generated_codes(class: ClassId, limit: u32) -> Option<Count> {
     only(&GENERATE, &limit, RateLimitKey::generated_codes(class))
+}
+
+/// The count of the requests of a teacher that make accounts or passwords of students: `limit` at once, then as many per hour. 0 is
+/// no limit.
+pub fn student_accounts_by(owner: UserId, limit: u32) -> Option<Count> {
+    only(&MAKE_STUDENT_ACCOUNTS, &limit, RateLimitKey::student_accounts_by(owner))
+}
+
+/// The count of the files of students of a teacher: `limit` at once, then as many per hour. 0 is no limit.
+pub fn student_imports_by(owner: UserId, limit: u32) -> Option<Count> {
+    only(&IMPORT_STUDENTS, &limit, RateLimitKey::student_imports_by(owner))
 }
 
 /// The operator's limits on registrations and resets. 0 is no limit.

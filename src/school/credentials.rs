@@ -25,8 +25,8 @@ use crate::{
     random::{self, RandomSource},
 };
 
-/// The number of passwords that one request has in the queue of the hash threads, so that other requests find space in it.
-const QUEUED: usize = 4;
+/// The number of passwords per hash thread that one request has in the queue of the hash threads.
+const QUEUED_PER_THREAD: usize = 2;
 /// After so many passwords there is a log line.
 const LOGGED: usize = 500;
 /// The number of user names that are looked up at once after the first one was taken. It doubles with each query.
@@ -63,15 +63,6 @@ pub struct NewPassword {
     pub hash: PasswordHash,
 }
 
-/// The credentials of a new account.
-#[derive(Debug, Clone)]
-pub struct Credential {
-    /// The user name in the student domain.
-    pub email: Email,
-    /// The password.
-    pub password: NewPassword,
-}
-
 /// The reason why there are no credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
@@ -100,12 +91,9 @@ impl Credentials {
         Self { db, random, hashing, domain }
     }
 
-    /// A user name and a password for each person, in the same order.
-    pub async fn make(&self, people: &[Person]) -> Result<Vec<Credential>, MakeError> {
-        let emails = self.user_names(people).await?;
-        let passwords = self.passwords(people.len(), |_| ()).await?;
-        let pairs = emails.into_iter().zip(passwords);
-        Ok(pairs.map(|(email, password)| Credential { email, password }).collect())
+    /// Whether there is a domain for user names.
+    pub fn has_domain(&self) -> bool {
+        self.domain.is_some()
     }
 
     /// A free user name for each person, in the same order. Another request may take it first: the unique index of addresses decides.
@@ -137,14 +125,31 @@ impl Credentials {
         Ok(names.into_iter().flatten().collect())
     }
 
-    /// Generates passwords and hashes them. `progress` gets the number of finished ones after each.
+    /// Generates a password and hashes it. A user waits for it.
+    pub async fn password(&self) -> Result<NewPassword, HashError> {
+        let mut waiting = Waiting::start(1);
+        let password = self.generate();
+        let hash = self.hashing.hash(password.password(), random::bytes(&*self.random)).await?;
+        waiting.one_done();
+        Ok(NewPassword { password, hash })
+    }
+
+    /// Generates many passwords and hashes them behind those of users who sign in. `progress` gets the number of finished ones after
+    /// each.
     pub async fn passwords(
         &self,
         count: usize,
         progress: impl Fn(usize),
     ) -> Result<Vec<NewPassword>, HashError> {
         let mut waiting = Waiting::start(count);
-        let mut hashed = pin!(stream::iter(0..count).map(|_| self.password()).buffered(QUEUED));
+        let queued = QUEUED_PER_THREAD * self.hashing.workers().get();
+        let hash = |_| async {
+            let password = self.generate();
+            let salt = random::bytes(&*self.random);
+            let hash = self.hashing.hash_in_background(password.password(), salt).await?;
+            Ok::<_, HashError>(NewPassword { password, hash })
+        };
+        let mut hashed = pin!(stream::iter(0..count).map(hash).buffered(queued));
         let mut passwords = Vec::with_capacity(count);
         while let Some(password) = hashed.next().await {
             passwords.push(password?);
@@ -158,11 +163,8 @@ impl Credentials {
         Ok(passwords)
     }
 
-    async fn password(&self) -> Result<NewPassword, HashError> {
-        let password = WordPassword::generate(&*self.random);
-        let salt = random::bytes(&*self.random);
-        let hash = self.hashing.hash(password.password(), salt).await?;
-        Ok(NewPassword { password, hash })
+    fn generate(&self) -> WordPassword {
+        WordPassword::generate(&*self.random)
     }
 }
 

@@ -1,20 +1,26 @@
 //! The school: accounts that it makes, and its rosters. Above [`identity`](crate::identity) and [`classroom`](crate::classroom), which do
 //! not import each other.
 
+pub mod bulk;
 pub mod cards;
 pub mod credentials;
+pub mod ownership;
 pub mod roster;
 pub mod student_import;
+pub mod student_passwords;
+pub mod students;
 
 use std::sync::Arc;
 
-use self::credentials::Credentials;
+use self::{bulk::Bulk, credentials::Credentials, student_passwords::StudentPasswords, students::Students};
 use crate::{db::Db, domain::mail_domain::MailDomain, identity::Identity, random::RandomSource};
 
 /// The services of the school.
 pub struct School {
-    /// User names and passwords.
-    pub credentials: Credentials,
+    /// Adds students to classes.
+    pub students: Students,
+    /// Generates passwords for students.
+    pub passwords: StudentPasswords,
 }
 
 /// The operator's settings for these services.
@@ -45,8 +51,20 @@ impl Default for Settings {
 impl School {
     /// Builds the services over one database.
     pub fn new(db: &Db, random: &Arc<dyn RandomSource>, identity: &Identity, settings: Settings) -> Self {
-        let Settings { student_domain, account_rate: _, import_rate: _ } = settings;
-        let hashing = identity.hashing.clone();
-        Self { credentials: Credentials::new(db.clone(), random.clone(), hashing, student_domain) }
+        let Settings { student_domain, account_rate, import_rate } = settings;
+        let (db, random, bulk) = (|| db.clone(), || random.clone(), Bulk::default());
+        let credentials = Credentials::new(db(), random(), identity.hashing.clone(), student_domain);
+        let sessions = identity.sessions.clone();
+        Self {
+            students: Students::new(
+                db(),
+                random(),
+                credentials.clone(),
+                bulk.clone(),
+                account_rate,
+                import_rate,
+            ),
+            passwords: StudentPasswords::new(db(), random(), credentials, sessions, bulk, account_rate),
+        }
     }
 }

@@ -32,6 +32,10 @@ impl Cost {
     /// 19 MiB and two passes.
     pub const DEFAULT: Self = Self { memory: 19_456, passes: 2 };
 
+    /// Far too low for the passwords of users. Tests of many hashes use it.
+    #[doc(hidden)]
+    pub const FOR_TESTS: Self = Self { memory: 8, passes: 1 };
+
     /// A cost of `memory` KiB and `passes`, if it reaches a minimum.
     pub fn new(memory: u32, passes: u32) -> Result<Self, CostTooLow> {
         let affordable = MINIMUMS.iter().filter(|(least, _)| memory >= *least);

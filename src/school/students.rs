@@ -1,0 +1,281 @@
+//! New students: an account, a user name, a password and a seat in the class of a teacher.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sea_orm::DbErr;
+
+use super::{
+    bulk::{Bulk, BulkBusy},
+    credentials::{Credentials, MakeError, NewPassword, Person},
+    ownership::{self, OwnershipError},
+    student_import::ImportedStudent,
+};
+use crate::{
+    classroom::rosters::{RosterRow, View},
+    db::{self, Db, ErrorKind},
+    domain::{
+        email::Email,
+        id::{ClassId, EnrollmentId, UserId},
+        person::{AvatarUrl, PersonName, PhoneNumber},
+        word_password::WordPassword,
+    },
+    entity::{
+        audit_event::{self, Action},
+        enrollment::{self, Origin, Status},
+        school_account::{self, NewAccounts, Seats},
+        user::{self, PasswordState},
+    },
+    identity::password_hashing::HashError,
+    metrics::ENROLLMENTS,
+    random::RandomSource,
+    rate_limit::{
+        limiter::{self, LimitError, Limiter},
+        policies::{self, Count},
+    },
+};
+
+/// The maximum number of tries, if other requests take the user names at the same time.
+const TRIES: u32 = 5;
+
+/// Adds students to classes.
+pub struct Students {
+    db: Db,
+    random: Arc<dyn RandomSource>,
+    credentials: Credentials,
+    limiter: Limiter,
+    bulk: Bulk,
+    account_rate: u32,
+    import_rate: u32,
+}
+
+/// A student to add.
+#[derive(Debug, Clone)]
+pub struct NewStudent {
+    /// The first name.
+    pub first_name: PersonName,
+    /// The last name.
+    pub last_name: PersonName,
+    /// An address whose local part is the wish for the user name. Nothing else of it is kept.
+    pub wish: Option<Email>,
+    /// The phone number.
+    pub phone_number: Option<PhoneNumber>,
+    /// The URL of a picture.
+    pub avatar_url: Option<AvatarUrl>,
+}
+
+impl From<ImportedStudent> for NewStudent {
+    fn from(ImportedStudent { first_name, last_name, email, phone_number }: ImportedStudent) -> Self {
+        Self { first_name, last_name, wish: email, phone_number, avatar_url: None }
+    }
+}
+
+/// A student with a new password.
+#[derive(Debug, Clone)]
+pub struct Added {
+    /// The student, as the owner of the class sees it.
+    pub row: RosterRow,
+    /// The password, to show it once.
+    pub password: WordPassword,
+}
+
+/// The reason why no student was added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The operator has set no domain for user names.
+    #[error("the operator has set no student domain")]
+    Disabled,
+    /// The user may not do this with the class.
+    #[error(transparent)]
+    Class(#[from] OwnershipError),
+    /// The teacher sent too many requests.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// The class is not in use.
+    #[error("the class is not in use")]
+    Inactive,
+    /// The class has fewer seats than there are new students.
+    #[error("the class has too few seats")]
+    Full,
+    /// Another request makes many accounts now.
+    #[error(transparent)]
+    Busy(#[from] BulkBusy),
+    /// Others took the user names in each try.
+    #[error("no user name was free in {TRIES} tries")]
+    NamesTaken,
+    /// There are no credentials.
+    #[error(transparent)]
+    Credentials(#[from] MakeError),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+}
+
+impl From<HashError> for AddError {
+    fn from(error: HashError) -> Self {
+        MakeError::from(error).into()
+    }
+}
+
+/// The reason why a file was not imported.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ImportError(#[from] pub AddError);
+
+/// Where students are added, and by whom.
+#[derive(Debug, Clone, Copy)]
+struct Addition {
+    class: ClassId,
+    owner: UserId,
+    now: DateTime<Utc>,
+}
+
+impl Students {
+    /// Creates the service. A rate is a number of requests of one teacher at once, and then per hour. 0 is no limit.
+    pub(super) fn new(
+        db: Db,
+        random: Arc<dyn RandomSource>,
+        credentials: Credentials,
+        bulk: Bulk,
+        account_rate: u32,
+        import_rate: u32,
+    ) -> Self {
+        let limiter = Limiter::new(db.clone());
+        Self { db, random, credentials, limiter, bulk, account_rate, import_rate }
+    }
+
+    /// Adds a student on behalf of the owner of a class.
+    pub async fn add(
+        &self,
+        class: ClassId,
+        owner: UserId,
+        student: NewStudent,
+        now: DateTime<Utc>,
+    ) -> Result<Added, AddError> {
+        let count = policies::student_accounts_by(owner, self.account_rate);
+        let limit = (limiter::Action::MakeStudentAccounts, count);
+        let addition = Addition { class, owner, now };
+        self.check("createAndEnrollStudent", addition, limit, 1).await?;
+        let password = self.credentials.password().await?;
+        let mut added = self.insert(addition, &[student], vec![password]).await?;
+        added.pop().ok_or(AddError::NamesTaken)
+    }
+
+    /// Adds the students of a file, all or none, on behalf of the owner of a class.
+    pub async fn import(
+        &self,
+        class: ClassId,
+        owner: UserId,
+        students: Vec<ImportedStudent>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Added>, ImportError> {
+        let students: Vec<NewStudent> = students.into_iter().map(NewStudent::from).collect();
+        let count = policies::student_imports_by(owner, self.import_rate);
+        let limit = (limiter::Action::ImportStudents, count);
+        let addition = Addition { class, owner, now };
+        self.check("submitImport", addition, limit, students.len()).await?;
+        let _permit = self.bulk.begin().await.map_err(AddError::from)?;
+        let passwords = self.credentials.passwords(students.len(), |_| ()).await.map_err(AddError::from)?;
+        Ok(self.insert(addition, &students, passwords).await?)
+    }
+
+    /// Checks everything that needs no password, so that a refused request costs no hashes.
+    async fn check(
+        &self,
+        operation: &'static str,
+        Addition { class, owner, now }: Addition,
+        (action, count): (limiter::Action, Option<Count>),
+        wanted: usize,
+    ) -> Result<(), AddError> {
+        if !self.credentials.has_domain() {
+            return Err(AddError::Disabled);
+        }
+        ownership::check(&self.db, operation, class, owner).await?;
+        self.limiter.count(action, count, now).await?;
+        admitted(school_account::seats(self.db.read(), class, owner, wanted).await?)
+    }
+
+    /// Inserts the students. Another request may take their user names at the same time, and then there is another try.
+    async fn insert(
+        &self,
+        addition: Addition,
+        students: &[NewStudent],
+        passwords: Vec<NewPassword>,
+    ) -> Result<Vec<Added>, AddError> {
+        let people: Vec<Person> = students.iter().map(Person::from).collect();
+        for _ in 0..TRIES {
+            let names = self.credentials.user_names(&people).await?;
+            let new = self.rows(addition, students, names, &passwords);
+            let insert = self.db.transaction(new.clone(), |db, new| Box::pin(school_account::add(db, new)));
+            match Box::pin(insert).await {
+                Ok(seats) => admitted(seats)?,
+                Err(error) if db::kind(&error) == ErrorKind::UniqueViolation => continue,
+                Err(error) => return Err(error.into()),
+            }
+            metrics::counter!(ENROLLMENTS).increment(new.users.len() as u64);
+            let rows = new.users.into_iter().zip(new.enrollments);
+            let added = rows.zip(passwords).map(|((user, enrollment), password)| Added {
+                row: RosterRow { user, enrollment, view: View::Full },
+                password: password.password,
+            });
+            return Ok(added.collect());
+        }
+        Err(AddError::NamesTaken)
+    }
+
+    fn rows(
+        &self,
+        Addition { class, owner, now }: Addition,
+        students: &[NewStudent],
+        names: Vec<Email>,
+        passwords: &[NewPassword],
+    ) -> NewAccounts {
+        let mut new =
+            NewAccounts { class, owner, users: Vec::new(), enrollments: Vec::new(), events: Vec::new() };
+        for ((student, email), password) in students.iter().zip(names).zip(passwords) {
+            let NewStudent { first_name, last_name, wish: _, phone_number, avatar_url } = student.clone();
+            let user = user::Model {
+                first_name: Some(first_name),
+                last_name: Some(last_name),
+                phone_number,
+                avatar_url,
+                school_account: true,
+                password_state: PasswordState::Initial,
+                ..user::Model::new(UserId::new(now, &*self.random), email, password.hash.clone(), now)
+            };
+            new.enrollments.push(enrollment::Model {
+                id: EnrollmentId::new(now, &*self.random),
+                class_id: class,
+                student_id: user.id,
+                enrolled_at: now.date_naive(),
+                status: Status::Active,
+                created_at: now,
+                updated_at: now,
+                origin: Origin::Owner,
+                student_key: user::sort_key(user.id, user.first_name.as_ref(), user.last_name.as_ref()),
+                sourced_id: None,
+            });
+            let event = audit_event::Model::new(Action::AccountCreate, now, &*self.random);
+            new.events.push(event.user(user.id).by_owner(owner).class(class));
+            new.users.push(user);
+        }
+        new
+    }
+}
+
+impl From<&NewStudent> for Person {
+    fn from(student: &NewStudent) -> Self {
+        let NewStudent { first_name, last_name, wish, phone_number: _, avatar_url: _ } = student;
+        Self { first: first_name.clone(), last: last_name.clone(), wish: wish.clone() }
+    }
+}
+
+fn admitted(seats: Seats) -> Result<(), AddError> {
+    match seats {
+        Seats::Free => Ok(()),
+        // The owner was checked before, so the class went to another one, or was deleted.
+        Seats::NotOwned => Err(OwnershipError::NoSuchClass.into()),
+        Seats::Inactive => Err(AddError::Inactive),
+        Seats::TooFew => Err(AddError::Full),
+    }
+}
