@@ -64,6 +64,10 @@ pub const TABLE: &[Row] = &[
     owner_only("admitStudent", None),
     // The rows of a student in the caller's own classes decide. Others do not learn that the student exists.
     row("updateStudent", [Hidden, Hidden, Hidden, Hidden, Allowed], Some("user set")),
+    owner_only("createAndEnrollStudent", Some("roster import")),
+    owner_only("submitImport", Some("roster import")),
+    owner_only("bulkCreateStudentAccounts", Some("roster cards")),
+    owner_only("resetStudentPassword", Some("roster cards")),
 ];
 
 /// Whether a caller of this standing may do this. An operation that is not in the table is refused to everyone.

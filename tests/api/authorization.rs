@@ -40,6 +40,7 @@ impl Cast {
     async fn new(school: &School) -> Self {
         let mut users = school.add_students(6).await;
         let (student, waiting) = (users.pop().unwrap(), users.pop().unwrap());
+        school.change_account("student5@example.com", |account| account.school_account = true).await;
         let owner = school.account(TEACHER).await.id;
         users.push(owner);
         let tokens = school.tokens_of(&users).await;
@@ -83,6 +84,14 @@ impl Cast {
             "updateStudent" => {
                 school.call("PUT", &format!("/students/{student}")).json(&json!({ "status": "active" }))
             }
+            "createAndEnrollStudent" => {
+                call("POST", "/students").json(&json!({ "firstName": "Linh", "lastName": "Nguyễn" }))
+            }
+            "submitImport" => call("POST", "/students/import").file("firstName,lastName\nLinh,Nguyễn\n"),
+            "bulkCreateStudentAccounts" => {
+                call("POST", "/students/bulk-create-accounts").json(&json!({ "studentIds": [student] }))
+            }
+            "resetStudentPassword" => call("POST", &format!("/students/{student}/reset-password")),
             other => panic!("this test has no request for {other}"),
         }
     }

@@ -2,7 +2,15 @@
 
 use std::sync::LazyLock;
 
-use homeroom::entity::enrollment;
+use homeroom::{
+    clock::Clock,
+    domain::{id::EnrollmentId, sort_key::SortKey},
+    entity::{
+        enrollment::{self, Origin, Status},
+        user::{self, PasswordState},
+    },
+};
+use sea_orm::{EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,8 +32,18 @@ const CODE: [u8; 32] = [
 const JOIN_CODE: [u8; 8] = [7, 17, 21, 2, 18, 9, 27, 12];
 
 /// The properties whose values differ between runs.
-const VOLATILE: [&str; 8] =
-    ["id", "uuid", "userId", "studentId", "ownerId", "accessToken", "idToken", "refreshToken"];
+const VOLATILE: [&str; 10] = [
+    "id",
+    "uuid",
+    "userId",
+    "studentId",
+    "ownerId",
+    "accessToken",
+    "idToken",
+    "refreshToken",
+    "password",
+    "temporaryPassword",
+];
 
 fn operation(path: &str, method: &str) -> &'static Value {
     static DOCUMENT: LazyLock<Value> = LazyLock::new(document);
@@ -196,6 +214,75 @@ both! {
         assert_eq!(send("POST", leave, &own, &id, Some(&student)).await, 204);
         let full = school.call("PUT", &format!("/students/{id}")).bearer(&teacher);
         assert_is_example(&full.json(&json!({ "status": "active" })).send().await, update, "put");
+    }
+
+    async fn request_example_about_student_accounts_gets_its_response_example(kind: Kind) {
+        let school = School::start(kind).await;
+        let teacher = school.token(TEACHER).await;
+        let (create, import) = ("/classes/{classId}/students", "/classes/{classId}/students/import");
+        let bulk = "/classes/{classId}/students/bulk-create-accounts";
+        let reset = "/classes/{classId}/students/{studentId}/reset-password";
+        let nobody = "44444444-4444-4444-4444-444444444444";
+        let own = OWN_CLASS.to_string();
+        let send = async |template: &str, class: &str, student: &str, token: Option<&str>| {
+            let call = school.post(&template.replace("{classId}", class).replace("{studentId}", student));
+            let call = if let Some(token) = token { call.bearer(token) } else { call };
+            let call = match template {
+                _ if template == import => call.file("firstName,lastName\nLinh,Nguyễn\nMax,Groß\n"),
+                _ if template == reset => call,
+                _ => call.json(request(template)),
+            };
+            let answer = call.send().await;
+            assert_is_example(&answer, template, "post");
+            (answer.status, answer.json()["data"].take())
+        };
+        let (status, student) = send(create, &own, "", Some(&teacher)).await;
+        assert_eq!(status, 200);
+        let id = student["id"].as_str().unwrap().to_owned();
+        assert_eq!(send(reset, &own, &id, Some(&teacher)).await.0, 200);
+        for template in [create, import, bulk, reset] {
+            assert_eq!(send(template, &own, &id, None).await.0, 401);
+            assert_eq!(send(template, &OTHER_CLASS.to_string(), &id, Some(&teacher)).await.0, 403);
+        }
+        for template in [create, import, bulk] {
+            assert_eq!(send(template, nobody, "", Some(&teacher)).await.0, 404);
+        }
+        assert_eq!(send(reset, &own, nobody, Some(&teacher)).await.0, 404);
+        let post = |template: &str| school.post(&template.replace("{classId}", &own)).bearer(&teacher);
+        assert_is_example(&post(create).json(&json!({})).send().await, create, "post");
+        assert_is_example(&post(bulk).json(&json!({})).send().await, bulk, "post");
+        assert_is_example(&post(import).file("firstName,lastName\n,Nguyễn\n").send().await, import, "post");
+
+        // The student of the request example is one whom an import has made.
+        let mut imported = school.account("linh.nguyen@students.example").await;
+        user::Entity::delete_by_id(imported.id).exec(school.db.writer()).await.unwrap();
+        imported.id = request(bulk)["studentIds"][0].as_str().unwrap().parse().unwrap();
+        imported.password_state = PasswordState::None;
+        user::Entity::create(school.db.writer(), imported.clone()).await.unwrap();
+        let now = school.clock.now();
+        let enrollment = enrollment::Model {
+            id: EnrollmentId::from_u128(1),
+            class_id: OWN_CLASS,
+            student_id: imported.id,
+            enrolled_at: now.date_naive(),
+            status: Status::Active,
+            created_at: now,
+            updated_at: now,
+            origin: Origin::Roster,
+            student_key: SortKey::of(&["Nguyễn"]),
+            sourced_id: None,
+        };
+        let insert = enrollment::Entity::insert(enrollment.into_active_model());
+        insert.exec_without_returning(school.db.writer()).await.unwrap();
+        assert_eq!(send(bulk, &own, "", Some(&teacher)).await.0, 200);
+
+        user::Entity::delete_by_id(imported.id).exec(school.db.writer()).await.unwrap();
+        assert_eq!(send(import, &own, "", Some(&teacher)).await.0, 200);
+        let class = school.call("PUT", &format!("/classes/{own}")).bearer(&teacher);
+        assert_eq!(class.json(&json!({ "maxStudents": 1 })).send().await.status, 200);
+        for template in [create, import] {
+            assert_eq!(send(template, &own, "", Some(&teacher)).await.0, 409);
+        }
     }
 
     async fn request_example_about_accounts_gets_its_response_example(kind: Kind) {

@@ -55,6 +55,8 @@ mod sign_in;
 mod statements;
 mod static_bodies;
 mod story;
+mod student_accounts;
+mod student_import;
 mod support;
 mod telemetry;
 mod tokens;

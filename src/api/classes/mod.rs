@@ -1,7 +1,9 @@
 //! The classroom family: `/classes/...`, `/students/...` and `/user/me`, with responses `{success, code, message, data}`.
 
 pub mod admit_student;
+pub mod bulk_create_student_accounts;
 mod class;
+pub mod create_and_enroll_student;
 pub mod create_class;
 pub mod delete_class;
 pub mod error;
@@ -14,15 +16,18 @@ pub mod get_students;
 pub mod join_class_by_code;
 pub mod leave_class;
 pub mod remove_student;
+pub mod reset_student_password;
 pub mod revoke_join_code;
 pub mod student;
+pub mod submit_import;
 pub mod types;
 pub mod update_class;
 pub mod update_current_user_profile;
 pub mod update_student;
 
 /// The operations of the family, in the order of the document.
-pub type Operations = (ClassOperations, JoinCodeOperations, RosterOperations, ProfileOperations);
+pub type Operations =
+    (ClassOperations, JoinCodeOperations, RosterOperations, StudentAccountOperations, ProfileOperations);
 
 /// Classes.
 type ClassOperations = (
@@ -48,6 +53,14 @@ type RosterOperations = (
     leave_class::LeaveClass,
     admit_student::AdmitStudent,
     update_student::UpdateStudent,
+);
+
+/// Accounts that the school makes.
+type StudentAccountOperations = (
+    create_and_enroll_student::CreateAndEnrollStudent,
+    submit_import::SubmitImport,
+    bulk_create_student_accounts::BulkCreateStudentAccounts,
+    reset_student_password::ResetStudentPassword,
 );
 
 /// The profile of the caller.

@@ -174,7 +174,7 @@ text!(StudentStatus, "StudentStatus", StudentStatus::parse, {
 
 /// A user name in a response.
 #[derive(Debug)]
-pub struct ShownUserName(Email);
+pub struct ShownUserName(pub(super) Email);
 
 text!(ShownUserName, "UserName", |text: &str| Email::parse(text).map(Self), {
     min_length: 3,
@@ -183,7 +183,7 @@ text!(ShownUserName, "UserName", |text: &str| Email::parse(text).map(Self), {
 
 /// A one-time password in a response. It is the only type that shows a password.
 #[derive(Debug)]
-pub struct ShownPassword(Password);
+pub struct ShownPassword(pub(super) Password);
 
 text!(ShownPassword, "ShownPassword", |text: &str| Password::parse(text).map(Self), {
     min_length: 1,

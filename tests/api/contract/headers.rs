@@ -115,6 +115,7 @@ async fn compare_every_status(kind: Kind, origin: Option<&'static str>) {
     compare_classes(kind, &mut unseen).await;
     compare_own_classes(kind, &mut unseen).await;
     compare_rosters(kind, &mut unseen).await;
+    compare_student_accounts(kind, &mut unseen).await;
     compare_service(kind, &mut unseen).await;
     assert!(unseen.statuses.is_empty(), "nothing was answered with {:?}", unseen.statuses);
 }
@@ -416,6 +417,62 @@ async fn compare_rosters(kind: Kind, unseen: &mut Unseen) {
         unseen.check("leaveClass", leave(&own).bearer(&student)).await;
         unseen.check("removeStudentFromClass", remove(&own).bearer(&teacher)).await;
         unseen.check("updateStudent", update(&text, "dropped").bearer(&teacher)).await;
+    }
+}
+
+async fn compare_student_accounts(kind: Kind, unseen: &mut Unseen) {
+    const IDS: [&str; 3] = ["createAndEnrollStudent", "submitImport", "bulkCreateStudentAccounts"];
+    let mut school = School::start(kind).await;
+    let teacher = school.token(TEACHER).await;
+    let (own, others) = (OWN_CLASS.to_string(), OTHER_CLASS.to_string());
+    let nobody = "44444444-4444-4444-4444-444444444444";
+    for (id, class) in
+        IDS.into_iter().flat_map(|id| [&own, &others, "10A1"].into_iter().map(move |class| (id, class)))
+    {
+        unseen.check(id, student_account(&school, id, class)).await;
+        unseen.check(id, student_account(&school, id, class).bearer(&teacher)).await;
+    }
+    let body = json!({ "firstName": "Linh", "lastName": "Nguyễn" });
+    let created = school.post(&format!("/classes/{own}/students")).bearer(&teacher).json(&body).send().await;
+    let student = created.json()["data"]["id"].as_str().unwrap().to_owned();
+    let path = |class: &str, student: &str| format!("/classes/{class}/students/{student}/reset-password");
+    unseen.check("resetStudentPassword", school.post(&path(&own, &student))).await;
+    for (class, student) in [(&own, student.as_str()), (&others, &student), (&own, nobody)] {
+        unseen.check("resetStudentPassword", school.post(&path(class, student)).bearer(&teacher)).await;
+    }
+    let empty = |tail: &str| school.post(&format!("/classes/{own}/students{tail}")).bearer(&teacher);
+    unseen.check("createAndEnrollStudent", empty("").json(&json!({}))).await;
+    unseen.check("submitImport", empty("/import").file("")).await;
+    unseen.check("bulkCreateStudentAccounts", empty("/bulk-create-accounts").json(&json!({}))).await;
+    let full = school.call("PUT", &format!("/classes/{own}")).bearer(&teacher);
+    assert_eq!(full.json(&json!({ "maxStudents": 1 })).send().await.status, 200);
+    for id in &IDS[..2] {
+        unseen.check(id, student_account(&school, id, &own).bearer(&teacher)).await;
+    }
+    school.restart(|parts| {
+        parts.school.account_rate = 1;
+        parts.school.import_rate = 1;
+    });
+    for id in IDS {
+        unseen.check(id, student_account(&school, id, &own).bearer(&teacher)).await;
+    }
+    unseen.check("resetStudentPassword", school.post(&path(&own, &student)).bearer(&teacher)).await;
+    for fail in [Fail::Damage, Fail::Disconnect] {
+        fail.apply(&school).await;
+        for id in IDS {
+            unseen.check(id, student_account(&school, id, &own).bearer(&teacher)).await;
+        }
+        unseen.check("resetStudentPassword", school.post(&path(&own, &student)).bearer(&teacher)).await;
+    }
+}
+
+/// A valid request of an operation on the students of a class.
+fn student_account<'s>(school: &'s School, id: &str, class: &str) -> Call<'s> {
+    let post = |tail: &str| school.post(&format!("/classes/{class}/students{tail}"));
+    match id {
+        "createAndEnrollStudent" => post("").json(&json!({ "firstName": "Linh", "lastName": "Nguyễn" })),
+        "submitImport" => post("/import").file("firstName,lastName\nLinh,Nguyễn\n"),
+        _ => post("/bulk-create-accounts").json(&json!({ "studentIds": ["1"] })),
     }
 }
 

@@ -37,6 +37,8 @@ both! {
                 ("POST", format!("/api/classes/{id}/join-code"), 404, "CLASS_NOT_FOUND"),
                 ("POST", format!("/classes/join/{id}"), 400, "INVALID_JOIN_CODE"),
                 ("GET", format!("/classes/{id}"), 404, "CLASS_NOT_FOUND"),
+                ("POST", format!("/classes/{id}/students/1/reset-password"), 404, "CLASS_NOT_FOUND"),
+                ("POST", format!("/classes/{OWN_CLASS}/students/{id}/reset-password"), 404, "STUDENT_NOT_FOUND"),
             ] {
                 let answer = school.call(method, &path).bearer(&token).send().await;
                 let found = (answer.status, assert_failure(&path, &answer));

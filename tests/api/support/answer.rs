@@ -70,6 +70,14 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// A form with this file.
+    pub fn file(self, file: impl AsRef<[u8]>) -> Self {
+        let head = "--form-boundary\r\nContent-Disposition: form-data; name=\"file\"; filename=\"students.csv\"\r\n\
+                    Content-Type: text/csv\r\n\r\n";
+        let body = [head.as_bytes(), file.as_ref(), b"\r\n--form-boundary--\r\n"].concat();
+        self.header("Content-Type", "multipart/form-data; boundary=form-boundary").body(body)
+    }
+
     /// A body of several chunks, without a `Content-Length`.
     pub fn chunks(mut self, chunks: impl IntoIterator<Item = Vec<u8>, IntoIter: Send + 'static>) -> Self {
         let chunks = chunks.into_iter().map(Ok::<_, std::io::Error>);

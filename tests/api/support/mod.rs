@@ -130,6 +130,8 @@ impl School {
             parts.identity.account_limits = AccountLimits::NONE;
             parts.classroom.rate_limit = JoinLimits::NONE;
             parts.classroom.join_code_rate = 0;
+            parts.school.account_rate = 0;
+            parts.school.import_rate = 0;
         });
         school
     }
