@@ -161,13 +161,16 @@ sign_in() {{
 }}
 
 # The teacher generates a join code
-ACCESS_TOKEN=$(sign_in {TEACHER})
-JOIN_CODE=$(curl -s --request POST {url}/classes/{OWN_CLASS}/join-code --header "Authorization: Bearer $ACCESS_TOKEN" \
+TEACHER_TOKEN=$(sign_in {TEACHER})
+JOIN_CODE=$(curl -s --request POST {url}/classes/{OWN_CLASS}/join-code --header "Authorization: Bearer $TEACHER_TOKEN" \
   | tee /dev/stderr | sed 's/.*"joinCode":"\([^"]*\)".*/\1/')
 
 # The student joins with it
-ACCESS_TOKEN=$(sign_in {STUDENT})
-curl -s --request POST {url}/classes/join/$JOIN_CODE --header "Authorization: Bearer $ACCESS_TOKEN"
+STUDENT_TOKEN=$(sign_in {STUDENT})
+curl -s --request POST {url}/classes/join/$JOIN_CODE --header "Authorization: Bearer $STUDENT_TOKEN"
+
+# The teacher reads the roster
+curl -s {url}/classes/{OWN_CLASS}/students --header "Authorization: Bearer $TEACHER_TOKEN"
 "#
     )
 }

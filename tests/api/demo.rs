@@ -76,6 +76,7 @@ async fn demo_prints_requests_for_its_address() {
         "/api/v1/tokens",
         "/classes/22222222-2222-2222-2222-222222222222/join-code",
         "/classes/join/",
+        "/classes/22222222-2222-2222-2222-222222222222/students",
     ] {
         assert!(output.contains(&format!("{}{path}", server.url)), "{path} is not in {output}");
     }
@@ -96,6 +97,9 @@ async fn demo_below_a_path_printed_requests_succeed() {
     let ran = std::process::Command::new("bash").args(["-euc", &script]).output().unwrap();
     let [out, err] = [ran.stdout, ran.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     assert!(ran.status.success(), "{out}{err}");
-    let joined: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    let answers = serde_json::Deserializer::from_str(&out).into_iter::<Value>();
+    let answers: Vec<Value> = answers.collect::<Result<_, _>>().unwrap_or_else(|_| panic!("{out}{err}"));
+    let [joined, roster] = &answers[..] else { panic!("{out}{err}") };
     assert_eq!((&joined["success"], &joined["code"]), (&true.into(), &201.into()));
+    assert_eq!(roster["pagination"]["totalItems"], 1, "{roster}");
 }
