@@ -12,7 +12,7 @@ both! {
             .with("HOMEROOM_STUDENT_DOMAIN", "pupils.example.com");
         let server = site.listen("serve").await;
         let script = page::commands("docs/classes.md", &[
-            ("homeroom serve --join-page https://app.example.com/join &", ""),
+            ("homeroom serve --join-page https://app.example.com/join --student-domain pupils.example.com &", ""),
             ("B=http://127.0.0.1:8080", &format!("B={}", server.url)),
         ]);
         let ended = site.run_script(&script).await;
@@ -24,7 +24,13 @@ both! {
             (r#""errorCode":"FORBIDDEN""#, 1),
             (r#""errorCode":"CLASS_FULL""#, 1),
             (r#""errorCode":"PRECONDITION_FAILED""#, 1),
-            (r#""errorCode":"#, 6),
+            (r#""errorCode":"INVALID_FILE""#, 1),
+            (r#""errorCode":"NOT_SCHOOL_ACCOUNT""#, 1),
+            (r#""errorCode":"#, 8),
+            (r#""username":"linh.nguyen@pupils.example.com""#, 1),
+            (r#""username":"mia.sommer@pupils.example.com""#, 1),
+            (r#""firstName":"Linh Chi""#, 2),
+            (r#""status":"transferred""#, 1),
             (r#""joinUrl":"https://app.example.com/join?code="#, 1),
         ] {
             assert_eq!(out.matches(text).count(), count, "{text}: {out}");

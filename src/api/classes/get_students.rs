@@ -31,6 +31,7 @@ value_parameter!(
     /// The status of the students.
     StatusParameter(StudentStatus),
     MetaSchema {
+        max_length: Some(StudentStatus::MAX),
         pattern: Some(StudentStatus::PATTERN.to_owned()),
         default: Some("active".into()),
         example: Some("active".into()),

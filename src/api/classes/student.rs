@@ -138,6 +138,8 @@ pub struct InvalidStudentStatus;
 impl StudentStatus {
     /// The values, as a regular expression.
     pub const PATTERN: &str = "^(active|transferred|graduated|dropped|pending)$";
+    /// The length of the longest value.
+    pub const MAX: usize = "transferred".len();
 
     /// The status of a student with an enrollment of this status. A student who finished the class counts as graduated.
     pub fn of(status: Status) -> Self {
@@ -168,7 +170,7 @@ impl StudentStatus {
 }
 
 text!(StudentStatus, "StudentStatus", StudentStatus::parse, {
-    max_length: 11,
+    max_length: StudentStatus::MAX,
     pattern: StudentStatus::PATTERN.into(),
 } shown |status: &Self| status.as_str());
 

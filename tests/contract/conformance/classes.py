@@ -11,12 +11,12 @@ from sign_in import access_token
 
 
 class Scene:
-    """A class of an owner, with students."""
+    """The classes and students of an owner."""
 
     def __init__(self, owner):
         self._owner = owner
         self._token = None
-        self._class = None
+        self._made = {}
 
     def _post(self, path, body=None):
         server = os.environ["HOMEROOM_URL"]
@@ -27,17 +27,28 @@ class Scene:
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)["data"]
 
+    def _once(self, name, make):
+        if name not in self._made:
+            self._made[name] = make()
+        return self._made[name]
+
     def new_class(self):
         """Returns the id of a class that nothing else uses."""
         return self._post("/classes", {"name": "Conformance"})["id"]
 
-    def shared_class(self):
-        """Returns the id of a class with a join code, which is made once."""
-        if self._class is None:
-            self._class = self.new_class()
-            self._post(f"/classes/{self._class}/join-code")
-        return self._class
+    def changed_class(self):
+        """Returns the id of the class whose properties change."""
+        return self._once("changed class", self.new_class)
+
+    def class_of_students(self):
+        """Returns the id of the class in which students are made."""
+        return self._once("class of students", self.new_class)
 
     def new_student(self):
-        """Returns the id of a student of the shared class that nothing else uses."""
-        return self._post(f"/classes/{self.shared_class()}/students", {"firstName": "Linh", "lastName": "Nguyen"})["id"]
+        """Returns the id of a student that nothing else uses."""
+        body = {"firstName": "Linh", "lastName": "Nguyen"}
+        return self._post(f"/classes/{self.class_of_students()}/students", body)["id"]
+
+    def changed_student(self):
+        """Returns the id of the student whose properties change."""
+        return self._once("changed student", self.new_student)

@@ -1,8 +1,5 @@
 //! All differences from the source of the classroom family, with their reasons.
 
-/// Operations that the document does not have yet.
-pub const NOT_YET: &[&str] = &[];
-
 /// The id of an operation or the name of a schema, the difference, and its reason. `*`: each operation.
 pub const ADDITIONS: &[(&str, &str, &str)] = &[
     ("*", "status 503", "The database can be unavailable, and the server can be busy."),

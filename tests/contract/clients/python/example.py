@@ -1,6 +1,7 @@
 """A teacher generates a join code, and a student joins with it. The teacher also creates, changes and deletes a class."""
 
 import os
+from io import BytesIO
 from types import NoneType
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -23,21 +24,29 @@ from homeroom.api.classes import (
 from homeroom.api.sign_in import create_code, create_token
 from homeroom.api.students import (
     admit_student,
+    bulk_create_student_accounts,
+    create_and_enroll_student,
     get_students_by_class_id,
     leave_class,
     remove_student_from_class,
+    reset_student_password,
+    submit_import,
     update_student,
 )
 from homeroom.models import (
+    BulkCreateStudentAccountsRequest,
+    BulkCreateStudentAccountsResultSuccess,
     ClassEnrollmentStatus,
     ClassEnrollmentSuccess,
     ClassroomError,
     ClassroomErrorCode,
     CreateClassRequest,
     CreateCodeRequest,
+    CreateStudentRequest,
     CreateTokenRequest,
     CurrentJoinCodeSuccess,
     GeneratedJoinCodeSuccess,
+    ImportResultSuccess,
     IssuedCodeList,
     SchoolClassPage,
     SchoolClassSuccess,
@@ -46,12 +55,13 @@ from homeroom.models import (
     SignInService,
     StudentPage,
     StudentSuccess,
+    SubmitImportBody,
     TokenGrantType,
     TokenSetList,
     UpdateClassRequest,
     UpdateStudentRequest,
 )
-from homeroom.types import Response
+from homeroom.types import File, Response
 
 APP = "11111111-1111-1111-1111-111111111111"
 CALLBACK = "https://app.example.com/callback"
@@ -136,6 +146,35 @@ back = UpdateStudentRequest(status="active")
 changed_student = expect(200, StudentSuccess, update_student.sync_detailed(member, client=teacher, body=back)).data
 assert changed_student.status == "active", changed_student
 expect(204, NoneType, remove_student_from_class.sync_detailed(CLASS, member, client=teacher))
+
+# Accounts for students without e-mail: one, those of a file, and new passwords.
+new_student = CreateStudentRequest("Linh", "Nguyen")
+pupil = expect(
+    200, StudentSuccess, create_and_enroll_student.sync_detailed(CLASS, client=teacher, body=new_student)
+).data
+assert pupil.username == "linh.nguyen@students.example.com" and pupil.password, pupil
+initial = expect(400, SignInErrors, request_code(pupil.username, pupil.password))
+assert initial.errors[0].message.startswith("newPassword is required"), initial
+
+
+def upload(text: str) -> Response[ImportResultSuccess | ClassroomError]:
+    body = SubmitImportBody(File(BytesIO(text.encode()), "students.csv", "text/csv"))
+    return submit_import.sync_detailed(CLASS, client=teacher, body=body)
+
+
+imported = expect(200, ImportResultSuccess, upload("lastName;firstName\r\nRoe;Max\r\n")).data
+assert [row.username for row in imported.credentials] == ["max.roe@students.example.com"], imported
+failure = expect(400, ClassroomError, upload("lastName;firstName\r\nRoe;\r\n"))
+assert failure.error_code is ClassroomErrorCode.INVALID_FILE, failure
+several = BulkCreateStudentAccountsRequest([pupil.id, "unknown"])
+bulk = expect(
+    200,
+    BulkCreateStudentAccountsResultSuccess,
+    bulk_create_student_accounts.sync_detailed(CLASS, client=teacher, body=several),
+).data
+assert (bulk.total_failed, bulk.failed_accounts[1].reason) == (2, "not in this class"), bulk
+reset = expect(200, StudentSuccess, reset_student_password.sync_detailed(CLASS, pupil.id, client=teacher)).data
+assert reset.password and reset.password != pupil.password, reset
 
 current = expect(200, CurrentJoinCodeSuccess, get_join_code.sync_detailed(CLASS, client=teacher)).data
 assert (current.join_code, current.joins, current.join_url) == (generated.join_code, 1, None), current

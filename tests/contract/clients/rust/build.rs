@@ -3,7 +3,7 @@
 use std::{env, fs, path::Path};
 
 /// Their request bodies are `multipart/form-data`. Send them with `reqwest::multipart`.
-const UNSUPPORTED: [&str; 1] = ["/classes/{classId}/students/import:"];
+const UNSUPPORTED: [&str; 1] = ["/classes/{classId}/students/import"];
 
 fn main() {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../../openapi.yaml");
@@ -12,10 +12,11 @@ fn main() {
     let mut kept = String::new();
     let mut is_supported = true;
     for line in text.lines() {
-        let indented = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' '));
-        match indented {
+        // A key below `paths`, which YAML may quote, or one on the top level.
+        let key = line.strip_prefix("  ").map(|rest| rest.trim_end_matches(':').trim_matches('"'));
+        match key {
             Some(path) if path.starts_with('/') => is_supported = !UNSUPPORTED.contains(&path),
-            None if !line.starts_with(' ') => is_supported = true,
+            None if !line.is_empty() => is_supported = true,
             _ => {}
         }
         if is_supported {

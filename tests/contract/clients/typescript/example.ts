@@ -95,6 +95,33 @@ const back = { params: { path: { studentId: member.params.path.studentId } }, bo
 same(succeeded(200, await teacher.PUT("/students/{studentId}", back)).data.status, "active");
 done(await teacher.DELETE("/classes/{classId}/students/{studentId}", member));
 
+// Accounts for students without e-mail: one, those of a file, and new passwords.
+const names = { firstName: "Linh", lastName: "Nguyen" };
+const pupil = succeeded(200, await teacher.POST("/classes/{classId}/students", { ...lesson, body: names })).data;
+same(pupil.username, "linh.nguyen@students.example.com");
+const initial = failed(400, await requestCode(pupil.username ?? "", pupil.password ?? ""));
+same(initial.errors[0].message, "newPassword is required: this password must be changed at the first sign-in");
+const upload = (file: string) =>
+  teacher.POST("/classes/{classId}/students/import", {
+    ...lesson,
+    body: { file },
+    bodySerializer: () => {
+      const form = new FormData();
+      form.append("file", new Blob([file]), "students.csv");
+      return form;
+    },
+  });
+const imported = succeeded(200, await upload("lastName;firstName\r\nRoe;Max\r\n")).data;
+same(imported.credentials[0]?.username, "max.roe@students.example.com");
+same(failed(400, await upload("lastName;firstName\r\nRoe;\r\n")).errorCode, "INVALID_FILE");
+const several = { ...lesson, body: { studentIds: [pupil.id, "unknown"] } };
+const bulk = succeeded(200, await teacher.POST("/classes/{classId}/students/bulk-create-accounts", several)).data;
+same(bulk.totalFailed, 2);
+same(bulk.failedAccounts[1]?.reason, "not in this class");
+const owned = { params: { path: { ...lesson.params.path, studentId: pupil.id } } };
+const reset = succeeded(200, await teacher.POST("/classes/{classId}/students/{studentId}/reset-password", owned)).data;
+same(typeof reset.password, "string");
+
 const current = succeeded(200, await teacher.GET("/classes/{classId}/join-code", lesson)).data;
 same(current.joinCode, joinCode);
 same(current.joins, 1);

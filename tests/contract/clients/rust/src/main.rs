@@ -54,6 +54,8 @@ async fn main() -> Outcome<()> {
 
     list_leave_and_remove(&teacher, &student).await?;
 
+    make_accounts(&teacher, &anonymous).await?;
+
     let current = teacher.get_join_code().class_id(CLASS).send().await?.into_inner().data;
     assert_eq!((current.join_code.as_str(), current.joins), (generated.join_code.as_str(), 1));
     assert_eq!(teacher.revoke_join_code().class_id(CLASS).send().await?.status(), 204);
@@ -83,6 +85,29 @@ async fn list_leave_and_remove(teacher: &Client, student: &Client) -> Outcome<()
     assert_eq!(back.status.as_deref().map(String::as_str), Some("active"));
     let removed = teacher.remove_student_from_class().class_id(CLASS).student_id(&id).send().await?;
     assert_eq!(removed.status(), 204);
+    Ok(())
+}
+
+/// Makes an account for a student without e-mail, whose password must be changed at the first sign-in, and resets the password.
+async fn make_accounts(teacher: &Client, anonymous: &Client) -> Outcome<()> {
+    let body = types::CreateStudentRequest::builder().first_name("Linh").last_name("Nguyen");
+    let student =
+        teacher.create_and_enroll_student().class_id(CLASS).body(body).send().await?.into_inner().data;
+    let (Some(user_name), Some(password)) = (&student.username, &student.password) else {
+        return Err("the answer has the credentials".into());
+    };
+    assert_eq!(user_name.as_str(), "linh.nguyen@students.example.com");
+    let failure = refused(400, code(anonymous, user_name, password).await)?;
+    assert!(failure.errors[0].message.starts_with("newPassword is required"));
+    let id = student.id.to_string();
+    let ids = vec![id.parse::<types::BulkCreateStudentAccountsRequestStudentIdsItem>()?];
+    let body = types::BulkCreateStudentAccountsRequest::builder().student_ids(ids);
+    let bulk =
+        teacher.bulk_create_student_accounts().class_id(CLASS).body(body).send().await?.into_inner().data;
+    assert_eq!((bulk.total_created, bulk.total_failed), (0, 1));
+    let reset =
+        teacher.reset_student_password().class_id(CLASS).student_id(&id).send().await?.into_inner().data;
+    assert_ne!(reset.password, student.password);
     Ok(())
 }
 
