@@ -169,6 +169,10 @@ JOIN_CODE=$(curl -s --request POST {url}/classes/{OWN_CLASS}/join-code --header 
 STUDENT_TOKEN=$(sign_in {STUDENT})
 curl -s --request POST {url}/classes/join/$JOIN_CODE --header "Authorization: Bearer $STUDENT_TOKEN"
 
+# The teacher adds a student who has no e-mail address: the response has the user name and the password, once
+curl -s {url}/classes/{OWN_CLASS}/students --header "Authorization: Bearer $TEACHER_TOKEN" \
+  -H 'Content-Type: application/json' -d '{{"firstName":"Linh","lastName":"Nguyễn"}}'
+
 # The teacher reads the roster
 curl -s {url}/classes/{OWN_CLASS}/students --header "Authorization: Bearer $TEACHER_TOKEN"
 "#

@@ -99,7 +99,8 @@ async fn demo_below_a_path_printed_requests_succeed() {
     assert!(ran.status.success(), "{out}{err}");
     let answers = serde_json::Deserializer::from_str(&out).into_iter::<Value>();
     let answers: Vec<Value> = answers.collect::<Result<_, _>>().unwrap_or_else(|_| panic!("{out}{err}"));
-    let [joined, roster] = &answers[..] else { panic!("{out}{err}") };
+    let [joined, added, roster] = &answers[..] else { panic!("{out}{err}") };
     assert_eq!((&joined["success"], &joined["code"]), (&true.into(), &201.into()));
-    assert_eq!(roster["pagination"]["totalItems"], 1, "{roster}");
+    assert_eq!(added["data"]["username"], "linh.nguyen@students.demo.invalid", "{added}");
+    assert_eq!(roster["pagination"]["totalItems"], 2, "{roster}");
 }
