@@ -32,7 +32,7 @@ pub use self::{
     mail::{Mail, MailError},
     passwords::Passwords,
     sessions::Sessions,
-    students::{StudentPasswords, Students, join_page},
+    students::{StudentPasswords, Students, join_page, student_domain},
 };
 use crate::{
     classroom, identity,

@@ -65,7 +65,7 @@ impl Students {
 }
 
 /// A domain in which every user name is an address.
-fn student_domain(text: &str) -> Result<MailDomain, String> {
+pub fn student_domain(text: &str) -> Result<MailDomain, String> {
     const MAX: usize = 254 - 1 - UserName::MAX;
     let domain = MailDomain::parse(text).map_err(|error| error.to_string())?;
     if domain.as_str().len() <= MAX { Ok(domain) } else { Err(format!("must have at most {MAX} characters")) }

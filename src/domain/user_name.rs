@@ -21,14 +21,14 @@ impl UserName {
     /// The user name of a person whose names have no letter that can be written in ASCII.
     const NAMELESS: &str = "pupil";
 
-    /// The user name that a person gets if it is free: the local part of the address that was wished for, or `first.last`.
-    pub fn base(first: &PersonName, last: &PersonName, wish: Option<&Email>) -> Self {
-        let wish = wish.and_then(|wish| wish.as_str().split('@').next()).map(plain);
+    /// The user name that a person gets if it is free: `wish`, of which a domain is left out, or `first.last`.
+    pub fn base(first: Option<&PersonName>, last: Option<&PersonName>, wish: Option<&str>) -> Self {
+        let wish = wish.and_then(|wish| wish.split('@').next()).map(plain);
         let base = wish.map(|wish| cut(&wish, Self::MAX)).filter(|wish| wish.len() >= Self::MIN);
         let base = base.unwrap_or_else(|| {
             // A full stop within a name separates nothing, as in `Jr.`.
-            let names = [first, last].map(|name| plain(name.as_str()).replace('.', ""));
-            let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+            let names = [first, last].into_iter().flatten().map(|name| plain(name.as_str()).replace('.', ""));
+            let names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
             cut(&names.join("."), Self::MAX)
         });
         Self(if base.len() < Self::MIN { Self::NAMELESS.to_owned() } else { base })
@@ -72,9 +72,8 @@ mod tests {
     use super::*;
 
     fn base(first: &str, last: &str, wish: Option<&str>) -> UserName {
-        let name = |text| PersonName::parse(text).unwrap();
-        let wish = wish.map(|wish| Email::parse(wish).unwrap());
-        UserName::base(&name(first), &name(last), wish.as_ref())
+        let [first, last] = [first, last].map(|name| PersonName::parse(name).unwrap());
+        UserName::base(Some(&first), Some(&last), wish)
     }
 
     #[test]
@@ -139,7 +138,7 @@ mod tests {
         fn base_and_numbered_of_any_name_are_user_names(first in "\\PC{1,30}", last in "\\PC{1,30}", number in 1_u32..) {
             let name = |text: &str| PersonName::parse(text).ok();
             let (Some(first), Some(last)) = (name(&first), name(&last)) else { return Ok(()) };
-            let base = UserName::base(&first, &last, None);
+            let base = UserName::base(Some(&first), Some(&last), None);
             for name in [base.numbered(number), base] {
                 let text = name.as_str();
                 proptest::prop_assert!((UserName::MIN..=UserName::MAX).contains(&text.len()), "{text}");

@@ -193,7 +193,7 @@ fn groups(people: &[Person]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut known: HashMap<UserName, usize> = HashMap::new();
     for (index, Person { first, last, wish }) in people.iter().enumerate() {
-        let base = UserName::base(first, last, wish.as_ref());
+        let base = UserName::base(Some(first), Some(last), wish.as_ref().map(Email::as_str));
         let group = *known.entry(base.clone()).or_insert_with(|| {
             groups.push(Group { base, people: Vec::new(), next: 1, size: 0 });
             groups.len() - 1
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn candidates_continue_where_the_previous_ones_ended() {
         let name = PersonName::parse("Max").unwrap();
-        let base = UserName::base(&name, &name, None);
+        let base = UserName::base(Some(&name), Some(&name), None);
         let domain = MailDomain::parse("students.example").unwrap();
         let mut group = Group { base, people: vec![0], next: 1, size: 1 };
         let mut next = || group.candidates(&domain).unwrap();

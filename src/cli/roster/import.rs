@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     cli::{complain, say, usage, with_existing},
     clock::{Clock, SystemClock},
-    config::{Data, Hashing},
+    config::{Data, Hashing, student_domain},
     csv_table::Faults,
     db::{self, Db},
     domain::{email::Email, mail_domain::MailDomain},
@@ -30,8 +30,7 @@ pub struct Arguments {
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The domain of the user names of students, as for `serve`
-    #[arg(long, env = "HOMEROOM_STUDENT_DOMAIN", value_name = "DOMAIN",
-          value_parser = |text: &str| MailDomain::parse(text))]
+    #[arg(long, env = "HOMEROOM_STUDENT_DOMAIN", value_name = "DOMAIN", value_parser = student_domain)]
     student_domain: Option<MailDomain>,
     /// E-mail address of the owner of new classes that have no teacher
     #[arg(long, value_name = "EMAIL", value_parser = |text: &str| Email::parse(text))]

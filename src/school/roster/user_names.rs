@@ -2,20 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use any_ascii::any_ascii;
-use unicode_normalization::UnicodeNormalization;
-
 use super::model::Person;
-use crate::domain::{email::Email, mail_domain::MailDomain};
-
-/// The maximum number of characters of a user name without its number.
-const MAX: usize = 40;
+use crate::domain::{email::Email, mail_domain::MailDomain, user_name::UserName};
 
 /// Gives user names that are free.
 pub(super) struct UserNames<'d> {
     domain: &'d MailDomain,
     taken: HashSet<Email>,
-    next: HashMap<String, u32>,
+    next: HashMap<UserName, u32>,
 }
 
 impl<'d> UserNames<'d> {
@@ -34,32 +28,16 @@ impl<'d> UserNames<'d> {
         {
             return Some(wished);
         }
-        let local = wish.and_then(|wish| wish.split('@').next()).map(plain).filter(|local| !local.is_empty());
-        let base = local.unwrap_or_else(|| {
-            let names = [&person.first_name, &person.last_name].into_iter().flatten();
-            let parts: Vec<String> =
-                names.map(|name| plain(name.as_str())).filter(|part| !part.is_empty()).collect();
-            if parts.is_empty() { "pupil".to_owned() } else { parts.join(".") }
-        });
-        let base = base.chars().take(MAX).collect::<String>().trim_matches('.').to_owned();
+        let base = UserName::base(person.first_name.as_ref(), person.last_name.as_ref(), wish);
         let number = self.next.entry(base.clone()).or_insert(1);
         loop {
-            let local = if *number == 1 { base.clone() } else { format!("{base}{number}") };
+            let address = base.numbered(*number).at(self.domain).ok()?;
             *number += 1;
-            let address = Email::parse(&format!("{local}@{}", self.domain.as_str())).ok()?;
             if self.taken.insert(address.clone()) {
                 return Some(address);
             }
         }
     }
-}
-
-/// The letters, digits and single full stops of a text, in lower-case ASCII.
-fn plain(text: &str) -> String {
-    let ascii = any_ascii(&text.nfkc().collect::<String>()).to_ascii_lowercase();
-    let kept =
-        ascii.split('.').map(|part| part.chars().filter(char::is_ascii_alphanumeric).collect::<String>());
-    kept.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]
