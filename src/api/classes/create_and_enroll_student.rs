@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     error::{self, ErrorCode},
-    student::Student,
-    types::{ClassPath, EXAMPLE_STUDENT, Success},
+    student::{self, Student},
+    types::{ClassPath, Success},
 };
 use crate::{
     api::{Services, caller::Caller, openapi::Tag},
@@ -154,22 +154,7 @@ impl Operation for CreateAndEnrollStudent {
             "success": true,
             "code": 200,
             "message": Self::SUCCESS.1,
-            "data": {
-                "id": EXAMPLE_STUDENT,
-                "userId": EXAMPLE_STUDENT,
-                "enrollmentDate": "2026-05-04",
-                "address": null,
-                "parentContactEmail": null,
-                "status": "active",
-                "createdAt": "2026-05-04T09:42:00Z",
-                "updatedAt": "2026-05-04T09:42:00Z",
-                "username": "linh.nguyen@students.example",
-                "password": "apple-river-zebra-moon",
-                "firstName": "Linh",
-                "lastName": "Nguyễn",
-                "phoneNumber": "+84 24 1234 567",
-                "avatarUrl": "https://pictures.example.com/linh.png",
-            },
+            "data": student::example_with_password("apple-river-zebra-moon"),
         })
     }
 }

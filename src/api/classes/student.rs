@@ -91,6 +91,22 @@ pub(super) fn example() -> Value {
     })
 }
 
+/// The student of the examples in a response that shows a new password.
+pub(super) fn example_with_password(password: &str) -> Value {
+    let mut student = example();
+    for (property, value) in [
+        ("username", "linh.nguyen@students.example"),
+        ("password", password),
+        ("firstName", "Linh"),
+        ("lastName", "Nguyễn"),
+        ("phoneNumber", "+84 24 1234 567"),
+        ("avatarUrl", "https://pictures.example.com/linh.png"),
+    ] {
+        student[property] = value.into();
+    }
+    student
+}
+
 impl From<RosterRow> for Student {
     fn from(RosterRow { user, enrollment, view }: RosterRow) -> Self {
         let user::Model { id, first_name, last_name, phone_number, avatar_url, updated_at, .. } = user;
