@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::{
     races::{AT_ONCE, at_once, count},
     support::{
-        Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both, signing_in::changed,
+        Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both, failure,
+        signing_in::changed,
     },
 };
 
@@ -69,17 +70,6 @@ async fn set_enrollments(school: &School, status: enrollment::Status) {
     let enrollments =
         enrollment::Entity::update_many().col_expr(enrollment::Column::Status, Expr::value(status));
     enrollments.exec(school.db.writer()).await.unwrap();
-}
-
-fn failure(code: u16, error_code: &str, message: &str) -> (u16, Value) {
-    let body = json!({
-        "success": false,
-        "code": code,
-        "errorCode": error_code,
-        "message": message,
-        "timestamp": "2026-05-04T09:42:00Z",
-    });
-    (code, body)
 }
 
 fn stale() -> (u16, Value) {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     races::{AT_ONCE, at_once},
-    support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both},
+    support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both, failure},
 };
 
 /// Requests the join code of the teacher's class.
@@ -27,17 +27,6 @@ async fn revoke(school: &School, token: &str) -> Answer {
 
 async fn row(school: &School) -> Option<join_code::Model> {
     join_code::Entity::find_by_id(OWN_CLASS).one(school.db.read()).await.unwrap()
-}
-
-fn failure(code: u16, error_code: &str, message: &str) -> (u16, Value) {
-    let body = json!({
-        "success": false,
-        "code": code,
-        "errorCode": error_code,
-        "message": message,
-        "timestamp": "2026-05-04T09:42:00Z",
-    });
-    (code, body)
 }
 
 fn no_code() -> (u16, Value) {

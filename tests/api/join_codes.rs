@@ -6,9 +6,9 @@ use homeroom::{
     entity::join_code,
 };
 use sea_orm::EntityTrait;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both};
+use crate::support::{Answer, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both, failure};
 
 /// Requests a join code for the teacher's class.
 async fn generate(school: &School, token: &str) -> Answer {
@@ -24,17 +24,6 @@ async fn generate_60(school: &School, token: &str) {
 
 async fn row(school: &School, class: ClassId) -> join_code::Model {
     join_code::Entity::find_by_id(class).one(school.db.read()).await.unwrap().unwrap()
-}
-
-fn failure(code: u16, error_code: &str, message: &str) -> (u16, Value) {
-    let body = json!({
-        "success": false,
-        "code": code,
-        "errorCode": error_code,
-        "message": message,
-        "timestamp": "2026-05-04T09:42:00Z",
-    });
-    (code, body)
 }
 
 both! {

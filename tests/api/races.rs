@@ -17,13 +17,9 @@ use homeroom::{
         class_name::ClassName,
         email::Email,
         id::{ClassId, EnrollmentId, UserId},
-        redirect_uri::RedirectUri,
-        secret_token::AuthorizationCode,
         sort_key::SortKey,
-        state::State,
     },
     entity::{
-        authorization_code,
         enrollment::{self, Origin, Status},
         join_code, refresh_token,
         seat::{self, Joined, Joining},
@@ -36,10 +32,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFi
 use serde_json::json;
 use tokio::sync::Barrier;
 
-use crate::support::{
-    APP, COLLEAGUE, OTHER_CLASS, OWN_CLASS, REDIRECT_URI, STATE, STUDENT, School, TEACHER, both,
-    exchange_body,
-};
+use crate::support::{APP, COLLEAGUE, OTHER_CLASS, OWN_CLASS, STUDENT, School, TEACHER, both, exchange_body};
 
 /// Number of concurrent requests.
 pub const AT_ONCE: usize = 64;
@@ -69,25 +62,6 @@ pub async fn at_once<F: Future<Output: Send> + Send + 'static>(
 
 pub fn count(statuses: &[u16], status: u16) -> usize {
     statuses.iter().filter(|&&found| found == status).count()
-}
-
-/// Stores an authorization code as a sign-in does, without the slow password hash.
-async fn issue(school: &School, code: &str, user: UserId) {
-    let now = school.clock.now();
-    let issued = authorization_code::Model {
-        digest: AuthorizationCode::presented(code).digest(),
-        app_id: APP,
-        user_id: user,
-        redirect_uri: RedirectUri::register(REDIRECT_URI).unwrap(),
-        state: State::parse(STATE).unwrap(),
-        code_challenge: None,
-        issued_at: now,
-        expires_at: now + TimeDelta::seconds(60),
-        redeemed_at: None,
-        session_id: None,
-    };
-    let issue = authorization_code::Entity::insert(issued.into_active_model());
-    issue.exec_without_returning(school.db.writer()).await.unwrap();
 }
 
 async fn user(school: &School, email: &str) -> UserId {
@@ -143,7 +117,7 @@ both! {
         let teacher = user(&school, TEACHER).await;
         for round in 0..500 {
             let code = format!("code-of-round-{round}");
-            issue(&school, &code, teacher).await;
+            school.issue_code(&code, teacher).await;
             let statuses = at_once(&school, AT_ONCE, |school, _| {
                 let body = exchange_body(&code);
                 async move { school.post("/api/v1/tokens").json(&body).send().await.status }
@@ -180,7 +154,7 @@ both! {
         let teacher = user(&school, TEACHER).await;
         for round in 0..200 {
             let code = format!("code-of-round-{round}");
-            issue(&school, &code, teacher).await;
+            school.issue_code(&code, teacher).await;
             let tokens = school.request_tokens(&code, json!({})).await.json()["items"][0].take();
             let answers = at_once(&school, AT_ONCE, |school, index| {
                 let token = tokens["refreshToken"].clone();
@@ -219,7 +193,7 @@ both! {
         let teacher = user(&school, TEACHER).await;
         for round in 0..50 {
             for index in 0..8 {
-                issue(&school, &format!("code-{index}-of-round-{round}"), teacher).await;
+                school.issue_code(&format!("code-{index}-of-round-{round}"), teacher).await;
             }
             let statuses = at_once(&school, 9, |school, index| {
                 let body = exchange_body(&format!("code-{index}-of-round-{round}"));

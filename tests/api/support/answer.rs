@@ -7,7 +7,7 @@ use poem::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, Uri},
     web::{LocalAddr, RemoteAddr},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::School;
 
@@ -30,6 +30,18 @@ pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
     pub text: String,
+}
+
+/// The status and the body of an error of the classroom family, at the start of the clock.
+pub fn failure(code: u16, error_code: &str, message: &str) -> (u16, Value) {
+    let body = json!({
+        "success": false,
+        "code": code,
+        "errorCode": error_code,
+        "message": message,
+        "timestamp": "2026-05-04T09:42:00Z",
+    });
+    (code, body)
 }
 
 impl<'a> Call<'a> {

@@ -60,7 +60,7 @@ use url::Url;
 
 pub(crate) use self::databases::both;
 pub use self::{
-    answer::{ADDRESS, Answer, Call, PROTECTION},
+    answer::{ADDRESS, Answer, Call, PROTECTION, failure},
     databases::Kind,
     envelope::{CLASSROOM_CODES, SIGN_IN_CODES, assert_envelope, assert_failure},
     fixed_random::FixedRandom,

@@ -52,11 +52,11 @@ impl School {
         assert!(change.await.unwrap());
     }
 
-    /// An access token of a user, without the slow hash.
-    pub async fn token_of(&self, user: UserId) -> String {
-        let (code, now) = (format!("code-of-{user}"), self.clock.now());
+    /// Stores an authorization code, without the slow hash of a sign-in.
+    pub async fn issue_code(&self, code: &str, user: UserId) {
+        let now = self.clock.now();
         let issued = authorization_code::Model {
-            digest: AuthorizationCode::presented(&code).digest(),
+            digest: AuthorizationCode::presented(code).digest(),
             app_id: APP,
             user_id: user,
             redirect_uri: RedirectUri::register(REDIRECT_URI).unwrap(),
@@ -71,6 +71,12 @@ impl School {
             Box::pin(authorization_code::Entity::insert(issued.clone()).exec_without_returning(db))
         });
         issue.await.unwrap();
+    }
+
+    /// An access token of a user, without the slow hash.
+    pub async fn token_of(&self, user: UserId) -> String {
+        let code = format!("code-of-{user}");
+        self.issue_code(&code, user).await;
         let answer = self.post("/api/v1/tokens").json(&exchange_body(&code)).send().await;
         assert_eq!(answer.status, 201, "{}", answer.text);
         answer.json()["items"][0]["accessToken"].as_str().unwrap().to_owned()
