@@ -51,15 +51,18 @@ pub enum Names {
     Exact,
 }
 
-/// A file with a sound structure: every line has as many cells as the header.
+/// A file whose lines can be read: each has as many cells as the header.
 #[derive(Debug)]
 pub struct Table {
     header: (u64, StringRecord),
     lines: Vec<(u64, StringRecord)>,
+    /// The faults of the lines that cannot be read and are left out, in the order of the lines.
+    pub faults: Vec<Fault>,
 }
 
 impl Table {
-    /// Reads a file, and finds all faults of its structure. Lines without any text are skipped.
+    /// Reads a file. Lines without any text are skipped. An error is a fault of the whole file, or one that makes it unclear where
+    /// lines and cells end.
     pub fn read(bytes: &[u8], limits: &Limits) -> Result<Self, Faults> {
         let mut faults = Faults::new();
         if bytes.len() > limits.bytes {
@@ -91,36 +94,38 @@ impl Table {
             faults.add(Fault::of_line(header.0, format!("must have at most {} columns", limits.columns)));
             return Err(faults);
         }
-        let mut lines = Vec::new();
-        for (number, record) in records.filter(|(_, record)| !is_blank(record)) {
-            if lines.len() == limits.lines {
-                faults.add(Fault::of_line(
-                    number,
-                    format!("goes beyond {}, the maximum number of lines below the header", limits.lines),
-                ));
+        let mut table = Self { header, lines: Vec::new(), faults: Vec::new() };
+        for (count, (number, record)) in records.filter(|(_, record)| !is_blank(record)).enumerate() {
+            if count == limits.lines {
+                let rule =
+                    format!("goes beyond {}, the maximum number of lines below the header", limits.lines);
+                table.faults.push(Fault::of_line(number, rule));
                 break;
             }
-            if record.len() != header.1.len() {
-                let rule = format!("has {} cells, and the header has {}", record.len(), header.1.len());
-                faults.add(Fault::of_line(number, rule));
+            match table.fault_of_line(number, &record, limits) {
+                Some(fault) => table.faults.push(fault),
+                None => table.lines.push((number, record)),
             }
-            for (index, _) in record.iter().enumerate().filter(|(_, cell)| cell.len() > limits.cell) {
-                faults.add(Fault {
-                    column: Some((ordinal(index), None)),
-                    ..Fault::of_line(number, format!("must have at most {} bytes", limits.cell))
-                });
-            }
-            lines.push((number, record));
         }
-        if faults.is_empty() { Ok(Self { header, lines }) } else { Err(faults) }
+        Ok(table)
     }
 
-    /// The number of lines below the header.
+    fn fault_of_line(&self, number: u64, record: &StringRecord, limits: &Limits) -> Option<Fault> {
+        let (cells, columns) = (record.len(), self.header.1.len());
+        if cells != columns {
+            return Some(Fault::of_line(number, format!("has {cells} cells, and the header has {columns}")));
+        }
+        let long = record.iter().position(|cell| cell.len() > limits.cell)?;
+        let rule = format!("must have at most {} bytes", limits.cell);
+        Some(Fault { column: Some((ordinal(long), None)), ..Fault::of_line(number, rule) })
+    }
+
+    /// The number of lines below the header that can be read.
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// Whether there is no line below the header.
+    /// Whether there is no line below the header that can be read.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }

@@ -14,6 +14,11 @@ type Cells = (u64, Vec<Option<String>>);
 /// The cells of every line, or all faults as one text.
 fn read(bytes: &[u8], names: Names) -> Result<Vec<Cells>, String> {
     let table = Table::read(bytes, &LIMITS).map_err(|faults| faults.message())?;
+    if !table.faults.is_empty() {
+        let mut faults = Faults::new();
+        table.faults.into_iter().for_each(|fault| faults.add(fault));
+        return Err(faults.message());
+    }
     let lines = table.select(COLUMNS, names).map_err(|faults| faults.message())?;
     let cells =
         |line: Line<'_>| (0..COLUMNS.len()).map(|column| line.get(column).map(str::to_owned)).collect();

@@ -46,11 +46,15 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<ImportedStudent>, Faults> {
     let table = Table::read(bytes, &LIMITS)?;
     let lines = table.select(COLUMNS, Names::Lenient)?;
     let mut faults = Faults::new();
-    if table.is_empty() {
+    if table.is_empty() && table.faults.is_empty() {
         faults.add(Fault::of_file("file must have at least one student below the header"));
     }
+    let mut unreadable = table.faults.iter().cloned().peekable();
     let mut students = Vec::with_capacity(table.len());
     for line in lines.iter() {
+        while let Some(fault) = unreadable.next_if(|fault| fault.line < Some(line.number)) {
+            faults.add(fault);
+        }
         let mut keep = |fault| faults.add(fault);
         let first_name = required(line, FIRST_NAME, PersonName::parse).map_err(&mut keep);
         let last_name = required(line, LAST_NAME, PersonName::parse).map_err(&mut keep);
@@ -62,6 +66,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<ImportedStudent>, Faults> {
             students.push(ImportedStudent { first_name, last_name, email, phone_number });
         }
     }
+    unreadable.for_each(|fault| faults.add(fault));
     if faults.is_empty() { Ok(students) } else { Err(faults) }
 }
 
@@ -125,6 +130,13 @@ mod tests {
         let head = "firstName,lastName,email,phoneNumber\n";
         let long = "é".repeat(101);
         for (line, expected) in [
+            (
+                ",Roe,,\nMax,Roe\n=1,Roe,,\nMax".to_owned(),
+                format!(
+                    "line 2, column 1 (firstName): must not be empty; line 3: has 2 cells, and the header has 4; \
+                     line 4, column 1 (firstName): {FORMULA}; line 5: has 1 cells, and the header has 4"
+                ),
+            ),
             (",Roe,,".to_owned(), "line 2, column 1 (firstName): must not be empty".to_owned()),
             ("Max, ,,".to_owned(), "line 2, column 2 (lastName): must not be empty".to_owned()),
             (format!("Max,{long},,"), format!("line 2, column 2 (lastName): {NAME}")),

@@ -105,7 +105,12 @@ pub(super) fn read(directory: &Path, name: &'static str, faults: &mut Faults) ->
     let most = u64::try_from(LIMITS.bytes).unwrap_or(u64::MAX).saturating_add(1);
     file.take(most).read_to_end(&mut bytes)?;
     match Table::read(&bytes, &LIMITS) {
-        Ok(table) => Ok(Some(File { name, table })),
+        Ok(table) if table.faults.is_empty() => Ok(Some(File { name, table })),
+        Ok(table) => {
+            let found = table.faults.into_iter().map(|fault| Fault { file: Some(name.to_owned()), ..fault });
+            found.for_each(|fault| faults.add(fault));
+            Ok(None)
+        }
         Err(found) => {
             faults.extend(found.in_file(name));
             Ok(None)
