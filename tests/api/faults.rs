@@ -58,7 +58,7 @@ async fn write_whose_answer_is_lost_is_503_and_is_not_repeated() {
     proxy.lose_response_to("INSERT INTO join_codes");
     assert_eq!(try_generate(&server, &teacher).await, 503);
     let join_code = stored_code(&db).await.unwrap();
-    proxy.lose_response_to("INSERT INTO \"enrollments\"");
+    proxy.lose_response_to("COMMIT");
     assert_eq!(server.join(&student, &join_code).await, 503);
     // The change was made before the answer was lost.
     assert_eq!(server.join(&student, &join_code).await, 409);
