@@ -192,8 +192,8 @@ ROWS = [
         rename(f"{SCHEMAS} ClassroomError", "ClassroomFailure"),
         refer("#/components/schemas/ClassroomError", "#/components/schemas/ClassroomFailure"),
     ),
-    adds("a new path", add("paths /classes", {"get": {"operationId": "listClasses", "responses": DONE}})),
-    adds("a new operation", add("paths /classes/{classId} delete", {"operationId": "deleteClass", "responses": DONE})),
+    adds("a new path", add("paths /lessons", {"get": {"operationId": "getLessons", "responses": DONE}})),
+    adds("a new operation", add("paths /classes patch", {"operationId": "updateClasses", "responses": DONE})),
     adds(
         "a new property of a request is optional",
         add(f"{SCHEMAS} CreateCodeRequest properties locale", {"type": "string"}),
@@ -207,7 +207,7 @@ ROWS = [
     adds("a new query parameter is optional", append(f"{GET_CLASS} parameters", ROLL)),
     adds(
         "a new header of a response is optional",
-        add(f"{GET_CLASS} responses 200 headers ETag", {"schema": {"type": "string"}}),
+        add(f"{GET_CLASS} responses 200 headers Last-Modified", {"schema": {"type": "string"}}),
     ),
     adds(
         "the maximum length of a request string increases",
