@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait};
+use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbErr, PaginatorTrait};
 
 use super::authorization::{Standing, authorize};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     entity::{
         audit_event::{self, Action},
         class,
-        enrollment::{self, Status},
+        enrollment::{self, Origin, Status},
         seat::{self, Candidate, NoSeat},
         user,
     },
@@ -117,14 +117,15 @@ pub enum UpdateError {
     /// The caller owns no class of the student.
     #[error("the caller has no such student")]
     NoSuchStudent,
-    /// The school did not make the account, so that its profile belongs to the student.
-    #[error("the school did not make the account")]
+    /// The school did not make the account, or the student is not in a class of the caller into which the school or the caller put
+    /// the student.
+    #[error("the caller has no power over the account")]
     NotSchoolAccount,
-    /// Every seat of a class is taken.
-    #[error("a class is full")]
+    /// Every seat of the class is taken.
+    #[error("the class is full")]
     ClassFull,
-    /// A class is not in use.
-    #[error("a class is inactive")]
+    /// The class is not in use.
+    #[error("the class is inactive")]
     ClassInactive,
     /// The database failed.
     #[error("the database failed")]
@@ -170,8 +171,8 @@ impl Rosters {
         Ok((rows.collect(), page.of(items)))
     }
 
-    /// Changes a student on behalf of the owner of classes of the student. The status changes in all of these classes, or in none.
-    /// Returns the newest enrollment.
+    /// Changes a student on behalf of the owner of classes of the student. The status changes in those of these classes in which the
+    /// student is active, or otherwise in the newest one. Returns the newest changed enrollment.
     pub async fn update(
         &self,
         student: UserId,
@@ -195,37 +196,48 @@ async fn update_student(
     update: &Update,
 ) -> Result<Result<RosterRow, UpdateError>, DbErr> {
     let &Update { student, owner, status, now, .. } = update;
+    // The classes keep their owner, and then the account its kind, until the end of the transaction.
+    let rows = enrollment::Entity::in_classes(owner, student).all(db).await?;
+    let mut classes: Vec<ClassId> = rows.iter().map(|row| row.class_id).collect();
+    classes.sort();
+    for class in classes {
+        enrollment::Entity::lock_class(db, class).await?;
+    }
+    let account = user::Entity::hold_account(db, student).await?;
     let rows = enrollment::Entity::in_classes(owner, student).all(db).await?;
     let standing = if rows.is_empty() { Standing::Stranger } else { Standing::Owner };
     if authorize("updateStudent", standing).is_err() {
         return Ok(Err(UpdateError::NoSuchStudent));
     }
-    let account = user::Entity::find_by_id(student).one(db).await?;
-    let Some(account) = account else { return Ok(Err(UpdateError::NoSuchStudent)) };
-    if update.profile.is_changed() && !account.school_account {
+    let (active, former): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|row: &enrollment::Model| row.status == Status::Active);
+    let is_active = !active.is_empty();
+    let changed: Vec<_> = if is_active { active } else { former.into_iter().take(1).collect() };
+    let (Some(account), Some(newest)) = (account, changed.first()) else {
+        return Ok(Err(UpdateError::NoSuchStudent));
+    };
+    let put_into_class = changed.iter().any(|row| row.origin != Origin::JoinCode);
+    if update.profile.is_changed() && !(account.school_account && is_active && put_into_class) {
         return Ok(Err(UpdateError::NotSchoolAccount));
     }
-    if status == Some(Status::Active) {
-        let former = rows.iter().filter(|row| row.status != Status::Active);
-        let candidates = former.map(|row| Candidate { class: row.class_id, owner, student, now }).collect();
-        match seat::readmit(db, candidates).await? {
-            Ok(()) => {}
-            Err(NoSeat::Full) => return Ok(Err(UpdateError::ClassFull)),
-            Err(NoSeat::Inactive) => return Ok(Err(UpdateError::ClassInactive)),
-            Err(NoSeat::NotOwned) => return Ok(Err(UpdateError::NoSuchStudent)),
+    if status == Some(Status::Active) && !is_active {
+        let candidate = Candidate { class: newest.class_id, owner, student, now };
+        match seat::readmit(db, candidate).await? {
+            None => {}
+            Some(NoSeat::Full) => return Ok(Err(UpdateError::ClassFull)),
+            Some(NoSeat::Inactive) => return Ok(Err(UpdateError::ClassInactive)),
+            Some(NoSeat::NotOwned) => return Ok(Err(UpdateError::NoSuchStudent)),
         }
     }
     if update.profile.is_changed() && user::Entity::change(db, student, update.profile.clone()).await? {
-        let class = rows.first().map(|row| row.class_id);
-        let event = audit_event::Model { class_id: class, ..update.event.clone() };
+        let event = audit_event::Model { class_id: Some(newest.class_id), ..update.event.clone() };
         audit_event::Entity::record(db, event).await?;
     }
     if let Some(status) = status.filter(|status| *status != Status::Active) {
-        let ids = rows.iter().map(|row| row.id).collect();
+        let ids = changed.iter().map(|row| row.id).collect();
         enrollment::Entity::set_status(db, ids, status, now).await?;
     }
-    let newest = rows.iter().map(|row| row.id).take(1).collect();
-    let row = enrollment::Entity::with_students(db, newest).await?.pop();
+    let row = enrollment::Entity::with_students(db, vec![newest.id]).await?.pop();
     let row = row.map(|(enrollment, user)| RosterRow { user, enrollment, view: View::Full });
     Ok(row.ok_or(UpdateError::NoSuchStudent))
 }

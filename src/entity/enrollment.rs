@@ -58,11 +58,12 @@ pub enum Status {
     Graduated,
 }
 
-/// Who put a student into a class.
+/// Who put a student into a class. Only a school or an owner who put a student into a class has power over the student's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Origin {
-    /// The student, with a join code.
+    /// The student, with a join code. Also a student who left the class, or whom its owner brought back against the files of the
+    /// school.
     JoinCode,
     /// The owner of the class.
     Owner,
@@ -122,6 +123,11 @@ impl Entity {
     /// The number of active students of a class.
     pub async fn seats(db: &impl ConnectionTrait, class: ClassId) -> Result<u64, DbErr> {
         Self::roster(class, Status::Active).count(db).await
+    }
+
+    /// The enrollments of the active students of a class.
+    pub async fn active_ids(db: &impl ConnectionTrait, class: ClassId) -> Result<Vec<EnrollmentId>, DbErr> {
+        Self::roster(class, Status::Active).select_only().column(Column::Id).into_tuple().all(db).await
     }
 
     /// The enrollments of a class with this status. Completed ones count as graduated.

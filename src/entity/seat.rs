@@ -8,7 +8,7 @@ use sea_orm::{QuerySelect, QueryTrait, Statement, entity::prelude::*, sea_query:
 
 use super::{
     class,
-    enrollment::{self, Column, Entity, Model, Status},
+    enrollment::{self, Column, Entity, Model, Origin, Status},
     join_code, user,
 };
 use crate::domain::{
@@ -141,7 +141,7 @@ pub async fn admit(db: &impl ConnectionTrait, candidate: Candidate) -> Result<Ad
         Some(Status::Active) => return Ok(Admission::AlreadyActive),
         _ => return Ok(Admission::NoSuchStudent),
     }
-    if take(db, candidate, "= 'pending'").await? {
+    if take(db, candidate, "origin", "= 'pending'").await? {
         return Ok(Admission::Admitted);
     }
     // A student who left meanwhile may have freed a seat. The class was full when it was asked for one.
@@ -149,28 +149,20 @@ pub async fn admit(db: &impl ConnectionTrait, candidate: Candidate) -> Result<Ad
     Ok(Admission::Refused(reason))
 }
 
-/// Makes a former student of several classes of one owner an active student of all of them, or of none. Call it in a transaction.
-pub async fn readmit(
-    db: &impl ConnectionTrait,
-    mut candidates: Vec<Candidate>,
-) -> Result<Result<(), NoSeat>, DbErr> {
-    // In one order, so that two such transactions do not wait for each other.
-    candidates.sort_by_key(|candidate| candidate.class);
-    for candidate in &candidates {
-        Entity::lock_class(db, candidate.class).await?;
+/// Makes a former student an active one. A student whom the files of the school put into the class comes back without them, so the
+/// owner gets no power over the account. Call it in a transaction.
+pub async fn readmit(db: &impl ConnectionTrait, candidate: Candidate) -> Result<Option<NoSeat>, DbErr> {
+    Entity::lock_class(db, candidate.class).await?;
+    let reason = no_seat(db, candidate.class, candidate.owner).await?;
+    if reason.is_none() {
+        let origin = "CASE WHEN sourced_id IS NULL THEN origin ELSE 'join_code' END";
+        take(db, candidate, origin, "NOT IN ('active', 'pending')").await?;
     }
-    for candidate in &candidates {
-        if let Some(reason) = no_seat(db, candidate.class, candidate.owner).await? {
-            return Ok(Err(reason));
-        }
-    }
-    for candidate in candidates {
-        take(db, candidate, "NOT IN ('active', 'pending')").await?;
-    }
-    Ok(Ok(()))
+    Ok(reason)
 }
 
-/// Makes an active or a pending student a former one. With an owner, only in a class of this owner. Returns whether it did.
+/// Makes an active or a pending student a former one. With an owner, only in a class of this owner. A student who leaves ends the
+/// owner's power over the account. Returns whether it did.
 pub async fn end(
     db: &impl ConnectionTrait,
     class: ClassId,
@@ -191,6 +183,8 @@ pub async fn end(
             .filter(class::Column::Id.eq(class))
             .filter(class::Column::OwnerId.eq(owner));
         end = end.filter(Column::ClassId.in_subquery(classes.into_query()));
+    } else {
+        end = end.col_expr(Column::Origin, Expr::value(Origin::JoinCode));
     }
     Ok(end.exec(db).await?.rows_affected == 1)
 }
@@ -205,12 +199,17 @@ async fn hold_status(
     row.lock_exclusive().select_only().column(Column::Status).into_tuple().one(db).await
 }
 
-/// Makes a student with a certain status an active one, if the class is an active one of the owner and has a seat. Returns whether it
-/// did. The class must be locked.
-async fn take(db: &impl ConnectionTrait, candidate: Candidate, status: &str) -> Result<bool, DbErr> {
+/// Makes a student with a certain status an active one, if the class is an active one of the owner and has a seat. `origin` is the SQL
+/// of the new origin. Returns whether it did. The class must be locked.
+async fn take(
+    db: &impl ConnectionTrait,
+    candidate: Candidate,
+    origin: &str,
+    status: &str,
+) -> Result<bool, DbErr> {
     let Candidate { class, owner, student, now } = candidate;
     let sql = format!(
-        "UPDATE enrollments SET status = 'active', enrolled_at = $1, updated_at = $2 \
+        "UPDATE enrollments SET status = 'active', origin = {origin}, enrolled_at = $1, updated_at = $2 \
          WHERE class_id = $3 AND student_id = $4 AND status {status} AND EXISTS \
          (SELECT 1 FROM classes c WHERE c.id = $3 AND c.owner_id = $5 AND c.is_active AND {HAS_SEAT})"
     );

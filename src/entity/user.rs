@@ -1,7 +1,9 @@
 //! Users: teachers and students.
 
 use sea_orm::{
-    ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, Select, entity::prelude::*, sea_query::ExprTrait,
+    ActiveValue, IntoActiveModel, QueryOrder, QuerySelect, Select,
+    entity::prelude::*,
+    sea_query::{ExprTrait, LockType},
 };
 
 use super::enrollment;
@@ -214,6 +216,11 @@ impl Entity {
     /// The key by which rosters sort an account. Keeps its names until the end of the transaction: a change of them waits.
     pub async fn hold_sort_key(db: &impl ConnectionTrait, id: UserId) -> Result<Option<SortKey>, DbErr> {
         Self::key(db, Self::find_by_id(id).lock_shared(), id).await
+    }
+
+    /// An account. Keeps it as it is until the end of the transaction: a change of it waits.
+    pub async fn hold_account(db: &impl ConnectionTrait, id: UserId) -> Result<Option<Model>, DbErr> {
+        Self::find_by_id(id).lock(LockType::NoKeyUpdate).one(db).await
     }
 
     async fn key(

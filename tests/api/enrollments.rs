@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use homeroom::{
-    domain::{id::ClassId, person::PersonName},
+    domain::{id::ClassId, person::PersonName, sourced_id::SourcedId},
     entity::{
         audit_event::{Action, Actor},
-        class, enrollment,
-        enrollment::Status,
+        class,
+        enrollment::{self, Origin, Status},
         user,
     },
 };
@@ -425,43 +425,89 @@ both! {
         assert_eq!(school.status(OWN_CLASS, id).await, Some(Status::Active));
     }
 
-    async fn update_student_changes_the_status_in_all_classes_of_the_owner_or_in_none(kind: Kind) {
+    async fn update_student_changes_the_status_where_the_student_is_active_or_else_in_the_newest_class(kind: Kind) {
         let school = School::start(kind).await;
         let teacher = school.token(TEACHER).await;
         let (owner, id) = (school.account(TEACHER).await.id, school.account(STUDENT).await.id);
         let second = school.add_class(owner, "10B1").await;
         let third = school.add_class(owner, "10C1").await;
+        let fourth = school.add_class(owner, "10D1").await;
         school.enroll(OWN_CLASS, id, Status::Active).await;
-        school.enroll(second, id, Status::Completed).await;
+        school.enroll(second, id, Status::Active).await;
+        school.clock.advance(TimeDelta::minutes(1));
+        school.enroll(fourth, id, Status::Completed).await;
         school.enroll(third, id, Status::Pending).await;
         school.enroll(OTHER_CLASS, id, Status::Active).await;
         let statuses = async || {
             let mut found = Vec::new();
-            for class in [OWN_CLASS, second, third, OTHER_CLASS] {
+            for class in [OWN_CLASS, second, third, fourth, OTHER_CLASS] {
                 found.push(school.status(class, id).await.unwrap());
             }
             found
         };
+        let [active, left, waits, done] = [Status::Active, Status::Transferred, Status::Pending, Status::Completed];
         let set = async |status: &str| school.update_student(&teacher, id, &json!({ "status": status })).await;
+        // An active student stays one, also in a full class, and comes back to no other class.
+        school.set_seats(second, 1).await;
+        assert_eq!(set("active").await.json()["data"]["status"], "active");
+        assert_eq!(statuses().await, [active, active, waits, done, active]);
         assert_eq!(set("transferred").await.json()["data"]["status"], "transferred");
-        assert_eq!(statuses().await, [Status::Transferred, Status::Transferred, Status::Pending, Status::Active]);
+        assert_eq!(statuses().await, [left, left, waits, done, active]);
 
-        // One class is full: nothing changes.
-        school.set_seats(second, 1).await;
+        // The newest class without the one in which the student waits.
+        school.set_seats(fourth, 1).await;
         let other = school.account(COLLEAGUE).await.id;
-        school.enroll(second, other, Status::Active).await;
+        school.enroll(fourth, other, Status::Active).await;
         assert_eq!(refusal(&set("active").await), refused(409, "CLASS_FULL"));
-        assert_eq!(statuses().await, [Status::Transferred, Status::Transferred, Status::Pending, Status::Active]);
-        school.set_seats(second, 2).await;
-        set_active(&school, OWN_CLASS, false).await;
+        school.set_seats(fourth, 2).await;
+        set_active(&school, fourth, false).await;
         assert_eq!(refusal(&set("active").await), refused(409, "CLASS_INACTIVE"));
-        assert_eq!(statuses().await, [Status::Transferred, Status::Transferred, Status::Pending, Status::Active]);
-        set_active(&school, OWN_CLASS, true).await;
-        assert_eq!(set("active").await.status, 200);
-        assert_eq!(statuses().await, [Status::Active, Status::Active, Status::Pending, Status::Active]);
-        // An active student keeps the seats of full classes.
-        school.set_seats(second, 1).await;
-        assert_eq!(set("active").await.status, 200);
+        assert_eq!(statuses().await, [left, left, waits, done, active]);
+        set_active(&school, fourth, true).await;
+        assert_eq!(set("active").await.json()["data"]["status"], "active");
+        assert_eq!(statuses().await, [left, left, waits, active, active]);
+    }
+
+    async fn owner_has_no_power_over_an_account_that_joined_with_a_code_or_left(kind: Kind) {
+        let school = School::start(kind).await;
+        let teacher = school.token(TEACHER).await;
+        let id = school.add_students(1).await[0];
+        adopt(&school, "student0@example.com").await;
+        school.enroll(OWN_CLASS, id, Status::Active).await;
+        let origin = async |origin: Origin, sourced_id: Option<&str>| {
+            let row = enrollment::ActiveModel {
+                origin: Set(origin),
+                sourced_id: Set(sourced_id.map(|id| SourcedId::parse(id).unwrap())),
+                ..Default::default()
+            };
+            enrollment::Entity::update_many().set(row).exec(school.db.writer()).await.unwrap();
+        };
+        let rename = async || school.update_student(&teacher, id, &json!({ "firstName": "Minh" })).await;
+        let reset = async || {
+            let path = format!("/classes/{OWN_CLASS}/students/{id}/reset-password");
+            school.post(&path).bearer(&teacher).send().await
+        };
+        let set = async |status: &str| school.update_student(&teacher, id, &json!({ "status": status })).await.status;
+        for (first, sourced_id) in [(Origin::Owner, None), (Origin::Roster, Some("e1"))] {
+            origin(first, sourced_id).await;
+            assert_eq!((rename().await.status, reset().await.status), (200, 200), "{first:?}");
+        }
+        // The school moved the student to another class. The teacher brings the student back.
+        assert_eq!((set("dropped").await, set("active").await), (200, 200));
+        assert_eq!(refusal(&rename().await), refused(403, "NOT_SCHOOL_ACCOUNT"));
+        assert_eq!(refusal(&reset().await), refused(403, "NOT_SCHOOL_ACCOUNT"));
+        // The teacher takes back a change of an own student.
+        origin(Origin::Owner, None).await;
+        assert_eq!(set("dropped").await, 200);
+        assert_eq!(refusal(&rename().await), refused(403, "NOT_SCHOOL_ACCOUNT"));
+        assert_eq!(set("active").await, 200);
+        assert_eq!((rename().await.status, reset().await.status), (200, 200));
+        // The student leaves.
+        let student = school.token_of(id).await;
+        let left = school.post(&format!("/classes/{OWN_CLASS}/leave")).bearer(&student).send().await;
+        assert_eq!((left.status, set("active").await), (204, 200));
+        assert_eq!(refusal(&rename().await), refused(403, "NOT_SCHOOL_ACCOUNT"));
+        assert_eq!(refusal(&reset().await), refused(403, "NOT_SCHOOL_ACCOUNT"));
     }
 
     async fn own_new_name_changes_the_place_in_the_roster(kind: Kind) {

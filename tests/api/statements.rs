@@ -40,9 +40,8 @@ async fn admit(school: &School, candidate: Candidate) -> Admission {
     admit.await.unwrap()
 }
 
-async fn readmit(school: &School, candidates: Vec<Candidate>) -> Result<(), NoSeat> {
-    let readmit =
-        school.db.transaction(candidates, |db, candidates| Box::pin(seat::readmit(db, candidates.clone())));
+async fn readmit(school: &School, candidate: Candidate) -> Option<NoSeat> {
+    let readmit = school.db.transaction(candidate, |db, candidate| Box::pin(seat::readmit(db, *candidate)));
     readmit.await.unwrap()
 }
 
@@ -143,32 +142,25 @@ both! {
         assert_eq!(school.status(OWN_CLASS, student).await, Some(Status::Dropped));
     }
 
-    async fn readmit_takes_a_seat_in_every_class_or_in_none(kind: Kind) {
+    async fn readmit_takes_a_seat_of_an_active_class_of_the_owner(kind: Kind) {
         let school = School::start(kind).await;
         let (student, other) = (school.account(STUDENT).await.id, school.account(COLLEAGUE).await.id);
         let here = candidate(&school, student).await;
-        let there = Candidate { class: school.add_class(here.owner, "10B1").await, ..here };
-        for candidate in [here, there] {
-            school.enroll(candidate.class, student, Status::Dropped).await;
-        }
+        school.enroll(OWN_CLASS, student, Status::Dropped).await;
         school.enroll(OTHER_CLASS, student, Status::Dropped).await;
+        school.enroll(OWN_CLASS, other, Status::Active).await;
+        school.set_seats(OWN_CLASS, 1).await;
         let foreign = Candidate { class: OTHER_CLASS, ..here };
-        school.set_seats(there.class, 1).await;
-        school.enroll(there.class, other, Status::Active).await;
-        for (candidates, reason) in [(vec![there, here], NoSeat::Full), (vec![here, foreign], NoSeat::NotOwned)] {
-            assert_eq!(readmit(&school, candidates).await, Err(reason));
-            for class in [here.class, there.class, OTHER_CLASS] {
-                assert_eq!(school.status(class, student).await, Some(Status::Dropped), "{reason:?}");
-            }
+        for (candidate, reason) in [(here, NoSeat::Full), (foreign, NoSeat::NotOwned)] {
+            assert_eq!(readmit(&school, candidate).await, Some(reason));
+            assert_eq!(school.status(candidate.class, student).await, Some(Status::Dropped), "{reason:?}");
         }
-        school.set_seats(there.class, 2).await;
-        assert_eq!(readmit(&school, vec![there, here]).await, Ok(()));
-        for class in [here.class, there.class] {
-            assert_eq!(school.status(class, student).await, Some(Status::Active));
-        }
+        school.set_seats(OWN_CLASS, 2).await;
+        assert_eq!(readmit(&school, here).await, None);
+        assert_eq!(school.status(OWN_CLASS, student).await, Some(Status::Active));
         // A pending student stays pending.
         school.set_status(OWN_CLASS, student, Status::Pending).await;
-        assert_eq!(readmit(&school, vec![here]).await, Ok(()));
+        assert_eq!(readmit(&school, here).await, None);
         assert_eq!(school.status(OWN_CLASS, student).await, Some(Status::Pending));
     }
 }

@@ -55,10 +55,10 @@ pub struct Student {
     /// The last name.
     #[oai(nullable)]
     last_name: Option<PersonName>,
-    /// The phone number. Null for readers who do not own the class.
+    /// The phone number. Null for readers who do not own the class, and unless the student is active.
     #[oai(nullable)]
     phone_number: Option<PhoneNumber>,
-    /// The URL of a picture. Null for readers who do not own the class.
+    /// The URL of a picture. Null for readers who do not own the class, and unless the student is active.
     #[oai(nullable)]
     avatar_url: Option<AvatarUrl>,
 }
@@ -126,6 +126,8 @@ impl From<RosterRow> for Student {
             phone_number: None,
             avatar_url: None,
         };
+        let (phone_number, avatar_url) =
+            if enrollment.status == Status::Active { (phone_number, avatar_url) } else { (None, None) };
         match view {
             View::NamesOnly => names,
             View::Full => Self {

@@ -107,9 +107,10 @@ impl UpdateStudent {
     /// Changes the given properties. A property that is absent stays as it is. `null` removes `phoneNumber` and `avatarUrl`; for the
     /// other properties it means that they stay as they are.
     ///
-    /// The caller must own a class in which the student is or was. The status changes in all of these classes, except where the student
-    /// waits for approval. The other properties can be changed only if the school made the account. The answer shows the newest of the
-    /// enrollments.
+    /// The caller must own a class in which the student is or was. The status changes in those of these classes in which the student is
+    /// active. If there is none, the newest enrollment changes. The other properties can be changed only while
+    /// the student is active in one of these classes, if the school made the account, and if the school or the caller put the student
+    /// into the class. The answer shows the newest enrollment that the change applies to.
     #[oai(path = "/students/:studentId", method = "put", operation_id = "updateStudent")]
     async fn update_student(
         &self,
@@ -155,7 +156,7 @@ impl Operation for UpdateStudent {
     ];
 
     fn request_example() -> Option<Value> {
-        Some(json!({ "firstName": "Minh", "lastName": "Trần", "avatarUrl": null, "status": "active" }))
+        Some(json!({ "firstName": "Minh", "lastName": "Trần", "avatarUrl": null }))
     }
 
     fn success_example() -> Value {
@@ -163,12 +164,12 @@ impl Operation for UpdateStudent {
     }
 }
 
-/// The profile belongs to the student.
+/// The caller has no power over the account.
 const OWN_PROFILE: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 403,
-    description: "Forbidden - The school did not make this account, so that only its status can be changed",
+    description: "Forbidden - The school did not make this account, or the student joined with a code or is not active",
     code: ErrorCode::NotSchoolAccount,
-    message: "The school did not make this account, so that only its status can be changed",
+    message: "The school did not make this account, or the student joined with a code or is not active",
 };
 
 impl From<UpdateError> for ApiError<ErrorCode> {
