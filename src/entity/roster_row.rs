@@ -145,12 +145,13 @@ pub async fn keep_enrollment(
     db: &impl ConnectionTrait,
     id: EnrollmentId,
     sourced_id: SourcedId,
+    origin: enrollment::Origin,
     since: Option<Date>,
     now: DateTimeUtc,
 ) -> Result<(), DbErr> {
     let row = enrollment::ActiveModel {
         status: Set(enrollment::Status::Active),
-        origin: Set(enrollment::Origin::Roster),
+        origin: Set(origin),
         sourced_id: Set(Some(sourced_id)),
         updated_at: Set(now),
         enrolled_at: since.map_or(sea_orm::ActiveValue::NotSet, Set),

@@ -1,11 +1,14 @@
 //! Applies a plan: a transaction for each class, so that the server's own changes wait for one class at most.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait};
 
-use super::plan::{ClassStep, Plan, UserStep};
+use super::plan::{ClassStep, Kept, Plan, UserStep};
 use crate::{
     db::Db,
     domain::{
@@ -128,9 +131,9 @@ async fn apply_class(db: &Db, work: Work) -> Result<Outcome, DbErr> {
                 }
             }
             roster_row::drop_enrollments(db, &step.dropped, false, *now).await?;
-            for (id, sourced_id, returns) in &step.kept {
+            for Kept { id, sourced_id, origin, returns } in &step.kept {
                 let since = returns.then(|| now.date_naive());
-                roster_row::keep_enrollment(db, *id, sourced_id.clone(), since, *now).await?;
+                roster_row::keep_enrollment(db, *id, sourced_id.clone(), *origin, since, *now).await?;
             }
             roster_row::insert::<enrollment::Entity, _>(db, &step.inserts).await?;
             Ok(Outcome::Done)
@@ -141,14 +144,18 @@ async fn apply_class(db: &Db, work: Work) -> Result<Outcome, DbErr> {
 
 /// Locks a class, and returns whether it has too few seats. A student who gets a seat waits for the lock, so the count is exact.
 async fn lock_and_count(db: &impl ConnectionTrait, step: &ClassStep) -> Result<Option<FullClass>, DbErr> {
-    let returning = step.kept.iter().filter(|(.., returns)| *returns).count();
-    let taken = u64::try_from(returning + step.inserts.len()).unwrap_or(u64::MAX);
+    let returns = step.kept.iter().any(|kept| kept.returns);
     enrollment::Entity::lock_class(db, step.id).await?;
     let class = class::Entity::find_by_id(step.id).one(db).await?;
     let class = class.ok_or_else(|| DbErr::RecordNotFound("a class of the files was deleted".to_owned()))?;
-    let Some(max_students) = class.max_students.filter(|_| taken > 0) else { return Ok(None) };
-    let freed = u64::try_from(step.dropped.len()).unwrap_or_default();
-    let wanted = (enrollment::Entity::seats(db, step.id).await? + taken).saturating_sub(freed);
+    let takes_seats = returns || !step.inserts.is_empty();
+    let Some(max_students) = class.max_students.filter(|_| takes_seats) else { return Ok(None) };
+    // Not a difference of numbers: a row of the step may have changed since the plan was made.
+    let changed: HashSet<EnrollmentId> =
+        step.dropped.iter().copied().chain(step.kept.iter().map(|kept| kept.id)).collect();
+    let active = enrollment::Entity::active_ids(db, step.id).await?;
+    let others = active.iter().filter(|id| !changed.contains(*id)).count();
+    let wanted = u64::try_from(others + step.kept.len() + step.inserts.len()).unwrap_or(u64::MAX);
     let is_full = wanted > u64::try_from(max_students.get()).unwrap_or_default();
     Ok(is_full.then(|| FullClass {
         sourced_id: step.sourced_id.clone(),

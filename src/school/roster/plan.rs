@@ -98,10 +98,23 @@ pub struct ClassStep {
     pub members: Vec<SourcedId>,
     /// New enrollments.
     pub inserts: Vec<enrollment::Model>,
-    /// Enrollments that stay or come back, and whether they come back.
-    pub kept: Vec<(EnrollmentId, SourcedId, bool)>,
+    /// Enrollments that stay or come back, and change.
+    pub kept: Vec<Kept>,
     /// Enrollments that left.
     pub dropped: Vec<EnrollmentId>,
+}
+
+/// An enrollment that stays or comes back, and changes.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The enrollment.
+    pub id: EnrollmentId,
+    /// Its id in the files.
+    pub sourced_id: SourcedId,
+    /// Who put the student into the class.
+    pub origin: Origin,
+    /// Whether it was not active.
+    pub returns: bool,
 }
 
 impl ClassStep {
@@ -361,12 +374,16 @@ impl Planner<'_> {
                 continue;
             };
             let returns = row.status != Status::Active || self.released.contains(&row.id);
-            let is_same = row.sourced_id.as_ref() == Some(own_id) && row.origin == Origin::Roster;
+            // An export of this database names the row by its own id. It says nothing about who put the student into the class.
+            let is_own_id = own_id.as_str() == row.id.to_string();
+            let is_same =
+                row.sourced_id.as_ref() == Some(own_id) && (is_own_id || row.origin == Origin::Roster);
             if is_same && !returns {
                 self.plan.report.keep(Kind::Enrollment);
                 continue;
             }
-            step.kept.push((row.id, own_id.clone(), returns));
+            let origin = if is_own_id { row.origin } else { Origin::Roster };
+            step.kept.push(Kept { id: row.id, sourced_id: own_id.clone(), origin, returns });
             let change = if row.sourced_id.is_none() { Change::Linked } else { Change::Changed };
             let fields = if returns { vec!["status"] } else { vec!["sourcedId"] };
             self.plan.report.record(Kind::Enrollment, own_id, change, fields);
