@@ -353,7 +353,7 @@ both! {
         let answer = reset(&school, &colleague, OTHER_CLASS, &id).await;
         assert_eq!((answer.status, answer.json()["errorCode"].take()), (403, json!("NOT_SCHOOL_ACCOUNT")));
         let bulk = first_passwords(&school, &colleague, OTHER_CLASS, &[&id]).await.json();
-        assert_eq!(bulk["data"]["failedAccounts"][0]["reason"], "not in this class");
+        assert_eq!(bulk["data"]["failedAccounts"][0]["reason"], "joined this class with a code");
         // Neither may the colleague name the teacher's class.
         assert_eq!(reset(&school, &colleague, OWN_CLASS, &id).await.status, 403);
         assert_eq!(school.account(&user_name).await, before);

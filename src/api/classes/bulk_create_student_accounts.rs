@@ -88,7 +88,8 @@ pub struct CreatedAccount {
 pub struct FailedAccount {
     /// The student ID of the request.
     student_id: StudentReference,
-    /// The reason: `not in this class`, `the school did not make this account`, or `has a password already; reset it instead`.
+    /// The reason: `not in this class`, `joined this class with a code`, `the school did not make this account`, `has a password already;
+    /// reset it instead`, or `was changed at the same time`.
     #[oai(validator(max_length = 200))]
     reason: String,
 }
