@@ -115,6 +115,7 @@ async fn users(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ColumnDef::new(User::SchoolAccount).boolean().not_null().default(false).take(),
         ColumnDef::new(User::PasswordState).text().not_null().default("own").take(),
         ColumnDef::new(User::SourcedId).text().take(),
+        ColumnDef::new(User::LeftRoster).boolean().not_null().default(false).take(),
     ];
     add_columns(manager, User::Table, columns).await?;
     add_index(manager, "users_by_school_account", User::Table, [User::SchoolAccount, User::Id], false)
@@ -130,6 +131,7 @@ enum User {
     SchoolAccount,
     PasswordState,
     SourcedId,
+    LeftRoster,
 }
 
 #[derive(DeriveIden, Clone, Copy)]

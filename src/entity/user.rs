@@ -57,6 +57,8 @@ pub struct Model {
     pub password_state: PasswordState,
     /// The id in the school's own system. `None` if no roster import made or linked the account.
     pub sourced_id: Option<SourcedId>,
+    /// Whether an import disabled the account, because the files no longer have it. An import that has it again enables it.
+    pub left_roster: bool,
 }
 
 /// Who chose a password.
@@ -104,6 +106,7 @@ impl Model {
             school_account: false,
             password_state: PasswordState::Own,
             sourced_id: None,
+            left_roster: false,
         }
     }
 

@@ -255,7 +255,10 @@ impl Change {
     fn apply(self, row: &mut user::ActiveModel, now: DateTime<Utc>) {
         match self {
             Self::Password(password_hash) => row.password_hash = Set(password_hash),
-            Self::Enabled(enabled) => row.enabled = Set(enabled),
+            Self::Enabled(enabled) => {
+                row.enabled = Set(enabled);
+                row.left_roster = Set(false);
+            }
             Self::Email(email) => {
                 row.email = Set(email);
                 row.email_verified_at = Set(Some(now));

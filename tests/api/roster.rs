@@ -18,7 +18,7 @@ use homeroom::{
         user::{self, PasswordState},
     },
 };
-use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -362,6 +362,34 @@ both! {
         assert!(found.contains(&"linh@students.example in 10A2 Dropped Roster".to_owned()), "{found:#?}");
     }
 
+    async fn import_counts_the_seats_that_are_taken_when_it_applies(kind: Kind) {
+        let (site, sound) = (site(kind).await, Files::one_roster());
+        site.run(&["migrate"]).await.success();
+        import(&site, sound.path(), &[]).await.success();
+        let db = database(&site).await;
+        let classes = class::Entity::update_many().set(class::ActiveModel {
+            max_students: Set(Some(MaxStudents::new(1).unwrap())),
+            ..Default::default()
+        });
+        classes.exec(db.writer()).await.unwrap();
+        let max = user::Entity::find().all(db.read()).await.unwrap();
+        let max = max.into_iter().find(|user| user.email.as_str() == "max.gross@students.example").unwrap();
+        let pending = enrollment::ActiveModel { status: Set(Status::Pending), ..Default::default() };
+        let pending = enrollment::Entity::update_many().set(pending);
+        pending.filter(enrollment::Column::StudentId.eq(max.id)).exec(db.writer()).await.unwrap();
+        db.close().await.unwrap();
+        // Of the two students of 10A1 one is pending and has no seat. He leaves, or his row moves to another class.
+        for gone in ["", "e2,c2,p2,student,false\n"] {
+            let mut files = Files::one_roster();
+            files.replace("enrollments.csv", "e2,c1,p2,student,false\n", gone);
+            files.replace("enrollments.csv", "e5,", "e7,c1,p3,student,false\ne5,");
+            let ended = import(&site, files.path(), &[]).await;
+            assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+            let full = "class c1: not changed, because it would have 2 students and may have 1";
+            assert!(ended.err.contains(full), "{ended:?}");
+        }
+    }
+
     async fn import_links_accounts_and_keeps_their_properties(kind: Kind) {
         let (site, mut files) = (site(kind).await, Files::one_roster());
         site.run(&["migrate"]).await.success();
@@ -377,10 +405,29 @@ both! {
         }
         let again = import(&site, files.path(), &[]).await.success();
         assert_eq!(totals(&again), [[0, 0, 0, 0, 5], [0, 0, 0, 0, 2], [0, 0, 0, 0, 4]]);
-        // An account that an operator disabled stays so.
-        site.run(&["user", "set", "--email", "linh@students.example", "--enabled", "false"]).await.success();
-        let again = import(&site, files.path(), &[]).await.success();
-        assert_eq!(totals(&again), [[0, 0, 0, 0, 5], [0, 0, 0, 0, 2], [0, 0, 0, 0, 4]]);
+    }
+
+    async fn import_account_that_an_operator_disabled_stays_disabled(kind: Kind) {
+        let (site, mut files) = (site(kind).await, Files::one_roster());
+        site.run(&["migrate"]).await.success();
+        import(&site, files.path(), &[]).await.success();
+        let set = async |email: &str, enabled: &str| {
+            site.run(&["user", "set", "--email", email, "--enabled", enabled]).await.success();
+        };
+        // In use, and in no class afterwards.
+        set("linh@students.example", "false").await;
+        files.replace("enrollments.csv", "e1,c1,p1,student,false\n", "");
+        files.replace("enrollments.csv", "e3,c2,p1,student,false\n", "");
+        // The import disables one more, and the operator confirms it.
+        files.replace("users.csv", "p2,,true,", "p2,,false,");
+        import(&site, files.path(), &[]).await.success();
+        set("max.gross@students.example", "false").await;
+        let back = import(&site, Files::one_roster().path(), &[]).await.success();
+        assert_eq!(totals(&back), [[0, 0, 0, 0, 5], [0, 0, 0, 0, 2], [0, 0, 3, 0, 1]]);
+        let found = outline(&site).await;
+        for line in ["linh@students.example Linh Nguyễn None disabled", "max.gross@students.example Max Groß None disabled"] {
+            assert!(found.contains(&line.to_owned()), "{found:#?}");
+        }
     }
 
     async fn import_enrollment_made_by_a_code_becomes_one_of_the_roster(kind: Kind) {
@@ -472,6 +519,9 @@ both! {
         old.run(&["roster", "export", exported.to_str().unwrap()]).await.success();
         let linked = import(&old, &exported, &[]).await.success();
         assert_eq!(totals(&linked), [[0, 2, 0, 0, 5], [0, 1, 0, 0, 2], [0, 1, 0, 0, 4]]);
+        // The student who joined with a code counts as one still.
+        assert!(before.contains(&"guest@home.example in @Art Active JoinCode".to_owned()), "{before:#?}");
+        assert_eq!(outline(&old).await, before);
         let second = import(&old, &exported, &[]).await.success();
         assert_eq!(totals(&second), [[0, 0, 0, 0, 7], [0, 0, 0, 0, 3], [0, 0, 0, 0, 5]]);
     }

@@ -75,6 +75,7 @@ impl From<user::Model> for UserProfile {
             school_account: _,
             password_state: _,
             sourced_id: _,
+            left_roster: _,
         } = user;
         Self {
             id,

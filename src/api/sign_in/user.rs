@@ -82,6 +82,7 @@ impl From<user::Model> for User {
             school_account: _,
             password_state: _,
             sourced_id: _,
+            left_roster: _,
         } = user;
         Self {
             uuid: id,

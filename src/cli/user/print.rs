@@ -142,6 +142,7 @@ pub fn account_json(user: &user::Model) -> Value {
         school_account,
         password_state,
         sourced_id,
+        left_roster,
     } = user;
     json!({
         "id": id,
@@ -159,6 +160,7 @@ pub fn account_json(user: &user::Model) -> Value {
         "schoolAccount": school_account,
         "passwordState": password_state.to_value(),
         "sourcedId": sourced_id.as_ref().map(SourcedId::as_str),
+        "leftRoster": left_roster,
     })
 }
 

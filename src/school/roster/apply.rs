@@ -215,6 +215,7 @@ async fn disable(
                 for user in users {
                     let row = user::ActiveModel {
                         enabled: Set(false),
+                        left_roster: Set(true),
                         updated_at: Set(Some(*now)),
                         ..Default::default()
                     };

@@ -15,7 +15,7 @@ use crate::{
 
 impl<'p> Planner<'p> {
     /// Plans the account of a row.
-    pub(super) fn user(&mut self, id: &SourcedId, person: &Person, has_class: bool) -> Result<(), HashError> {
+    pub(super) fn user(&mut self, id: &SourcedId, person: &Person) -> Result<(), HashError> {
         let existing = self.existing;
         let by_id = existing.users_by_sourced_id.get(id).and_then(|user| existing.users.get(user));
         let found = match by_id {
@@ -51,9 +51,10 @@ impl<'p> Planner<'p> {
                 row.last_name = Set(last.clone());
                 fields.push("familyName");
             }
-            // An account that left has no active enrollment. One that an operator disabled keeps them.
-            if !user.enabled && has_class && !self.enrolled.contains(&user.id) {
+            // An account that an operator disabled stays disabled.
+            if user.left_roster {
                 row.enabled = Set(true);
+                row.left_roster = Set(false);
                 fields.push("enabledUser");
             }
         }

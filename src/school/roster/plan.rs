@@ -190,8 +190,6 @@ pub(super) struct Planner<'p> {
     pub(super) members: HashMap<SourcedId, Member>,
     /// Accounts of the files, to find one that two rows mean.
     pub(super) claimed: HashSet<UserId>,
-    /// Accounts with an active enrollment of an earlier import.
-    pub(super) enrolled: HashSet<UserId>,
     pub(super) needs_domain: bool,
     pub(super) by_class: HashMap<ClassId, Vec<&'p enrollment::Model>>,
     pub(super) released: HashSet<EnrollmentId>,
@@ -199,7 +197,6 @@ pub(super) struct Planner<'p> {
 
 /// Plans an import.
 pub fn plan(roster: &Roster, existing: &Existing, settings: &Settings<'_>) -> Result<Plan, PlanError> {
-    let active = existing.enrollments.values().filter(|row| row.sourced_id.is_some() && is_active(row));
     let mut planner = Planner {
         existing,
         settings,
@@ -208,7 +205,6 @@ pub fn plan(roster: &Roster, existing: &Existing, settings: &Settings<'_>) -> Re
         faults: Faults::with_full(1_000),
         members: HashMap::new(),
         claimed: HashSet::new(),
-        enrolled: active.map(|row| row.student_id).collect(),
         needs_domain: false,
         by_class: HashMap::new(),
         released: HashSet::new(),
@@ -217,10 +213,8 @@ pub fn plan(roster: &Roster, existing: &Existing, settings: &Settings<'_>) -> Re
         planner.by_class.entry(row.class_id).or_default().push(row);
     }
     planner.plan.report.notes.clone_from(&roster.notes);
-    let in_classes: HashSet<&SourcedId> =
-        roster.classes.values().flat_map(|group| group.students.keys()).collect();
     for (id, person) in &roster.users {
-        planner.user(id, person, in_classes.contains(id))?;
+        planner.user(id, person)?;
     }
     if planner.needs_domain {
         return Err(PlanError::NoDomain);
