@@ -218,6 +218,11 @@ fn say(line: &str) -> anyhow::Result<()> {
     print(format!("{line}\n").as_bytes())
 }
 
+/// A number and the noun that it counts.
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
+}
+
 /// Prints to standard output.
 fn print(text: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Whether a spreadsheet takes the text for a formula.
 pub fn begins_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
+    text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
 }
 
 /// The text as it is written: with an apostrophe in front of a formula.
@@ -22,5 +22,5 @@ pub(super) fn restored(text: &str) -> &str {
 fn resembles_formula(text: &str) -> bool {
     let rest = text.trim_start_matches(|character: char| character.is_whitespace() || character == '\'');
     let before = &text[..text.len() - rest.len()];
-    begins_formula(rest) || (!rest.is_empty() && before.contains(['\t', '\r']))
+    begins_formula(rest) || (!rest.is_empty() && before.contains(['\t', '\r', '\n']))
 }

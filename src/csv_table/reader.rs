@@ -113,7 +113,8 @@ impl Table {
     fn fault_of_line(&self, number: u64, record: &StringRecord, limits: &Limits) -> Option<Fault> {
         let (cells, columns) = (record.len(), self.header.1.len());
         if cells != columns {
-            return Some(Fault::of_line(number, format!("has {cells} cells, and the header has {columns}")));
+            let unit = if cells == 1 { "cell" } else { "cells" };
+            return Some(Fault::of_line(number, format!("has {cells} {unit}, and the header has {columns}")));
         }
         let long = record.iter().position(|cell| cell.len() > limits.cell)?;
         let rule = format!("must have at most {} bytes", limits.cell);
@@ -216,7 +217,7 @@ impl<'l> Line<'l> {
     /// Whether a cell begins as a formula does, without an apostrophe in front.
     pub fn is_formula(&self, column: usize) -> bool {
         self.raw(column).is_some_and(|raw| {
-            (raw.starts_with(['\t', '\r']) && !raw.trim().is_empty()) || begins_formula(raw.trim())
+            (raw.starts_with(['\t', '\r', '\n']) && !raw.trim().is_empty()) || begins_formula(raw.trim())
         })
     }
 

@@ -92,7 +92,7 @@ fn read_faulty_file_names_line_and_column() {
             b"firstName,lastName\na,b\rc,d\r",
             "line 2, column 2: has a CR without LF; lines must end with LF or CRLF; line 2, column 3: has a CR without LF; lines must end with LF or CRLF",
         ),
-        (b"firstName,lastName\na\n", "line 2: has 1 cells, and the header has 2"),
+        (b"firstName,lastName\na\n", "line 2: has 1 cell, and the header has 2"),
         (
             b"firstName,lastName\na,b,c\n\nd,e,\n",
             "line 2: has 3 cells, and the header has 2; line 4: has 3 cells, and the header has 2",
@@ -133,7 +133,7 @@ fn select_exact_names_ignores_other_columns() {
 
 #[test]
 fn text_of_formula_is_a_fault_unless_it_has_an_apostrophe() {
-    let text = "firstName,lastName\n=1,\" +a\"\n\"\tb\",'-c\n@d,'e\n";
+    let text = "firstName,lastName\n=1,\" +a\"\n\"\tb\",'-c\n@d,'e\n\"\nf\",\"\r\ng\"\n";
     let table = Table::read(text.as_bytes(), &LIMITS).unwrap();
     let lines = table.select(COLUMNS, Names::Lenient).unwrap();
     let found: Vec<_> = lines
@@ -149,6 +149,8 @@ fn text_of_formula_is_a_fault_unless_it_has_an_apostrophe() {
         Ok("-c".to_owned()),
         fault("line 4, column 1 (firstName)"),
         Ok("'e".to_owned()),
+        fault("line 5, column 1 (firstName)"),
+        fault("line 5, column 2 (lastName)"),
     ];
     assert_eq!(found, expected);
 }

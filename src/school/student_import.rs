@@ -134,7 +134,7 @@ mod tests {
                 ",Roe,,\nMax,Roe\n=1,Roe,,\nMax".to_owned(),
                 format!(
                     "line 2, column 1 (firstName): must not be empty; line 3: has 2 cells, and the header has 4; \
-                     line 4, column 1 (firstName): {FORMULA}; line 5: has 1 cells, and the header has 4"
+                     line 4, column 1 (firstName): {FORMULA}; line 5: has 1 cell, and the header has 4"
                 ),
             ),
             (",Roe,,".to_owned(), "line 2, column 1 (firstName): must not be empty".to_owned()),

@@ -102,7 +102,7 @@ fn malformed() -> Vec<(Vec<u8>, String)> {
         named("firstName,lastName;email\nMax,Roe;\n", "line 1: the header has commas and semicolons; only one of them separates columns"),
         named("firstName|lastName\nMax|Roe\n", &format!("line 1, column 1: has an unknown name; the columns are {header}; line 1: the header has no column firstName; line 1: the header has no column lastName")),
         below("Max,Roe\rMin,Roe\n", "line 2, column 2: has a CR without LF; lines must end with LF or CRLF".into()),
-        below("Max;Roe\n", "line 2: has 1 cells, and the header has 2".into()),
+        below("Max;Roe\n", "line 2: has 1 cell, and the header has 2".into()),
         // Quotes.
         below("Max,\"Roe\nMin,Roe\n", "line 2, column 2: has an opening quote without a closing one".into()),
         below("Max,R\"oe\n", format!("line 2, column 2: {QUOTE}")),
@@ -115,7 +115,7 @@ fn malformed() -> Vec<(Vec<u8>, String)> {
         named("firstName,lastName,\nMax,Roe,\n", "line 1, column 3: has no name in the header"),
         named("firstName,lastName,password\nMax,Roe,secret\n", &format!("line 1, column 3: has an unknown name; the columns are {header}")),
         named(&format!("{columns}\n"), "line 1: must have at most 16 columns"),
-        below("Max\nMin,Roe\nMax,Roe,x\n", "line 2: has 1 cells, and the header has 2; line 4: has 3 cells, and the header has 2".into()),
+        below("Max\nMin,Roe\nMax,Roe,x\n", "line 2: has 1 cell, and the header has 2; line 4: has 3 cells, and the header has 2".into()),
         // Cells.
         below(",Roe\n", "line 2, column 1 (firstName): must not be empty".into()),
         below("Max, \n", "line 2, column 2 (lastName): must not be empty".into()),

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     classroom::class_administration::{self, FindError},
-    cli::{complain, language, say, usage, with_existing},
+    cli::{complain, counted, language, say, usage, with_existing},
     clock::{Clock, SystemClock},
     config::{Data, Hashing, join_page},
     db::Db,
@@ -137,7 +137,8 @@ async fn print(cards: &Cards, classes: Vec<class::Model>, arguments: &Arguments)
         anyhow::bail!("{}: {}; the cards are in {}", arguments.out.display(), failed.error, kept.display());
     }
     for class in &stored {
-        say(&format!("{}\t{}\t{} cards", class.class.id, class.class.name.as_str(), class.students.len()))?;
+        let cards = counted(class.students.len(), "card", "cards");
+        say(&format!("{}\t{}\t{cards}", class.class.id, class.class.name.as_str()))?;
     }
     failure.map_or(Ok(()), Err)
 }
@@ -189,14 +190,16 @@ fn note(classes: &[ClassCards], arguments: &Arguments) {
         let name = class.name.as_str();
         if *left_out > 0 && arguments.student.is_none() {
             complain(&format!(
-                "note: class {name:?}: {left_out} students get no card: the school did not make their accounts, they joined with a \
-                 code, or they chose a password"
+                "note: class {name:?}: no card for {}: the school did not make the account, the student joined with a code, or the \
+                 student chose a password",
+                counted(*left_out, "student", "students")
             ));
         }
         let earlier =
             students.iter().filter(|(user, _)| user.password_state == PasswordState::Initial).count();
         if earlier > 0 {
-            complain(&format!("note: class {name:?}: {earlier} earlier passwords become invalid"));
+            let earlier = counted(earlier, "earlier password becomes", "earlier passwords become");
+            complain(&format!("note: class {name:?}: {earlier} invalid"));
         }
         for (user, _) in students {
             let names = [&user.first_name, &user.last_name].into_iter().flatten();

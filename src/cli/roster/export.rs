@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use crate::{
-    cli::{say, usage, with_existing},
+    cli::{counted, say, usage, with_existing},
     clock::{Clock, SystemClock},
     config::Data,
     entity::audit_event::{self, Action, Actor},
@@ -56,7 +56,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
             audit_event::Model::new(Action::RosterExport, SystemClock.now(), &OsRandom).by(Actor::Operator);
         let record = db.write(event, |db, event| Box::pin(audit_event::Entity::record(db, event.clone())));
         record.await.context("recording the export")?;
-        say(&format!("{users} users, {classes} classes, {enrollments} enrollments"))
+        let users = counted(users, "user", "users");
+        let classes = counted(classes, "class", "classes");
+        let enrollments = counted(enrollments, "enrollment", "enrollments");
+        say(&format!("{users}, {classes}, {enrollments}"))
     })
     .await
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
-    cli::{complain, say, usage, with_existing},
+    cli::{complain, counted, say, usage, with_existing},
     clock::{Clock, SystemClock},
     config::{Data, Hashing, student_domain},
     csv_table::Faults,
@@ -119,7 +119,7 @@ async fn apply_to(db: &Db, plan: Plan, now: chrono::DateTime<chrono::Utc>) -> an
     if full.is_empty() {
         Ok(())
     } else {
-        anyhow::bail!("{} classes are full and were not changed", full.len())
+        anyhow::bail!("{} full and not changed", counted(full.len(), "class is", "classes are"))
     }
 }
 

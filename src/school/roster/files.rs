@@ -312,12 +312,25 @@ impl Reader {
                 group.owner = Some(owner);
             }
         }
-        for (count, what) in [
-            (others, "enrollments have other roles than student and teacher, and are ignored"),
-            (doubled, "enrollments repeat student and class of an earlier line, and are ignored"),
-            (teachers, "further teachers of a class are not stored: a class has one owner"),
+        for (count, one, several) in [
+            (
+                others,
+                "enrollment has another role than student and teacher, and is ignored",
+                "enrollments have other roles than student and teacher, and are ignored",
+            ),
+            (
+                doubled,
+                "enrollment repeats student and class of an earlier line, and is ignored",
+                "enrollments repeat student and class of an earlier line, and are ignored",
+            ),
+            (
+                teachers,
+                "further teacher of a class is not stored: a class has one owner",
+                "further teachers of a class are not stored: a class has one owner",
+            ),
         ] {
             if count > 0 {
+                let what = if count == 1 { one } else { several };
                 self.roster.notes.push(format!("{count} {what}"));
             }
         }
@@ -335,9 +348,12 @@ impl Reader {
         self.roster.users = all.into_iter().filter_map(with_role).collect();
         let ignored = before - self.roster.users.len();
         if ignored > 0 {
-            self.roster
-                .notes
-                .push(format!("{ignored} users are neither teachers nor students, and are ignored"));
+            let what = if ignored == 1 {
+                "user is neither a teacher nor a student, and is ignored"
+            } else {
+                "users are neither teachers nor students, and are ignored"
+            };
+            self.roster.notes.push(format!("{ignored} {what}"));
         }
     }
 

@@ -77,9 +77,9 @@ fn read_one_roster_gives_owners_students_and_roles() {
         roster.notes,
         [
             "classes.csv, line 3: the title is shortened to \"Mathematics, a course with a title that is rather…\"",
-            "1 enrollments have other roles than student and teacher, and are ignored",
-            "1 further teachers of a class are not stored: a class has one owner",
-            "1 users are neither teachers nor students, and are ignored",
+            "1 enrollment has another role than student and teacher, and is ignored",
+            "1 further teacher of a class is not stored: a class has one owner",
+            "1 user is neither a teacher nor a student, and is ignored",
         ]
     );
 }
@@ -102,7 +102,7 @@ fn read_sds_gives_ids_of_class_and_user_to_enrollments() {
     let roster = read(directory.path()).unwrap();
     assert_eq!(outline(&roster), ["c1 10A1 t1 p1=c1/p1"]);
     assert_eq!(roster.users.len(), 3);
-    assert_eq!(roster.notes, ["1 enrollments repeat student and class of an earlier line, and are ignored"]);
+    assert_eq!(roster.notes, ["1 enrollment repeats student and class of an earlier line, and is ignored"]);
 }
 
 #[test]
