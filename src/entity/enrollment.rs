@@ -62,8 +62,8 @@ pub enum Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Origin {
-    /// The student, with a join code. Also a student who left the class, or whom its owner brought back against the files of the
-    /// school.
+    /// The student, with a join code. Also a student who left the class, and one from the files of the school who came back without
+    /// them.
     JoinCode,
     /// The owner of the class.
     Owner,

@@ -20,6 +20,10 @@ use crate::domain::{
 const HAS_SEAT: &str = "(c.max_students IS NULL OR (SELECT count(*) FROM enrollments e \
                         WHERE e.class_id = c.id AND e.status = 'active') < c.max_students)";
 
+/// The origin of a former student who is back. Without the files of the school, the owner gets no power over an account of these files.
+const RETURNED_ORIGIN: &str =
+    "CASE WHEN enrollments.sourced_id IS NULL THEN enrollments.origin ELSE 'join_code' END";
+
 /// A student who joins a class with its code.
 #[derive(Debug, Clone)]
 pub struct Joining {
@@ -89,8 +93,8 @@ pub enum NoSeat {
     Full,
 }
 
-/// Enrolls a student with a join code, as a pending one if the class requires approval. A former student gets the same row again.
-/// Call it in a transaction.
+/// Enrolls a student with a join code, as a pending one if the class requires approval. A former student gets the same row again,
+/// with the origin of [`readmit`]. Call it in a transaction.
 pub async fn join(db: &impl ConnectionTrait, joining: &Joining) -> Result<Joined, DbErr> {
     let Joining { id, class, student, code, now } = joining.clone();
     Entity::lock_class(db, class).await?;
@@ -105,7 +109,7 @@ pub async fn join(db: &impl ConnectionTrait, joining: &Joining) -> Result<Joined
          FROM classes c JOIN join_codes j ON j.class_id = c.id \
          WHERE c.id = $2 AND j.code = $7 AND j.expires_at > $6 AND c.is_active AND c.owner_id <> $3 AND {HAS_SEAT} \
          ON CONFLICT (class_id, student_id) DO UPDATE SET status = excluded.status, enrolled_at = excluded.enrolled_at, \
-         student_key = excluded.student_key, updated_at = excluded.updated_at \
+         student_key = excluded.student_key, updated_at = excluded.updated_at, origin = {RETURNED_ORIGIN} \
          WHERE enrollments.status NOT IN ('active', 'pending') RETURNING *"
     );
     let values = [
@@ -155,8 +159,7 @@ pub async fn readmit(db: &impl ConnectionTrait, candidate: Candidate) -> Result<
     Entity::lock_class(db, candidate.class).await?;
     let reason = no_seat(db, candidate.class, candidate.owner).await?;
     if reason.is_none() {
-        let origin = "CASE WHEN sourced_id IS NULL THEN origin ELSE 'join_code' END";
-        take(db, candidate, origin, "NOT IN ('active', 'pending')").await?;
+        take(db, candidate, RETURNED_ORIGIN, "NOT IN ('active', 'pending')").await?;
     }
     Ok(reason)
 }

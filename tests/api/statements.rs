@@ -74,7 +74,7 @@ both! {
         assert_eq!(joins, 1);
     }
 
-    async fn join_of_a_former_student_keeps_row_origin_and_sourced_id(kind: Kind) {
+    async fn join_of_a_former_student_keeps_the_row_and_ends_the_power_of_an_import(kind: Kind) {
         let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
         let code = school.generate_join_code(&token).await;
@@ -91,9 +91,16 @@ both! {
             status: Status::Active,
             enrolled_at: now.date_naive(),
             updated_at: now,
+            origin: Origin::JoinCode,
             ..before
         };
         assert_eq!(row, expected);
+        // A student whom the owner added and removed is the owner's student again.
+        let mut own = row.into_active_model();
+        (own.origin, own.sourced_id, own.status) = (Set(Origin::Owner), Set(None), Set(Status::Dropped));
+        homeroom::entity::enrollment::Entity::update(own).exec(school.db.writer()).await.unwrap();
+        let Joined::Enrolled(row) = join(&school, student, &code).await else { panic!("not enrolled") };
+        assert_eq!(row.origin, Origin::Owner);
         school.require_approval(OWN_CLASS, true).await;
         assert!(end(&school, student, None).await);
         let Joined::Enrolled(row) = join(&school, student, &code).await else { panic!("not enrolled") };
