@@ -29,7 +29,7 @@ both! {
             (r#""errorCode":"#, 8),
             (r#""username":"linh.nguyen@pupils.example.com""#, 1),
             (r#""username":"mia.sommer@pupils.example.com""#, 1),
-            (r#""firstName":"Linh Chi""#, 2),
+            (r#""firstName":"Linh Chi""#, 3),
             (r#""status":"transferred""#, 1),
             (r#""joinUrl":"https://app.example.com/join?code="#, 1),
         ] {

@@ -49,13 +49,13 @@ pub struct Class {
     /// The description of the class.
     #[oai(nullable)]
     description: Option<ClassDescription>,
-    /// The current join code of the class. Null for everyone but the owner, and if there is none.
+    /// The current join code of the class. Null for everyone but the owner, while the class is inactive, and if there is no valid code.
     #[oai(nullable)]
     join_code: Option<JoinCode>,
     /// Settings of the client, an object of any form.
     #[oai(nullable)]
     settings: Option<ClassSettings>,
-    /// Whether the class is active.
+    /// Whether the class is active. Nobody joins an inactive class. Its owner and its students can still read it.
     is_active: bool,
     /// When the class was created.
     created_at: Instant,

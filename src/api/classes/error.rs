@@ -17,7 +17,7 @@ use crate::http::{
 pub enum ErrorCode {
     /// 400: the request is not valid.
     BadRequest,
-    /// 400: the join code is unknown, expired or replaced.
+    /// 400: the join code is unknown, expired or replaced, or its class is inactive.
     InvalidJoinCode,
     /// 400: the caller owns the class.
     OwnClass,
@@ -31,7 +31,7 @@ pub enum ErrorCode {
     Forbidden,
     /// 403: the caller owns as many classes as allowed.
     ClassLimitReached,
-    /// 403: the school did not make the account, or the student joined with a code.
+    /// 403: the school did not make the account, or the student joined with a code or is not active.
     NotSchoolAccount,
     /// 404: there is no such path.
     NotFound,

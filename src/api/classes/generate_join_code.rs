@@ -47,9 +47,12 @@ impl GenerateJoinCode {
     ///
     /// Generates or regenerates a unique join code for the class. Only class owner can perform this action.
     ///
-    /// The new code replaces the previous one: after the response, no join with the previous code succeeds. A body is not
-    /// read. `/api/classes/{classId}/join-code` is answered too, for clients whose base URL ends in `/api`; so is every other
-    /// path below `/classes`.
+    /// The new code replaces the previous one: after the response, no join with the previous code succeeds. A body is not read.
+    ///
+    /// An inactive class gets a code too. Until the class is active, the code admits nobody, and `joinCode` of the class is null.
+    ///
+    /// `/api/classes/{classId}/join-code` is answered too, for clients whose base URL ends in `/api`. So are all paths that are or begin
+    /// with `/classes`, `/students` or `/user`.
     #[oai(path = "/classes/:classId/join-code", method = "post", operation_id = "generateJoinCode")]
     async fn generate_join_code(
         &self,
@@ -84,13 +87,13 @@ impl Operation for GenerateJoinCode {
             to: "joinClassByCode",
             parameter: "joinCode",
             value: "$response.body#/data/joinCode",
-            description: "A student joins the class with this code.",
+            description: "A student joins the class with this code, if the class is active.",
         },
         Link {
             to: "getClassById",
             parameter: "classId",
             value: "$request.path.classId",
-            description: "The class shows this code to its owner.",
+            description: "The class shows this code to its owner, if the class is active.",
         },
     ];
 

@@ -29,7 +29,8 @@ pub struct GetClassById;
 impl GetClassById {
     /// Read a class
     ///
-    /// The owner and the enrolled students may read it. The owner sees the current join code.
+    /// The owner and the active students may read it. Pending and former students may not. The owner sees the current join code, while the
+    /// class is active.
     #[oai(path = "/classes/:classId", method = "get", operation_id = "getClassById")]
     async fn get_class_by_id(
         &self,

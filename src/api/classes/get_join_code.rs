@@ -63,7 +63,7 @@ impl GetJoinCode {
     /// See the join code of a class
     ///
     /// The current join code, and how many students joined with it. Only class owner can perform this action. A new code begins
-    /// with 0 joins.
+    /// with 0 joins. While the class is inactive, the code is hidden: 404.
     #[oai(path = "/classes/:classId/join-code", method = "get", operation_id = "getJoinCode")]
     async fn get_join_code(
         &self,
@@ -124,7 +124,7 @@ const NOT_OWNER: ErrorSpec<ErrorCode> = ErrorSpec {
 /// The class has no code with which students can join.
 const NO_JOIN_CODE: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 404,
-    description: "Class not found, or it has no valid join code",
+    description: "Class not found, or it is inactive or has no valid join code",
     code: ErrorCode::JoinCodeNotFound,
     message: "The class has no valid join code",
 };

@@ -48,8 +48,9 @@ pub struct GetStudents;
 impl GetStudents {
     /// List the students of a class
     ///
-    /// The students with one status, in the order of last name and first name. The owner sees all properties. Students of the class
-    /// see the active ones: ID, names and status, and null for the other properties.
+    /// The students with one status, in the order of last name and first name. The owner sees the names and the enrollment, and of active
+    /// students also phone number and picture. Students of the class see the active ones: ID, names and status, and null for the other
+    /// properties.
     ///
     /// Students with the same names follow each other by ID, so that every student is on exactly one page. A page after the last one
     /// is empty.

@@ -145,7 +145,7 @@ impl Operation for JoinClassByCode {
         to: "getClassById",
         parameter: "classId",
         value: "$response.body#/data/classId",
-        description: "The student may read the class now.",
+        description: "The student reads the class. Only if `status` is `active`: a pending student gets 403 until the owner's approval.",
     }];
 
     fn success_example() -> Value {
@@ -166,10 +166,10 @@ impl Operation for JoinClassByCode {
     }
 }
 
-/// No class has this join code.
+/// No active class has this join code.
 const INVALID_JOIN_CODE: ErrorSpec<ErrorCode> = ErrorSpec {
     status: 400,
-    description: "Bad Request - The join code is invalid or has expired, or the class is the caller's own",
+    description: "Bad Request - The join code is invalid or has expired, the class is inactive, or the caller owns it",
     code: ErrorCode::InvalidJoinCode,
     message: "The join code is invalid or has expired",
 };

@@ -28,7 +28,7 @@ impl LeaveClass {
     /// Leave a class
     ///
     /// The status of the caller in the class becomes `dropped`. Also withdraws a request that waits for approval. The caller can join
-    /// again with a valid join code.
+    /// again with a valid join code. After that, the password of the caller can no longer be reset in this class.
     #[oai(path = "/classes/:classId/leave", method = "post", operation_id = "leaveClass")]
     async fn leave_class(
         &self,

@@ -33,8 +33,9 @@ impl ResetStudentPassword {
     /// Replaces the password of a student by a generated one. Only class owner can perform this action. The answer shows the user
     /// name and the password, this once. All sessions of the student end, and failed sign-ins are forgotten.
     ///
-    /// It works for students whom the school or the owner put into this class, with an account that the school made. A student who
-    /// joined with a code keeps the password: a code gives the owner of a class no power over an account.
+    /// It works for active students whom the school or the owner put into this class, with an account that the school made. A student who
+    /// joined with a code keeps the password: a code gives the owner of a class no power over an account. The same is true of a student
+    /// who left the class and came back, and of one whom an import put into the class and who came back without an import.
     #[oai(
         path = "/classes/:classId/students/:studentId/reset-password",
         method = "post",

@@ -55,10 +55,10 @@ pub struct Student {
     /// The last name.
     #[oai(nullable)]
     last_name: Option<PersonName>,
-    /// The phone number. Null for readers who do not own the class, and unless the student is active.
+    /// The phone number. Null for readers who do not own the class, and for a student who is not active.
     #[oai(nullable)]
     phone_number: Option<PhoneNumber>,
-    /// The URL of a picture. Null for readers who do not own the class, and unless the student is active.
+    /// The URL of a picture. Null for readers who do not own the class, and for a student who is not active.
     #[oai(nullable)]
     avatar_url: Option<AvatarUrl>,
 }

@@ -107,10 +107,16 @@ impl UpdateStudent {
     /// Changes the given properties. A property that is absent stays as it is. `null` removes `phoneNumber` and `avatarUrl`; for the
     /// other properties it means that they stay as they are.
     ///
-    /// The caller must own a class in which the student is or was. The status changes in those of these classes in which the student is
-    /// active. If there is none, the newest enrollment changes. The other properties can be changed only while
-    /// the student is active in one of these classes, if the school made the account, and if the school or the caller put the student
-    /// into the class. The answer shows the newest enrollment that the change applies to.
+    /// The caller must own a class in which the student is active or was. `status` applies to those of the caller's classes in which the
+    /// student is active: `active` changes nothing there. If there is none, it applies to the enrollment that was created last. So
+    /// `active` brings a former student back, if the class is active and has a free seat.
+    ///
+    /// The other properties belong to the account. They can be changed only if the school made the account, and only while the student
+    /// is active in a class of the caller into which the school or the caller put the student. A student who joined with a code was not
+    /// put into the class. Nor was one who left the class and came back, or one whom an import put into it and who came back without
+    /// an import.
+    ///
+    /// The answer shows the enrollment that `status` applies to. If there are several, it shows the one that was created last.
     #[oai(path = "/students/:studentId", method = "put", operation_id = "updateStudent")]
     async fn update_student(
         &self,

@@ -184,7 +184,8 @@ impl PasswordHashing {
         self.hash_in(Lane::Interactive, from, password, salt).await
     }
 
-    /// Hashes one of many passwords with a new salt. Each sign-in precedes it, and half of the threads are left to sign-ins.
+    /// Hashes one of many passwords with a new salt. Each sign-in precedes it, and half of the threads are left to sign-ins
+    /// if there is more than one.
     ///
     /// Callers keep only a few hashes waiting, such as two per [thread](Self::workers): beyond 64 per thread the result is
     /// [`HashError::Busy`].

@@ -8,7 +8,7 @@
 //! in between, many passwords arrive at once, so the hard limit is higher than the capacity.
 //!
 //! Passwords that no user waits for have a queue of their own, the [background](Lane::Background). A thread takes one of them only if no
-//! other password waits, and they occupy at most half of the threads. So they delay a sign-in by at most one hash.
+//! other password waits, and they occupy at most half of the threads, or the only one. So they delay a sign-in by at most one hash.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -236,7 +236,7 @@ impl Queue {
         self.capacity.unwrap_or_else(|| state.done_in(MAX_WAIT) * self.workers.get())
     }
 
-    /// The maximum number of threads that hash background jobs at the same time.
+    /// The maximum number of threads that hash background jobs at the same time: half of the threads, or the only one.
     fn max_background(&self) -> usize {
         (self.workers.get() / 2).max(1)
     }
