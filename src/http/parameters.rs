@@ -3,6 +3,7 @@
 use poem::{Request, RequestBody, Result, http::header};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    error::ParseParamError,
     registry::{MetaParamIn, MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromParameter, ParseResult, Type},
 };
@@ -104,9 +105,12 @@ value_parameter!(
     |text| text.parse().ok()
 );
 
+/// The maximum number of characters of the `If-Match` headers together.
+const MAX_IF_MATCH: usize = 1024;
+
 parameter!(
     /// The value of an `If-Match` header (RFC 9110 section 13.1.1).
-    IfMatchText, { max_length: 1024, example: "\"0\"".into() }
+    IfMatchText, { max_length: MAX_IF_MATCH, example: "\"0\"".into() }
 );
 
 /// The `If-Match` headers of a request. A header that is not text is a condition that matches nothing, and not an absent one.
@@ -136,7 +140,11 @@ impl<'a> ApiExtractor<'a> for IfMatchHeader {
         let lines = request.headers().get_all(header::IF_MATCH).iter();
         let lines: Vec<_> = lines.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
         // Several lines are one list (RFC 9110 section 5.3).
-        Ok(Self(if lines.is_empty() { IfMatch::Any } else { IfMatch::parse(&lines.join(",")) }))
+        let list = lines.join(",");
+        if list.chars().count() > MAX_IF_MATCH {
+            return Err(ParseParamError { name: "If-Match", reason: "too long".to_owned() }.into());
+        }
+        Ok(Self(if lines.is_empty() { IfMatch::Any } else { IfMatch::parse(&list) }))
     }
 }
 

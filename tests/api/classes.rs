@@ -364,6 +364,29 @@ both! {
         assert_eq!(call.json(&json!({})).send().await.status, 404);
     }
 
+    async fn if_match_of_more_than_1024_characters_is_400_and_changes_nothing(kind: Kind) {
+        let school = School::start(kind).await;
+        let token = school.token(TEACHER).await;
+        let row = class::Entity::find_by_id(OWN_CLASS).one(school.db.read()).await.unwrap();
+        let refused = failure(400, "BAD_REQUEST", "If-Match is missing or is not valid");
+        let body = json!({ "name": "long" });
+        let path = format!("/classes/{OWN_CLASS}");
+        let most = format!("{}\"7\"", ",".repeat(1021));
+        let (over, half) = (format!("{}\"0\"", ",".repeat(1022)), format!("{}\"0\"", ",".repeat(509)));
+        for method in ["PUT", "DELETE"] {
+            let call = || {
+                let call = school.call(method, &path).bearer(&token);
+                if method == "PUT" { call.json(&body) } else { call }
+            };
+            assert_eq!(call().header("If-Match", &most).send().await.whole(), stale(), "{method}");
+            assert_eq!(call().header("If-Match", &over).send().await.whole(), refused, "{method}");
+            // Two headers are one list of 1025 characters.
+            let twice = call().header("If-Match", &half).header("If-Match", &half);
+            assert_eq!(twice.send().await.whole(), refused, "{method}");
+        }
+        assert_eq!(class::Entity::find_by_id(OWN_CLASS).one(school.db.read()).await.unwrap(), row);
+    }
+
     async fn change_64_times_at_once_with_one_tag_one_succeeds(kind: Kind) {
         let school = Arc::new(School::start(kind).await);
         let token = school.token(TEACHER).await;

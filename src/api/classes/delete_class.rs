@@ -56,6 +56,7 @@ impl Operation for DeleteClass {
     const ID: &'static str = "deleteClass";
     const SUCCESS: (u16, &'static str) = (204, "Class deleted");
     const ERRORS: &'static [ErrorSpec<ErrorCode>] = &[
+        error::bad_request("If-Match is missing or is not valid"),
         error::UNAUTHORIZED,
         NOT_OWNER,
         error::CLASS_NOT_FOUND,

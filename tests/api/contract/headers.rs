@@ -339,6 +339,7 @@ async fn compare_own_classes(kind: Kind, unseen: &mut Unseen) {
     unseen.check("updateClass", change(&own).bearer(&teacher).header("If-Match", "\"7\"")).await;
     unseen.check("updateClass", change(&own).bearer(&teacher)).await;
     unseen.check("deleteClass", delete(&own)).await;
+    unseen.check("deleteClass", delete(&own).bearer(&teacher).header("If-Match", "1".repeat(1025))).await;
     unseen.check("deleteClass", delete(&others).bearer(&teacher)).await;
     unseen.check("deleteClass", delete("/classes/10A1").bearer(&teacher)).await;
     unseen.check("deleteClass", delete(&own).bearer(&teacher).header("If-Match", "\"7\"")).await;

@@ -19,6 +19,7 @@ pub const ADDITIONS: &[(&str, &str, &str)] = &[
     ("updateClass", "status 401", "The source forgot it."),
     ("updateClass", "status 403", "The source forgot it."),
     ("updateClass", "status 412", "`If-Match` names another version."),
+    ("deleteClass", "status 400", "`If-Match` is too long."),
     ("deleteClass", "status 401", "The source forgot it."),
     ("deleteClass", "status 403", "The source forgot it."),
     ("deleteClass", "status 412", "`If-Match` names another version."),
