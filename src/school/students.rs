@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::{
     bulk::{Bulk, BulkBusy},
     credentials::{Credentials, MakeError, NewPassword, Person},
     ownership::{self, OwnershipError},
-    student_import::ImportedStudent,
+    student_import::{self, ImportedStudent},
 };
 use crate::{
     classroom::rosters::{RosterRow, View},
+    csv_table::Faults,
     db::{self, Db, ErrorKind},
     domain::{
         email::Email,
@@ -37,6 +39,8 @@ use crate::{
 
 /// The maximum number of tries, if other requests take the user names at the same time.
 const TRIES: u32 = 5;
+/// The number of files that are read at once. The largest file takes some hundredths of a second.
+const READS: usize = 1;
 
 /// Adds students to classes.
 pub struct Students {
@@ -45,6 +49,7 @@ pub struct Students {
     credentials: Credentials,
     limiter: Limiter,
     bulk: Bulk,
+    reads: Arc<Semaphore>,
     account_rate: u32,
     import_rate: u32,
 }
@@ -119,8 +124,17 @@ impl From<HashError> for AddError {
 
 /// The reason why a file was not imported.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct ImportError(#[from] pub AddError);
+pub enum ImportError {
+    /// The file is no valid file of students.
+    #[error("the file has faults")]
+    File(Faults),
+    /// The server could not read the file.
+    #[error("the file could not be read")]
+    Unread,
+    /// The students cannot be added.
+    #[error(transparent)]
+    Add(#[from] AddError),
+}
 
 /// Where students are added, and by whom.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +155,8 @@ impl Students {
         import_rate: u32,
     ) -> Self {
         let limiter = Limiter::new(db.clone());
-        Self { db, random, credentials, limiter, bulk, account_rate, import_rate }
+        let reads = Arc::new(Semaphore::new(READS));
+        Self { db, random, credentials, limiter, bulk, reads, account_rate, import_rate }
     }
 
     /// Adds a student on behalf of the owner of a class.
@@ -155,43 +170,70 @@ impl Students {
         let count = policies::student_accounts_by(owner, self.account_rate);
         let limit = (limiter::Action::MakeStudentAccounts, count);
         let addition = Addition { class, owner, now };
-        self.check("createAndEnrollStudent", addition, limit, 1).await?;
+        self.check("createAndEnrollStudent", addition, limit).await?;
+        self.check_seats(addition, 1).await?;
         let password = self.credentials.password().await?;
         let mut added = self.insert(addition, &[student], vec![password]).await?;
         added.pop().ok_or(AddError::NamesTaken)
     }
 
-    /// Adds the students of a file, all or none, on behalf of the owner of a class.
+    /// Adds the students of a file, all or none, on behalf of the owner of a class. A file with faults counts in the limit too.
     pub async fn import(
         &self,
         class: ClassId,
         owner: UserId,
-        students: Vec<ImportedStudent>,
+        file: Vec<u8>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Added>, ImportError> {
-        let students: Vec<NewStudent> = students.into_iter().map(NewStudent::from).collect();
         let count = policies::student_imports_by(owner, self.import_rate);
         let limit = (limiter::Action::ImportStudents, count);
         let addition = Addition { class, owner, now };
-        self.check("submitImport", addition, limit, students.len()).await?;
+        self.check("submitImport", addition, limit).await?;
+        let students: Vec<NewStudent> = self.read(file).await?.into_iter().map(NewStudent::from).collect();
+        self.check_seats(addition, students.len()).await?;
         let _permit = self.bulk.begin().await.map_err(AddError::from)?;
         let passwords = self.credentials.passwords(students.len(), |_| ()).await.map_err(AddError::from)?;
         Ok(self.insert(addition, &students, passwords).await?)
     }
 
-    /// Checks everything that needs no password, so that a refused request costs no hashes.
+    /// Reads a file away from the threads that serve requests.
+    async fn read(&self, file: Vec<u8>) -> Result<Vec<ImportedStudent>, ImportError> {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.reads).acquire_owned().await.ok();
+        #[expect(clippy::disallowed_methods, reason = "reading a file is no hash, and its number is limited")]
+        let students = spawn_blocking(move || {
+            // Held to the end, also if the client disconnects.
+            let _permit = permit;
+            student_import::parse(&file)
+        });
+        let students = students.await.map_err(|error| {
+            // The text of a panic may contain cells of the file.
+            tracing::error!(panicked = error.is_panic(), "a file of students could not be read");
+            ImportError::Unread
+        })?;
+        students.map_err(ImportError::File)
+    }
+
+    /// Checks the caller and counts the request, before any work that takes long.
     async fn check(
         &self,
         operation: &'static str,
         Addition { class, owner, now }: Addition,
         (action, count): (limiter::Action, Option<Count>),
-        wanted: usize,
     ) -> Result<(), AddError> {
         if !self.credentials.has_domain() {
             return Err(AddError::Disabled);
         }
         ownership::check(&self.db, operation, class, owner).await?;
-        self.limiter.count(action, count, now).await?;
+        Ok(self.limiter.count(action, count, now).await?)
+    }
+
+    /// Checks the seats before any password is hashed.
+    async fn check_seats(
+        &self,
+        Addition { class, owner, .. }: Addition,
+        wanted: usize,
+    ) -> Result<(), AddError> {
         admitted(school_account::seats(self.db.read(), class, owner, wanted).await?)
     }
 

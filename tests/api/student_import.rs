@@ -133,6 +133,7 @@ fn malformed() -> Vec<(Vec<u8>, String)> {
         below("@SUM(A1),\"\tRoe\"\n", format!("line 2, column 1 (firstName): {FORMULA}; line 2, column 2 (lastName): {FORMULA}")),
         in_full("Max,Roe,=a@b.example,+cmd|1\n", format!("line 2, column 3 (email): {FORMULA}; line 2, column 4 (phoneNumber): {FORMULA}")),
         // Sizes.
+        below(&format!("Max,{}\n", "a".repeat(1024 * 1024)), "line 2, column 2: must have at most 4096 bytes".into()),
         (long_line.into_bytes(), "file must have at most 2097152 bytes".into()),
         (long_file.into_bytes(), "file must have at most 2097152 bytes; line 262143 goes beyond".into()),
         below(&"Max,Roe\n".repeat(5_001), "line 5002: goes beyond 5000, the maximum number of lines below the header".into()),
@@ -221,6 +222,30 @@ both! {
         assert_eq!(rows(&school).await, before);
     }
 
+    async fn faulty_files_count_in_the_limit(kind: Kind) {
+        let mut school = School::start(kind).await;
+        school.restart(|parts| parts.school.import_rate = 3);
+        let token = school.token(TEACHER).await;
+        for file in ["", "firstName,lastName\nMax,\n", "firstName\tlastName\n"] {
+            let answer = import(&school, &token, file).await;
+            assert_eq!((answer.status, assert_failure(&path(), &answer)), (400, "INVALID_FILE".to_owned()), "{file}");
+        }
+        for file in ["", "firstName,lastName\nMax,\n", "firstName,lastName\nMax,Roe\n"] {
+            let answer = import(&school, &token, file).await;
+            assert_eq!((answer.status, assert_failure(&path(), &answer)), (429, "TOO_MANY_REQUESTS".to_owned()), "{file}");
+        }
+    }
+
+    async fn lines_without_a_value_are_skipped(kind: Kind) {
+        let school = quick(kind).await;
+        let token = school.token(TEACHER).await;
+        let file = "firstName,lastName,email\n,,\nMax,Roe,\n\n , ,\n,,,,\nLinh,Roe,\n,,\n";
+        assert_eq!(user_names(&import(&school, &token, file).await), ["max.roe", "linh.roe"]);
+        // They count in line numbers.
+        let answer = import(&school, &token, "firstName,lastName\n,\nMax,\n").await;
+        assert_eq!(answer.json()["message"], "line 3, column 2 (lastName): must not be empty", "{}", answer.text);
+    }
+
     async fn upload_that_is_not_a_form_with_one_file_is_refused(kind: Kind) {
         let school = School::start(kind).await;
         let token = school.token(TEACHER).await;
@@ -257,14 +282,17 @@ both! {
         };
         let own = OWN_CLASS.to_string();
         assert_eq!(send("10A1", None, "").await, (401, "UNAUTHORIZED".to_owned()));
-        assert_eq!(send("10A1", Some(&teacher), "").await, (400, "INVALID_FILE".to_owned()));
-        assert_eq!(send("10A1", Some(&teacher), good).await, (404, "CLASS_NOT_FOUND".to_owned()));
-        assert_eq!(send(&OTHER_CLASS.to_string(), Some(&teacher), good).await, (403, "FORBIDDEN".to_owned()));
-        assert_eq!(send(&own, Some(&colleague), good).await, (403, "FORBIDDEN".to_owned()));
-        for _ in 0..2 {
-            assert_eq!(send(&own, Some(&teacher), good).await.0, 200);
+        // A faulty file makes no difference to a caller who may not import.
+        for file in [good, ""] {
+            assert_eq!(send("10A1", Some(&teacher), file).await, (404, "CLASS_NOT_FOUND".to_owned()));
+            assert_eq!(send(&OTHER_CLASS.to_string(), Some(&teacher), file).await, (403, "FORBIDDEN".to_owned()));
+            assert_eq!(send(&own, Some(&colleague), file).await, (403, "FORBIDDEN".to_owned()));
         }
-        assert_eq!(send(&own, Some(&teacher), good).await, (429, "TOO_MANY_REQUESTS".to_owned()));
+        assert_eq!(send(&own, Some(&teacher), good).await.0, 200);
+        assert_eq!(send(&own, Some(&teacher), "").await, (400, "INVALID_FILE".to_owned()));
+        for file in [good, ""] {
+            assert_eq!(send(&own, Some(&teacher), file).await, (429, "TOO_MANY_REQUESTS".to_owned()));
+        }
         school.restart(|parts| parts.school.student_domain = None);
         let answer = import(&school, &teacher, good).await;
         assert_eq!((answer.status, assert_failure(&path(), &answer)), (400, "STUDENT_ACCOUNTS_DISABLED".to_owned()));

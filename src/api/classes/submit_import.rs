@@ -26,7 +26,7 @@ use crate::{
     },
     school::{
         ownership::OwnershipError,
-        student_import::{self, MAX_FILE},
+        student_import::MAX_FILE,
         students::{AddError, Added, ImportError},
     },
 };
@@ -110,10 +110,12 @@ impl SubmitImport {
     /// The first line of the file names the columns, in any order: `firstName` and `lastName`, and if you like `email` and
     /// `phoneNumber`. Case, blanks, `_` and `-` in these names do not matter. `email` is a wish for the user name, as in
     /// `createAndEnrollStudent`. The separator is a comma or a semicolon. The file is UTF-8, with or without a byte order mark. It
-    /// has at most 5,000 students and 2,097,152 bytes. Two equal lines are two students.
+    /// has at most 5,000 students and 2,097,152 bytes. Lines without a value, such as `,,`, are skipped. Two equal lines are two
+    /// students.
     ///
-    /// Either all students are created or none: a file with a fault gets 400, and the message names the line and the column of
-    /// every fault. Each password takes a few hundredths of a second, so allow two minutes for 5,000 students. If the connection
+    /// Either all students are created or none: a file with a fault gets 400. The message names the first 64 faults with their
+    /// line, and with their column if one cell has the fault. Of the others it names the lines, as far as there is room. A
+    /// faulty file counts in the limit of requests, but an upload that is larger or is no form does not. Each password takes a few hundredths of a second, so allow two minutes for 5,000 students. If the connection
     /// ends before the answer, reload the roster before you send the file again.
     #[oai(path = "/classes/:classId/students/import", method = "post", operation_id = "submitImport")]
     async fn submit_import(
@@ -126,9 +128,8 @@ impl SubmitImport {
         services: Data<&Arc<Services>>,
         at: ReceivedAt,
     ) -> OperationResult<SubmitImport> {
-        let students = student_import::parse(&file.0).map_err(|faults| invalid_file(&faults))?;
         let class = class_id.known()?;
-        Ok(Success::response(services.school.students.import(class, caller.user, students, at.0).await?))
+        Ok(Success::response(services.school.students.import(class, caller.user, file.0, at.0).await?))
     }
 }
 
@@ -204,8 +205,10 @@ fn invalid_file(faults: &Faults) -> ApiError<ErrorCode> {
 impl From<ImportError> for ApiError<ErrorCode> {
     fn from(error: ImportError) -> Self {
         match error {
-            ImportError(AddError::Class(OwnershipError::NotOwner)) => Self::documented(NOT_OWNER),
-            ImportError(error) => error.into(),
+            ImportError::File(faults) => invalid_file(&faults),
+            ImportError::Unread => Self::internal(error),
+            ImportError::Add(AddError::Class(OwnershipError::NotOwner)) => Self::documented(NOT_OWNER),
+            ImportError::Add(error) => error.into(),
         }
     }
 }
