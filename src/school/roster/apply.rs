@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -24,6 +25,10 @@ use crate::{
 
 /// The number of accounts of a transaction that belongs to no class.
 const ACCOUNTS: usize = 100;
+
+/// The pause after each transaction. A server that waits for the write lock of SQLite asks for it again after a few milliseconds, and
+/// finds it free only in a pause.
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// A class with fewer free seats than new students. Nothing of it was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +83,7 @@ pub async fn apply(
             }
             Outcome::Full(class) => full.push(class),
         }
+        tokio::time::sleep(PAUSE).await;
     }
     progress(all, all);
     apply_users(db, users, now, &*random).await?;
@@ -193,6 +199,7 @@ async fn apply_users(
     for steps in users.chunks(ACCOUNTS) {
         let job = (steps.to_vec(), events(steps, now, random));
         db.transaction(job, |db, (steps, events)| Box::pin(change_users(db, steps, events))).await?;
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
@@ -227,6 +234,7 @@ async fn disable(
             })
         });
         disabled.await?;
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(())
 }
