@@ -4,6 +4,7 @@
 pub mod bulk;
 pub mod cards;
 pub mod credentials;
+mod initial_passwords;
 pub mod ownership;
 pub mod roster;
 pub mod student_import;

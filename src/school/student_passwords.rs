@@ -11,23 +11,22 @@ use sea_orm::{ConnectionTrait, DbErr};
 use super::{
     bulk::{Bulk, BulkBusy},
     credentials::{Credentials, NewPassword},
+    initial_passwords::{self, Replacements},
     ownership::{self, OwnershipError},
     students::Added,
 };
 use crate::{
     classroom::rosters::{RosterRow, View},
-    db::Db,
+    db::{self, Db},
     domain::{
         email::Email,
         id::{ClassId, UserId},
-        rate_limit_key::RateLimitKey,
         word_password::WordPassword,
     },
     entity::{
         audit_event::{self, Action},
-        enrollment, password_reset, rate_limit, roster_row,
+        enrollment, roster_row,
         school_account::{self, InitialPassword},
-        session,
         user::{self, PasswordState},
     },
     identity::{password_hashing::HashError, sessions::Sessions},
@@ -37,6 +36,9 @@ use crate::{
         policies,
     },
 };
+
+/// The accounts of one transaction, so that it is short also on a distant database.
+const ACCOUNTS: usize = 50;
 
 /// Generates passwords for students of a class.
 pub struct StudentPasswords {
@@ -110,9 +112,9 @@ pub enum Refusal {
     /// The account has a password.
     #[error("has a password already; reset it instead")]
     HasPassword,
-    /// Another request changed the account or the enrollment at the same time.
-    #[error("was changed at the same time")]
-    Changed,
+    /// Another request changed the account or the enrollment at the same time, or the database failed.
+    #[error("was not stored; try again")]
+    NotStored,
 }
 
 /// A student with a first password.
@@ -133,14 +135,6 @@ pub struct FirstPasswords {
     pub created: Vec<FirstPassword>,
     /// The others, as the request names them, with the reason.
     pub failed: Vec<(String, Refusal)>,
-}
-
-/// A new password of one student, in place of any other.
-#[derive(Debug, Clone)]
-struct Reset {
-    password: InitialPassword,
-    email: Email,
-    events: [audit_event::Model; 2],
 }
 
 impl StudentPasswords {
@@ -179,20 +173,23 @@ impl StudentPasswords {
         }
         let NewPassword { password, hash } = self.credentials.password().await?;
         let event = |action| self.event(action, student, class, owner, now);
-        let reset = Reset {
-            password: InitialPassword {
-                student,
-                class,
-                owner: Some(owner),
-                version: user.password_version,
-                password_hash: hash,
-            },
-            email: user.email.clone(),
-            events: [event(Action::PasswordChange), event(Action::Unlock)],
+        let initial = InitialPassword {
+            student,
+            class,
+            owner: Some(owner),
+            version: user.password_version,
+            password_hash: hash,
         };
-        let reset = self.db.transaction(reset, |db, job| Box::pin(reset_password(db, job)));
-        if !Box::pin(reset).await? {
-            return Err(ResetError::Changed);
+        let replacements = Replacements {
+            passwords: vec![(initial, user.email.clone())],
+            events: vec![event(Action::PasswordChange), event(Action::Unlock)],
+        };
+        let replace =
+            self.db.transaction(replacements, |db, job| Box::pin(initial_passwords::replace(db, job)));
+        match Box::pin(replace).await {
+            Ok(()) => {}
+            Err(DbErr::RecordNotUpdated) => return Err(ResetError::Changed),
+            Err(error) => return Err(error.into()),
         }
         self.sessions.forget_user(student);
         Ok(Added { row: RosterRow { user, enrollment, view: View::Full }, password })
@@ -208,8 +205,9 @@ impl StudentPasswords {
         now: DateTime<Utc>,
     ) -> Result<FirstPasswords, AccountsError> {
         ownership::check(&self.db, "bulkCreateStudentAccounts", class, owner).await?;
-        self.count(owner, now).await?;
+        // First, so that a request that finds no permit costs the teacher nothing.
         let _permit = self.bulk.begin().await?;
+        self.count(owner, now).await?;
         let mut outcome = FirstPasswords::default();
         let mut chosen: Vec<(String, user::Model)> = Vec::new();
         let students: Vec<UserId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
@@ -237,16 +235,27 @@ impl StudentPasswords {
             (initial, self.event(Action::PasswordChange, user.id, class, owner, now))
         });
         let mut jobs: Vec<_> = jobs.collect();
-        // All requests lock accounts in the same order, which excludes deadlocks.
+        // Requests lock accounts in the same order, which excludes deadlocks between them.
         jobs.sort_by_key(|(initial, _)| initial.student);
-        let set = self.db.transaction(jobs, |db, jobs| Box::pin(set_first_passwords(db, jobs)));
-        let done = Box::pin(set).await?;
+        let mut done = HashSet::new();
+        for jobs in jobs.chunks(ACCOUNTS) {
+            let set = self.db.transaction(jobs.to_vec(), |db, jobs| Box::pin(set_first_passwords(db, jobs)));
+            match Box::pin(set).await {
+                Ok(set) => done.extend(set),
+                // The passwords that are stored have to be shown.
+                Err(error) if !done.is_empty() => {
+                    tracing::warn!(error = db::causes(&error), "some first passwords were not stored");
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         for ((id, user), password) in chosen.into_iter().zip(passwords) {
             if done.contains(&user.id) {
                 let (student, user_name) = (user.id, user.email);
                 outcome.created.push(FirstPassword { student, user_name, password: password.password });
             } else {
-                outcome.failed.push((id, Refusal::Changed));
+                outcome.failed.push((id, Refusal::NotStored));
             }
         }
         Ok(outcome)
@@ -281,21 +290,6 @@ fn first_password(row: Option<(enrollment::Model, user::Model)>) -> Result<user:
     } else {
         Ok(user)
     }
-}
-
-async fn reset_password(db: &impl ConnectionTrait, reset: &Reset) -> Result<bool, DbErr> {
-    let Reset { password, email, events } = reset;
-    if !school_account::set_initial_password(db, password).await? {
-        return Ok(false);
-    }
-    password_reset::Entity::revoke_of_user(db, password.student).await?;
-    session::Entity::end_of_user(db, password.student).await?;
-    for event in events {
-        audit_event::Entity::record(db, event.clone()).await?;
-    }
-    // Last, because concurrent attempts to sign in may wait for these rows.
-    rate_limit::Entity::forget(db, RateLimitKey::all_of(email)).await?;
-    Ok(true)
 }
 
 /// Sets first passwords, and returns the students that got one.

@@ -129,7 +129,8 @@ fn pages(file: &Path) -> usize {
 async fn events(db: &Db) -> Vec<(String, Option<UserId>, Option<ClassId>)> {
     let events = audit_event::Entity::find().all(db.read()).await.unwrap();
     let events = events.into_iter().filter(|event| {
-        event.actor == Actor::Operator && matches!(event.action, Action::Cards | Action::PasswordChange)
+        event.actor == Actor::Operator
+            && matches!(event.action, Action::Cards | Action::PasswordChange | Action::Unlock)
     });
     events.map(|event| (event.action.to_value(), event.user_id, event.class_id)).collect()
 }
@@ -179,8 +180,10 @@ both! {
         events.sort_by_key(|(action, user, _)| (action.clone(), user.map(|id| id.to_string())));
         let mut changed = [new, initial];
         changed.sort_by_key(ToString::to_string);
-        let change = |user| ("password_change".to_owned(), Some(user), Some(OWN_CLASS));
-        assert_eq!(events, [("cards".to_owned(), None, Some(OWN_CLASS)), change(changed[0]), change(changed[1])]);
+        let event = |action: &str, user| (action.to_owned(), Some(user), Some(OWN_CLASS));
+        let [change, unlock] = ["password_change", "unlock"].map(|action| changed.map(|user| event(action, user)));
+        let expected = [vec![("cards".to_owned(), None, Some(OWN_CLASS))], change.to_vec(), unlock.to_vec()].concat();
+        assert_eq!(events, expected);
 
         // A second run never overwrites the cards.
         assert!(site.run(&command).await.refusal().contains("exists"));

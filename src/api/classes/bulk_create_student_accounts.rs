@@ -89,7 +89,7 @@ pub struct FailedAccount {
     /// The student ID of the request.
     student_id: StudentReference,
     /// The reason: `not in this class`, `joined this class with a code`, `the school did not make this account`, `has a password already;
-    /// reset it instead`, or `was changed at the same time`.
+    /// reset it instead`, or `was not stored; try again`.
     #[oai(validator(max_length = 200))]
     reason: String,
 }

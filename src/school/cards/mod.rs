@@ -9,25 +9,27 @@ mod tests;
 use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use url::Url;
 
 use self::layout::Card;
-use super::credentials::{Credentials, NewPassword};
+use super::{
+    credentials::{Credentials, NewPassword},
+    initial_passwords::{self, Replacements},
+};
 use crate::{
     classroom::{
         class_administration::{Student, StudentReader},
         join_codes::join_url,
     },
     db::Db,
-    domain::{email::Email, person::PersonName, rate_limit_key::RateLimitKey},
+    domain::{email::Email, person::PersonName},
     entity::{
         audit_event::{self, Action, Actor},
         class,
         enrollment::{Origin, Status},
-        join_code, password_reset, rate_limit,
-        school_account::{self, InitialPassword},
-        session,
+        join_code,
+        school_account::InitialPassword,
         user::{self, PasswordState},
     },
     identity::password_hashing::HashError,
@@ -84,12 +86,6 @@ pub enum CommitError {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] DbErr),
-}
-
-/// The passwords of a class, as they are stored.
-struct Commit {
-    passwords: Vec<(InitialPassword, Email, audit_event::Model)>,
-    event: audit_event::Model,
 }
 
 impl Cards {
@@ -162,11 +158,15 @@ impl Cards {
                 version: user.password_version,
                 password_hash: password.hash.clone(),
             };
-            (initial, user.email.clone(), event(Action::PasswordChange).user(user.id))
+            (initial, user.email.clone())
         });
-        let job = Commit { passwords: passwords.collect(), event: event(Action::Cards) };
-        let commit = self.db.transaction(job, |db, job| Box::pin(commit(db, job)));
-        match commit.await {
+        let users = || cards.students.iter().map(|(user, _)| user.id);
+        let changes = users().map(|user| event(Action::PasswordChange).user(user));
+        let unlocks = users().map(|user| event(Action::Unlock).user(user));
+        let events = changes.chain(unlocks).chain([event(Action::Cards)]);
+        let job = Replacements { passwords: passwords.collect(), events: events.collect() };
+        let replace = self.db.transaction(job, |db, job| Box::pin(initial_passwords::replace(db, job)));
+        match replace.await {
             Ok(()) => Ok(()),
             Err(DbErr::RecordNotUpdated) => Err(CommitError::Changed),
             Err(error) => Err(error.into()),
@@ -197,20 +197,4 @@ impl ClassCards {
             }
         })
     }
-}
-
-/// An error undoes the whole transaction.
-async fn commit(db: &impl ConnectionTrait, job: &Commit) -> Result<(), DbErr> {
-    let Commit { passwords, event } = job;
-    for (initial, email, event) in passwords {
-        if !school_account::set_initial_password(db, initial).await? {
-            return Err(DbErr::RecordNotUpdated);
-        }
-        password_reset::Entity::revoke_of_user(db, initial.student).await?;
-        session::Entity::end_of_user(db, initial.student).await?;
-        audit_event::Entity::record(db, event.clone()).await?;
-        // Last, because concurrent attempts to sign in may wait for these rows.
-        rate_limit::Entity::forget(db, RateLimitKey::all_of(email)).await?;
-    }
-    audit_event::Entity::record(db, event.clone()).await
 }
