@@ -69,6 +69,7 @@ async fn classes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         ColumnDef::new(Class::RequiresApproval).boolean().not_null().default(false).take(),
         ColumnDef::new(Class::Version).integer().not_null().default(0).take(),
         ColumnDef::new(Class::SourcedId).text().take(),
+        ColumnDef::new(Class::LeftRoster).boolean().not_null().default(false).take(),
     ];
     add_columns(manager, Class::Table, columns).await?;
     // Only ASCII letters are folded, in the same way on both databases. A change of the name writes the real key.
@@ -144,6 +145,7 @@ enum Class {
     RequiresApproval,
     Version,
     SourcedId,
+    LeftRoster,
 }
 
 #[derive(DeriveIden, Clone, Copy)]

@@ -168,9 +168,11 @@ pub async fn change(
     change: ClassChange,
     owner: Option<UserId>,
     now: DateTime<Utc>,
+    random: &dyn RandomSource,
 ) -> Result<(), ChangeError> {
-    let job = (id, change, owner, now);
-    let changed = db.transaction(job, |db, (id, change, owner, now)| {
+    let event = audit_event::Model::new(Action::ClassOwnerChange, now, random).by(Actor::Operator).class(id);
+    let job = (id, change, owner, event);
+    let changed = db.transaction(job, |db, (id, change, owner, event)| {
         Box::pin(async move {
             // The class stays as it is read here until the end of the transaction.
             enrollment::Entity::lock_class(db, *id).await?;
@@ -181,10 +183,11 @@ pub async fn change(
                 columns.owner_id = Set(owner);
             }
             if columns.is_changed() {
-                roster_row::change_class(db, *id, columns, *now).await?;
+                roster_row::change_class(db, *id, columns, event.at).await?;
             }
             if let Some(owner) = owner {
                 enrollment::Entity::delete_of_owner(db, owner).await?;
+                audit_event::Entity::record(db, event.clone().user(owner)).await?;
             }
             Ok(true)
         })

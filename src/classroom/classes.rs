@@ -89,6 +89,7 @@ impl NewClass {
             requires_approval,
             version: 0,
             sourced_id: None,
+            left_roster: false,
             created_at: now,
             updated_at: now,
         }
@@ -135,6 +136,8 @@ impl ClassChange {
             description: differing(description, &class.description),
             settings: differing(settings, &class.settings),
             is_active: set(is_active.filter(|is_active| *is_active != class.is_active)),
+            // What its owner or an operator decides, an import does not undo.
+            left_roster: set(is_active.filter(|_| class.left_roster).map(|_| false)),
             max_students: differing(max_students, &class.max_students),
             requires_approval: set(requires_approval.filter(|required| *required != class.requires_approval)),
             ..Default::default()

@@ -34,7 +34,7 @@ pub struct Arguments {
     user: Option<String>,
     /// Only events of this action: `sign_in`, `session_begin`, `session_end`, `token_reuse`, `register`, `confirm`, `account_create`,
     /// `reset_request`, `password_reset`, `password_change`, `account_change`, `account_delete`, `account_export`, `unlock`,
-    /// `app_change`, `class_delete`, `roster_import`, `roster_export` or `cards`
+    /// `app_change`, `class_owner_change`, `class_delete`, `roster_import`, `roster_export` or `cards`
     #[arg(long, value_name = "ACTION", value_parser = word::<Action>)]
     action: Option<Action>,
     /// Only events with this outcome: `success` or `failure`

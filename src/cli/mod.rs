@@ -14,6 +14,7 @@ mod listing;
 mod log;
 mod migrate;
 mod openapi;
+mod owner;
 mod reload_certificate;
 mod roster;
 mod serve;

@@ -75,6 +75,8 @@ pub enum Action {
     Unlock,
     /// The registration or change of an app by an operator.
     AppChange,
+    /// A new owner of a class, by an operator or an import. The user is the new owner.
+    ClassOwnerChange,
     /// The deletion of a class. The user is its owner.
     ClassDelete,
     /// An import of roster files by an operator.

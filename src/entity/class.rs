@@ -55,6 +55,8 @@ pub struct Model {
     pub version: i32,
     /// The id in the school's own system. `None` if no roster import made the class.
     pub sourced_id: Option<SourcedId>,
+    /// Whether an import ended the class, because the files no longer have it. An import that has it again brings it back into use.
+    pub left_roster: bool,
 }
 
 /// Relations to other tables.
@@ -129,6 +131,12 @@ impl Guard {
     }
 }
 
+/// The condition that a part of `name_key` is this text.
+pub(super) fn name_contains(key: &SortKey) -> sea_orm::sea_query::SimpleExpr {
+    let pattern = key.as_str().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    Expr::col((Entity, Column::NameKey)).like(LikeExpr::new(format!("%{pattern}%")).escape('!'))
+}
+
 impl Entity {
     /// The classes that a list shows. The ids come from two indexes, so that the classes of other users cost nothing.
     pub fn visible(filter: &Visible) -> Select<Self> {
@@ -141,10 +149,7 @@ impl Entity {
             .filter(enrollment::Column::Status.eq(enrollment::Status::Active));
         let mut ids = owned.into_query();
         ids.union(UnionType::All, joined.into_query());
-        let search = search.as_ref().map(|key| {
-            let pattern = key.as_str().replace('!', "!!").replace('%', "!%").replace('_', "!_");
-            Expr::col((Self, Column::NameKey)).like(LikeExpr::new(format!("%{pattern}%")).escape('!'))
-        });
+        let search = search.as_ref().map(name_contains);
         let filters = Condition::all()
             .add(Column::Id.in_subquery(ids))
             .add_option(search)
@@ -240,12 +245,19 @@ impl Entity {
         Ok(found.map(|(class, join_code)| (class, join_code.map(|row| row.code))))
     }
 
-    /// Gives the classes of an owner to another one.
-    pub async fn hand_over(db: &impl ConnectionTrait, from: UserId, to: UserId) -> Result<(), DbErr> {
-        let classes =
-            Self::update_many().col_expr(Column::OwnerId, Expr::value(to)).filter(Column::OwnerId.eq(from));
-        classes.exec(db).await?;
-        Ok(())
+    /// Gives the classes of an owner to another one. Returns whether there are any.
+    pub async fn hand_over(
+        db: &impl ConnectionTrait,
+        from: UserId,
+        to: UserId,
+        now: DateTimeUtc,
+    ) -> Result<bool, DbErr> {
+        let classes = Self::update_many()
+            .col_expr(Column::OwnerId, Expr::value(to))
+            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+            .col_expr(Column::UpdatedAt, Expr::value(now))
+            .filter(Column::OwnerId.eq(from));
+        Ok(classes.exec(db).await?.rows_affected > 0)
     }
 
     /// The number of classes of an owner.

@@ -1,11 +1,7 @@
 //! The rows that the commands about classes print. Every page begins behind the last row of the one before, so that a page costs the
 //! same everywhere in a list.
 
-use sea_orm::{
-    Condition, JoinType, QueryOrder, QuerySelect, Select, SelectTwo,
-    entity::prelude::*,
-    sea_query::{Expr, ExprTrait, LikeExpr},
-};
+use sea_orm::{Condition, JoinType, QueryOrder, QuerySelect, Select, SelectTwo, entity::prelude::*};
 
 use super::{
     class::{self, Column},
@@ -32,10 +28,7 @@ pub struct Selection {
 /// Up to `limit` classes behind another one.
 pub fn page(selection: &Selection, after: Option<&class::Model>, limit: u64) -> Select<class::Entity> {
     let Selection { owner, search, is_active } = selection;
-    let pattern = search.as_ref().map(|key| {
-        let text = key.as_str().replace('!', "!!").replace('%', "!%").replace('_', "!_");
-        Expr::col((class::Entity, Column::NameKey)).like(LikeExpr::new(format!("%{text}%")).escape('!'))
-    });
+    let pattern = search.as_ref().map(class::name_contains);
     let behind = after.map(|class| {
         let later = Column::Id.gt(class.id);
         if search.is_none() {

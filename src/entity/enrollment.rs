@@ -32,7 +32,7 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// Time of the last change.
     pub updated_at: DateTimeUtc,
-    /// Who put the student into the class. A student who joins again keeps the first origin.
+    /// Who put the student into the class.
     pub origin: Origin,
     /// The key by which a roster is sorted: last name, first name and id of the student.
     pub student_key: SortKey,

@@ -125,7 +125,7 @@ where
     Ok(())
 }
 
-/// Changes a class of the files, and returns whether it exists.
+/// Changes a class, whoever owns it, and returns whether it exists.
 pub async fn change_class(
     db: &impl ConnectionTrait,
     id: ClassId,
@@ -161,7 +161,8 @@ pub async fn keep_enrollment(
     Ok(())
 }
 
-/// Ends enrollments that left the files. With `release` they also lose their `sourcedId`, which the files give to others.
+/// Ends enrollments that left the files, and with them the power of the owner over the accounts. With `release` they also lose their
+/// `sourcedId`, which the files give to others.
 pub async fn drop_enrollments(
     db: &impl ConnectionTrait,
     ids: &[EnrollmentId],
@@ -171,6 +172,7 @@ pub async fn drop_enrollments(
     for ids in ids.chunks(CHUNK) {
         let row = enrollment::ActiveModel {
             status: Set(enrollment::Status::Dropped),
+            origin: Set(enrollment::Origin::JoinCode),
             updated_at: Set(now),
             sourced_id: if release { Set(None) } else { sea_orm::ActiveValue::NotSet },
             ..Default::default()

@@ -87,11 +87,20 @@ pub struct Removal {
     /// The account.
     pub user: UserId,
     /// The user who becomes the owner of its classes. Without one, its classes are deleted.
-    pub hand_over_to: Option<UserId>,
+    pub hand_over: Option<HandOver>,
     /// The event in the audit trail. The client's address is not recorded, because it belongs to the removed person.
     pub event: audit_event::Model,
     /// The mail that tells the owner of the address.
     pub notice: Option<outgoing_mail::Model>,
+}
+
+/// The new owner of the classes of a removed account.
+#[derive(Debug, Clone)]
+pub struct HandOver {
+    /// The new owner.
+    pub to: UserId,
+    /// The event in the audit trail, if there are classes.
+    pub event: audit_event::Model,
 }
 
 impl Accounts {
@@ -314,11 +323,13 @@ async fn revoke_access(db: &impl ConnectionTrait, user: UserId) -> Result<(), Db
 }
 
 async fn remove(db: &impl ConnectionTrait, removal: &Removal) -> Result<Option<user::Model>, DbErr> {
-    let Removal { user, hand_over_to, event, notice } = removal;
+    let Removal { user, hand_over, event, notice } = removal;
     let Some(account) = user::Entity::find_by_id(*user).one(db).await? else { return Ok(None) };
-    if let Some(owner) = hand_over_to {
-        class::Entity::hand_over(db, *user, *owner).await?;
-        enrollment::Entity::delete_of_owner(db, *owner).await?;
+    if let Some(HandOver { to, event }) = hand_over {
+        if class::Entity::hand_over(db, *user, *to, event.at).await? {
+            audit_event::Entity::record(db, event.clone()).await?;
+        }
+        enrollment::Entity::delete_of_owner(db, *to).await?;
     }
     registration::Entity::delete_of_address(db, &account.email).await?;
     outgoing_mail::Entity::delete_to(db, &account.email).await?;

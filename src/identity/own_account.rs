@@ -166,7 +166,7 @@ impl OwnAccount {
         }
         let event = self.event(Action::AccountDelete, owner, now);
         let notice = self.notice(&account, owner.app, Content::AccountDeleted, now).await?;
-        let removal = Removal { user: owner.user, hand_over_to: None, event, notice };
+        let removal = Removal { user: owner.user, hand_over: None, event, notice };
         let removed = Accounts::new(self.db.clone()).remove(removal).await?;
         self.sessions.forget_user(owner.user);
         self.outbox.wake();

@@ -6,16 +6,24 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use homeroom::{
     clock::{Clock, SystemClock},
     db::Db,
-    domain::max_students::MaxStudents,
+    domain::{max_students::MaxStudents, sourced_id::SourcedId},
     entity::{
         audit_event, class,
         enrollment::{self, Origin, Status},
         user::{self, PasswordState},
+    },
+    random::OsRandom,
+    school::roster::{
+        self,
+        apply::{Reason, Unchanged, apply},
+        existing::Existing,
+        plan::Settings,
     },
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
@@ -293,10 +301,10 @@ both! {
         let mut expected = all.clone();
         for (old, new) in [
             ("10A2 of ole@school.example true", "10A2 of eva@school.example true"),
-            ("linh@students.example in 10A2 Active Roster", "linh@students.example in 10A2 Dropped Roster"),
+            ("linh@students.example in 10A2 Active Roster", "linh@students.example in 10A2 Dropped JoinCode"),
             ("max.gross@students.example Max Groß None enabled", "max.gross@students.example Moritz Groß None enabled"),
             ("ivan.petrov@students.example Иван Петров None enabled", "ivan.petrov@students.example Иван Петров None disabled"),
-            ("ivan.petrov@students.example in 10A2 Active Roster", "ivan.petrov@students.example in 10A2 Dropped Roster"),
+            ("ivan.petrov@students.example in 10A2 Active Roster", "ivan.petrov@students.example in 10A2 Dropped JoinCode"),
         ] {
             new.clone_into(expected.iter_mut().find(|line| *line == old).unwrap());
         }
@@ -307,6 +315,73 @@ both! {
         let back = import(&site, Files::one_roster().path(), &[]).await.success();
         assert_eq!(totals(&back), [[0, 0, 2, 0, 3], [0, 0, 1, 0, 1], [0, 0, 2, 0, 2]]);
         assert_eq!(outline(&site).await, all);
+    }
+
+    async fn import_class_that_its_owner_closed_stays_closed(kind: Kind) {
+        let (site, mut files) = (site(kind).await, Files::one_roster());
+        site.run(&["migrate"]).await.success();
+        import(&site, files.path(), &[]).await.success();
+        let db = database(&site).await;
+        let class = class::Entity::find().all(db.read()).await.unwrap().remove(0);
+        db.close().await.unwrap();
+        let set = ["class", "set", "--id", &class.id.to_string(), "--active", "false"];
+        site.run(&set).await.success();
+        let closed = format!("{} of eva@school.example false", class.name.as_str());
+        let again = import(&site, files.path(), &[]).await.success();
+        assert_eq!(totals(&again), [[0, 0, 0, 0, 5], [0, 0, 0, 0, 2], [0, 0, 0, 0, 4]]);
+        assert!(outline(&site).await.contains(&closed));
+        // The import ends the class, and the operator confirms it.
+        site.run(&[&set[..4], &["--active", "true"]].concat()).await.success();
+        files.replace("classes.csv", "c1,,", "c1,tobedeleted,");
+        import(&site, files.path(), &[]).await.success();
+        site.run(&set).await.success();
+        import(&site, Files::one_roster().path(), &[]).await.success();
+        assert!(outline(&site).await.contains(&closed));
+    }
+
+    async fn import_class_deleted_meanwhile_is_left_out(kind: Kind) {
+        let (site, mut files) = (site(kind).await, Files::one_roster());
+        site.run(&["migrate"]).await.success();
+        import(&site, files.path(), &[]).await.success();
+        files.replace("classes.csv", "10A1", "10B1");
+        files.replace("classes.csv", "10A2", "10B2");
+        let db = database(&site).await;
+        let roster = roster::files::read(files.path()).unwrap();
+        let existing = Existing::read(&db, &roster, None).await.unwrap();
+        let settings = Settings {
+            domain: None,
+            owner: None,
+            max_ended: 100,
+            now: SystemClock.now(),
+            random: &OsRandom,
+            unusable: &|| unreachable!("there is no new account"),
+        };
+        let plan = roster::plan::plan(&roster, &existing, &settings).unwrap();
+        let first = class::Entity::find().all(db.read()).await.unwrap();
+        let first = first.into_iter().find(|class| class.name.as_str() == "10A1").unwrap();
+        class::Entity::delete_by_id(first.id).exec(db.writer()).await.unwrap();
+        let unchanged = apply(&db, plan, SystemClock.now(), Arc::new(OsRandom), |_, _| {}).await.unwrap();
+        let c1 = SourcedId::parse("c1").unwrap();
+        assert_eq!(unchanged, [Unchanged { sourced_id: c1, reason: Reason::Deleted }]);
+        let left: Vec<_> = class::Entity::find().all(db.read()).await.unwrap();
+        assert_eq!(left.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["10B2"]);
+        db.close().await.unwrap();
+    }
+
+    async fn import_new_teacher_of_a_class_is_recorded(kind: Kind) {
+        let (site, mut files) = (site(kind).await, Files::one_roster());
+        site.run(&["migrate"]).await.success();
+        import(&site, files.path(), &[]).await.success();
+        files.replace("enrollments.csv", "e6,c2,t2", "e6,c2,t1");
+        import(&site, files.path(), &[]).await.success();
+        let db = database(&site).await;
+        let class = class::Entity::find().all(db.read()).await.unwrap();
+        let class = class.into_iter().find(|class| class.name.as_str() == "10A2").unwrap();
+        let events = audit_event::Entity::find().all(db.read()).await.unwrap();
+        let events = events.iter().filter(|event| event.action == audit_event::Action::ClassOwnerChange);
+        let events: Vec<_> = events.map(|event| (event.class_id, event.user_id, event.actor)).collect();
+        assert_eq!(events, [(Some(class.id), Some(class.owner_id), audit_event::Actor::Operator)]);
+        db.close().await.unwrap();
     }
 
     async fn import_class_that_left_becomes_inactive_and_comes_back(kind: Kind) {
@@ -359,7 +434,7 @@ both! {
         let found = outline(&site).await;
         assert!(!found.contains(&"ivan.petrov@students.example in 10A1 Active Roster".to_owned()), "{found:#?}");
         // The other class was changed.
-        assert!(found.contains(&"linh@students.example in 10A2 Dropped Roster".to_owned()), "{found:#?}");
+        assert!(found.contains(&"linh@students.example in 10A2 Dropped JoinCode".to_owned()), "{found:#?}");
     }
 
     async fn import_counts_the_seats_that_are_taken_when_it_applies(kind: Kind) {

@@ -84,6 +84,7 @@ impl From<VisibleClass> for Class {
             requires_approval,
             version: _,
             sourced_id: _,
+            left_roster: _,
         } = class;
         Self {
             id,

@@ -18,19 +18,15 @@ use crate::{
         class_administration::{self, ChangeError, ClassReader, Details},
         classes::{ClassChange, Classes, NewClass},
     },
+    cli::owner::{account, teacher},
     clock::{Clock, SystemClock},
     config::Data,
     db::Db,
     domain::{
-        class_name::ClassName,
-        description::ClassDescription,
-        email::Email,
-        id::{ClassId, UserId},
-        max_students::MaxStudents,
-        sort_key::SortKey,
+        class_name::ClassName, description::ClassDescription, email::Email, id::ClassId,
+        max_students::MaxStudents, sort_key::SortKey,
     },
-    entity::{class_row::Selection, enrollment::Status, user},
-    identity::accounts::Accounts,
+    entity::{class_row::Selection, enrollment::Status},
     random::OsRandom,
 };
 
@@ -266,7 +262,7 @@ async fn run_set(set: Set) -> anyhow::Result<()> {
             Some(email) => Some(teacher(db, email).await?),
             None => None,
         };
-        let changed = class_administration::change(db, id, change, owner, SystemClock.now()).await;
+        let changed = class_administration::change(db, id, change, owner, SystemClock.now(), &OsRandom).await;
         changed.map_err(|error| match error {
             ChangeError::NoSuchClass => no_class(id),
             ChangeError::NoSuchOwner => usage(error),
@@ -292,17 +288,6 @@ async fn read(db: &Db, id: ClassId) -> anyhow::Result<Details> {
 
 fn no_class(id: ClassId) -> anyhow::Error {
     usage(format!("there is no class {id}"))
-}
-
-/// The account that `--owner` names, which may own classes.
-async fn teacher(db: &Db, email: Email) -> anyhow::Result<UserId> {
-    let owner = account(db, email).await?;
-    if owner.school_account { Err(usage("--owner is the account of a student")) } else { Ok(owner.id) }
-}
-
-async fn account(db: &Db, email: Email) -> anyhow::Result<user::Model> {
-    let owner = Accounts::new(db.clone()).find(email).await.context("looking up the owner")?;
-    owner.ok_or_else(|| usage("--owner has no account; create one with `user add`"))
 }
 
 fn given<T: Into<sea_orm::Value>>(value: Option<Given<T>>) -> ActiveValue<Option<T>>

@@ -123,6 +123,7 @@ fn to_json(class: &class::Model) -> Value {
         requires_approval,
         version,
         sourced_id,
+        left_roster,
     } = class;
     json!({
         "id": id,
@@ -137,6 +138,7 @@ fn to_json(class: &class::Model) -> Value {
         "requiresApproval": requires_approval,
         "version": version,
         "sourcedId": sourced_id.as_ref().map(SourcedId::as_str),
+        "leftRoster": left_roster,
     })
 }
 

@@ -7,16 +7,16 @@ use clap::Args;
 use serde_json::json;
 
 use crate::{
-    cli::{complain, counted, say, usage, with_existing},
+    cli::{complain, counted, owner::teacher, say, usage, with_existing},
     clock::{Clock, SystemClock},
     config::{Data, Hashing, student_domain},
     csv_table::Faults,
     db::{self, Db},
     domain::{email::Email, mail_domain::MailDomain},
-    identity::{accounts::Accounts, password_hashing},
+    identity::password_hashing,
     random::OsRandom,
     school::roster::{
-        apply::apply,
+        apply::{Unchanged, apply},
         existing::Existing,
         files::{self, ReadError},
         plan::{Plan, PlanError, Settings, plan},
@@ -62,7 +62,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     with_existing(&arguments.data, async |db| {
         let owner = match &arguments.owner {
-            Some(email) => Some(owner(db, email.clone()).await?),
+            Some(email) => Some(teacher(db, email.clone()).await?),
             None => None,
         };
         let domain = arguments.student_domain.as_ref();
@@ -99,7 +99,7 @@ async fn apply_to(db: &Db, plan: Plan, now: chrono::DateTime<chrono::Utc>) -> an
             let _ = writeln!(std::io::stderr(), "{done} of {all} classes");
         }
     };
-    let full = apply(db, plan, now, Arc::new(OsRandom), progress).await.map_err(|error| {
+    let unchanged = apply(db, plan, now, Arc::new(OsRandom), progress).await.map_err(|error| {
         let hint = match db::kind(&error) {
             db::ErrorKind::UniqueViolation => {
                 "another import or a user changed the same rows; run the import again"
@@ -108,25 +108,14 @@ async fn apply_to(db: &Db, plan: Plan, now: chrono::DateTime<chrono::Utc>) -> an
         };
         anyhow::Error::new(error).context(hint)
     })?;
-    for class in &full {
-        complain(&format!(
-            "class {}: not changed, because it would have {} students and may have {}",
-            class.sourced_id.as_str(),
-            class.wanted,
-            class.max_students
-        ));
+    for Unchanged { sourced_id, reason } in &unchanged {
+        complain(&format!("class {}: not changed, because {reason}", sourced_id.as_str()));
     }
-    if full.is_empty() {
+    if unchanged.is_empty() {
         Ok(())
     } else {
-        anyhow::bail!("{} full and not changed", counted(full.len(), "class is", "classes are"))
+        anyhow::bail!("{} not changed", counted(unchanged.len(), "class was", "classes were"))
     }
-}
-
-async fn owner(db: &Db, email: Email) -> anyhow::Result<crate::domain::id::UserId> {
-    let owner = Accounts::new(db.clone()).find(email).await.context("looking up the owner")?;
-    let owner = owner.ok_or_else(|| usage("--owner has no account; create one with `user add`"))?;
-    if owner.school_account { Err(usage("--owner is the account of a student")) } else { Ok(owner.id) }
 }
 
 /// Prints the faults, a line each, and returns the error of the command.

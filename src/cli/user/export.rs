@@ -106,6 +106,7 @@ fn class_json(class: &class::Model) -> Value {
         requires_approval,
         version: _,
         sourced_id,
+        left_roster: _,
     } = class;
     json!({
         "id": id,

@@ -33,7 +33,7 @@ use crate::{
         user,
     },
     identity::{
-        accounts::{Accounts, AddError, Change, ChangeError, Removal},
+        accounts::{Accounts, AddError, Change, ChangeError, HandOver, Removal},
         apps::Apps,
         password_hashing::PasswordHashing,
     },
@@ -287,10 +287,12 @@ async fn run_remove(remove: Remove) -> anyhow::Result<()> {
                  --delete-classes"
             )));
         }
-        let event = audit_event::Model::new(Action::AccountDelete, SystemClock.now(), &OsRandom)
-            .user(user.id)
-            .by(Actor::Operator);
-        let removal = Removal { user: user.id, hand_over_to: owner, event, notice: None };
+        let event =
+            |action| audit_event::Model::new(action, SystemClock.now(), &OsRandom).by(Actor::Operator);
+        let hand_over =
+            owner.map(|to| HandOver { to, event: event(Action::ClassOwnerChange).user(to) });
+        let event = event(Action::AccountDelete).user(user.id);
+        let removal = Removal { user: user.id, hand_over, event, notice: None };
         let removed = Accounts::new(db.clone()).remove(removal).await.context("removing the account")?;
         removed.map(drop).ok_or_else(|| usage(ChangeError::NoSuchAccount))
     })

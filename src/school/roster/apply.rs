@@ -30,21 +30,29 @@ const ACCOUNTS: usize = 100;
 /// finds it free only in a pause.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// A class with fewer free seats than new students. Nothing of it was changed.
+/// A class whose step was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FullClass {
+pub struct Unchanged {
     /// The class.
     pub sourced_id: SourcedId,
-    /// The maximum number of students.
-    pub max_students: i32,
-    /// The number of students that it would have.
-    pub wanted: u64,
+    /// The reason.
+    pub reason: Reason,
 }
 
-/// The outcome of a class.
-enum Outcome {
-    Done,
-    Full(FullClass),
+/// Why the step of a class was left out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The class has fewer free seats than new students.
+    #[error("it would have {wanted} students and may have {max_students}")]
+    Full {
+        /// The maximum number of students.
+        max_students: i32,
+        /// The number of students that it would have.
+        wanted: u64,
+    },
+    /// The class was deleted during the import.
+    #[error("it was deleted during the import")]
+    Deleted,
 }
 
 /// A transaction.
@@ -55,33 +63,38 @@ struct Work {
     now: DateTime<Utc>,
 }
 
-/// Applies a plan. `progress` gets the number of finished classes and of all classes. Returns the classes that are full.
+/// Applies a plan. `progress` gets the number of finished classes and of all classes. Returns the classes whose steps were left out.
 pub async fn apply(
     db: &Db,
     plan: Plan,
     now: DateTime<Utc>,
     random: Arc<dyn RandomSource>,
     mut progress: impl FnMut(usize, usize),
-) -> Result<Vec<FullClass>, DbErr> {
+) -> Result<Vec<Unchanged>, DbErr> {
     if plan.is_empty() {
         return Ok(Vec::new());
     }
     let Plan { released, mut users, classes, left, report: _ } = plan;
     release(db, released, now).await?;
-    let (mut full, all) = (Vec::new(), classes.len());
+    let (mut unchanged, all) = (Vec::new(), classes.len());
     for (done, step) in classes.into_iter().enumerate() {
         progress(done, all);
         let needed: Vec<_> =
             step.members.iter().filter_map(|id| Some((id.clone(), users.get(id)?.clone()))).collect();
         let steps: Vec<UserStep> = needed.iter().map(|(_, step)| step.clone()).collect();
-        let events = events(&steps, now, &*random);
+        let mut events = events(&steps, now, &*random);
+        if let Some(Set(owner)) = step.columns.as_ref().map(|columns| columns.owner_id.clone()) {
+            let event = audit_event::Model::new(Action::ClassOwnerChange, now, &*random);
+            events.push(event.user(owner).class(step.id).by(Actor::Operator));
+        }
+        let sourced_id = step.sourced_id.clone();
         match apply_class(db, Work { step, users: steps, events, now }).await? {
-            Outcome::Done => {
+            None => {
                 for (id, _) in needed {
                     users.remove(&id);
                 }
             }
-            Outcome::Full(class) => full.push(class),
+            Some(reason) => unchanged.push(Unchanged { sourced_id, reason }),
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -91,7 +104,7 @@ pub async fn apply(
     let event = audit_event::Model::new(Action::RosterImport, now, &*random).by(Actor::Operator);
     let record = db.write(event, |db, event| Box::pin(audit_event::Entity::record(db, event.clone())));
     record.await?;
-    Ok(full)
+    Ok(unchanged)
 }
 
 async fn release(db: &Db, released: Vec<EnrollmentId>, now: DateTime<Utc>) -> Result<(), DbErr> {
@@ -118,13 +131,14 @@ fn events(steps: &[UserStep], now: DateTime<Utc>, random: &dyn RandomSource) -> 
     events.collect()
 }
 
-async fn apply_class(db: &Db, work: Work) -> Result<Outcome, DbErr> {
+/// Applies the step of a class, or returns why it is left out.
+async fn apply_class(db: &Db, work: Work) -> Result<Option<Reason>, DbErr> {
     db.transaction(work, |db, Work { step, users, events, now }| {
         Box::pin(async move {
             if step.new.is_none()
-                && let Some(full) = lock_and_count(db, step).await?
+                && let Some(reason) = lock_and_check(db, step).await?
             {
-                return Ok(Outcome::Full(full));
+                return Ok(Some(reason));
             }
             change_users(db, users, events).await?;
             if let Some(class) = &step.new {
@@ -142,18 +156,18 @@ async fn apply_class(db: &Db, work: Work) -> Result<Outcome, DbErr> {
                 roster_row::keep_enrollment(db, *id, sourced_id.clone(), *origin, since, *now).await?;
             }
             roster_row::insert::<enrollment::Entity, _>(db, &step.inserts).await?;
-            Ok(Outcome::Done)
+            Ok(None)
         })
     })
     .await
 }
 
-/// Locks a class, and returns whether it has too few seats. A student who gets a seat waits for the lock, so the count is exact.
-async fn lock_and_count(db: &impl ConnectionTrait, step: &ClassStep) -> Result<Option<FullClass>, DbErr> {
+/// Locks a class, and returns why its step is left out. A student who gets a seat waits for the lock, so the count of seats is exact.
+async fn lock_and_check(db: &impl ConnectionTrait, step: &ClassStep) -> Result<Option<Reason>, DbErr> {
     let returns = step.kept.iter().any(|kept| kept.returns);
     enrollment::Entity::lock_class(db, step.id).await?;
     let class = class::Entity::find_by_id(step.id).one(db).await?;
-    let class = class.ok_or_else(|| DbErr::RecordNotFound("a class of the files was deleted".to_owned()))?;
+    let Some(class) = class else { return Ok(Some(Reason::Deleted)) };
     let takes_seats = returns || !step.inserts.is_empty();
     let Some(max_students) = class.max_students.filter(|_| takes_seats) else { return Ok(None) };
     // Not a difference of numbers: a row of the step may have changed since the plan was made.
@@ -163,11 +177,7 @@ async fn lock_and_count(db: &impl ConnectionTrait, step: &ClassStep) -> Result<O
     let others = active.iter().filter(|id| !changed.contains(*id)).count();
     let wanted = u64::try_from(others + step.kept.len() + step.inserts.len()).unwrap_or(u64::MAX);
     let is_full = wanted > u64::try_from(max_students.get()).unwrap_or_default();
-    Ok(is_full.then(|| FullClass {
-        sourced_id: step.sourced_id.clone(),
-        max_students: max_students.get(),
-        wanted,
-    }))
+    Ok(is_full.then(|| Reason::Full { max_students: max_students.get(), wanted }))
 }
 
 async fn change_users(

@@ -46,7 +46,8 @@ impl<'e> InUse<'e> {
         let mut steps: BTreeMap<ClassId, ClassStep> = BTreeMap::new();
         for (id, class) in self.classes.iter().filter(|(id, _)| !roster.classes.contains_key(**id)) {
             let mut step = ClassStep::unchanged(class.id, (*id).clone());
-            let columns = class::ActiveModel { is_active: Set(false), ..Default::default() };
+            let columns =
+                class::ActiveModel { is_active: Set(false), left_roster: Set(true), ..Default::default() };
             step.columns = Some(Box::new(columns));
             steps.insert(class.id, step);
             plan.report.record(Kind::Class, id, Change::Ended, Vec::new());

@@ -298,6 +298,7 @@ impl Planner<'_> {
                     requires_approval: false,
                     version: 0,
                     sourced_id: Some(id.clone()),
+                    left_roster: false,
                 };
                 step.new = Some(Box::new(class));
                 self.plan.report.record(Kind::Class, id, Change::New, Vec::new());
@@ -333,8 +334,10 @@ impl Planner<'_> {
             columns.owner_id = Set(owner);
             fields.push("owner");
         }
-        if !class.is_active {
+        // A class that its owner or an operator closed stays closed.
+        if class.left_roster {
             columns.is_active = Set(true);
+            columns.left_roster = Set(false);
             fields.push("isActive");
         }
         if fields.is_empty() {

@@ -72,6 +72,7 @@ both! {
                 requires_approval: Set(false),
                 version: Set(0),
                 sourced_id: Set(None),
+                left_roster: Set(false),
             }
         });
         let rows: Vec<_> = rows.collect();
@@ -200,6 +201,10 @@ both! {
         assert_eq!(site.run(&[&set[..], &[COLLEAGUE]].concat()).await.success(), "");
         let class = own_class(&db).await;
         assert_eq!((class.owner_id, class.version), (user_id(&db, COLLEAGUE).await, 1));
+        let events = audit_event::Entity::find().all(db.read()).await.unwrap();
+        let events = events.iter().filter(|event| event.action == audit_event::Action::ClassOwnerChange);
+        let events: Vec<_> = events.map(|event| (event.class_id, event.user_id)).collect();
+        assert_eq!(events, [(Some(OWN_CLASS), Some(class.owner_id))]);
         let enrolled = enrollment::Entity::find().all(db.read()).await.unwrap();
         let mut students: Vec<_> = enrolled.iter().map(|row| row.student_id.to_string()).collect();
         students.sort();

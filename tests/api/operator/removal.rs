@@ -21,7 +21,7 @@ both! {
 
         let event = audit_event::Model::new(audit_event::Action::AccountDelete, now, &OsRandom).user(account.id);
         let event = event.from(Some("192.0.2.99".parse().unwrap()));
-        let removal = Removal { user: account.id, hand_over_to: None, event, notice: None };
+        let removal = Removal { user: account.id, hand_over: None, event, notice: None };
         let removed = Accounts::new(db.clone()).remove(removal.clone()).await.unwrap();
         assert_eq!(removed, Some(account.clone()));
         let selection = session::Selection { user: Some(account.id), ..Default::default() };
