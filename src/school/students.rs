@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sea_orm::DbErr;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::{
     bulk::{Bulk, BulkBusy},
@@ -33,15 +33,12 @@ use crate::{
     random::RandomSource,
     rate_limit::{
         limiter::{self, LimitError, Limiter},
-        policies::{self, Count},
+        policies,
     },
 };
 
 /// The maximum number of tries, if other requests take the user names at the same time.
 const TRIES: u32 = 5;
-/// The number of files that are read at once. The largest file takes some hundredths of a second.
-const READS: usize = 1;
-
 /// Adds students to classes.
 pub struct Students {
     db: Db,
@@ -49,7 +46,6 @@ pub struct Students {
     credentials: Credentials,
     limiter: Limiter,
     bulk: Bulk,
-    reads: Arc<Semaphore>,
     account_rate: u32,
     import_rate: u32,
 }
@@ -155,8 +151,7 @@ impl Students {
         import_rate: u32,
     ) -> Self {
         let limiter = Limiter::new(db.clone());
-        let reads = Arc::new(Semaphore::new(READS));
-        Self { db, random, credentials, limiter, bulk, reads, account_rate, import_rate }
+        Self { db, random, credentials, limiter, bulk, account_rate, import_rate }
     }
 
     /// Adds a student on behalf of the owner of a class.
@@ -168,9 +163,10 @@ impl Students {
         now: DateTime<Utc>,
     ) -> Result<Added, AddError> {
         let count = policies::student_accounts_by(owner, self.account_rate);
-        let limit = (limiter::Action::MakeStudentAccounts, count);
+        let action = limiter::Action::MakeStudentAccounts;
         let addition = Addition { class, owner, now };
-        self.check("createAndEnrollStudent", addition, limit).await?;
+        self.check("createAndEnrollStudent", addition).await?;
+        self.limiter.count(action, count, now).await?;
         self.check_seats(addition, 1).await?;
         let password = self.credentials.password().await?;
         let mut added = self.insert(addition, &[student], vec![password]).await?;
@@ -186,46 +182,28 @@ impl Students {
         now: DateTime<Utc>,
     ) -> Result<Vec<Added>, ImportError> {
         let count = policies::student_imports_by(owner, self.import_rate);
-        let limit = (limiter::Action::ImportStudents, count);
         let addition = Addition { class, owner, now };
-        self.check("submitImport", addition, limit).await?;
-        let students: Vec<NewStudent> = self.read(file).await?.into_iter().map(NewStudent::from).collect();
-        self.check_seats(addition, students.len()).await?;
+        self.check("submitImport", addition).await?;
+        // Before the count, so that a request that finds no permit costs the teacher nothing.
         let _permit = self.bulk.begin().await.map_err(AddError::from)?;
+        let counted = self.limiter.count(limiter::Action::ImportStudents, count, now).await;
+        counted.map_err(AddError::from)?;
+        let students: Vec<NewStudent> = read(file).await?.into_iter().map(NewStudent::from).collect();
+        self.check_seats(addition, students.len()).await?;
         let passwords = self.credentials.passwords(students.len(), |_| ()).await.map_err(AddError::from)?;
         Ok(self.insert(addition, &students, passwords).await?)
     }
 
-    /// Reads a file away from the threads that serve requests.
-    async fn read(&self, file: Vec<u8>) -> Result<Vec<ImportedStudent>, ImportError> {
-        // The semaphore is never closed.
-        let permit = Arc::clone(&self.reads).acquire_owned().await.ok();
-        #[expect(clippy::disallowed_methods, reason = "reading a file is no hash, and its number is limited")]
-        let students = spawn_blocking(move || {
-            // Held to the end, also if the client disconnects.
-            let _permit = permit;
-            student_import::parse(&file)
-        });
-        let students = students.await.map_err(|error| {
-            // The text of a panic may contain cells of the file.
-            tracing::error!(panicked = error.is_panic(), "a file of students could not be read");
-            ImportError::Unread
-        })?;
-        students.map_err(ImportError::File)
-    }
-
-    /// Checks the caller and counts the request, before any work that takes long.
+    /// Checks the caller, before any work that takes long.
     async fn check(
         &self,
         operation: &'static str,
-        Addition { class, owner, now }: Addition,
-        (action, count): (limiter::Action, Option<Count>),
+        Addition { class, owner, .. }: Addition,
     ) -> Result<(), AddError> {
         if !self.credentials.has_domain() {
             return Err(AddError::Disabled);
         }
-        ownership::check(&self.db, operation, class, owner).await?;
-        Ok(self.limiter.count(action, count, now).await?)
+        Ok(ownership::check(&self.db, operation, class, owner).await?)
     }
 
     /// Checks the seats before any password is hashed.
@@ -310,6 +288,21 @@ impl From<&NewStudent> for Person {
         let NewStudent { first_name, last_name, wish, phone_number: _, avatar_url: _ } = student;
         Self { first: first_name.clone(), last: last_name.clone(), wish: wish.clone() }
     }
+}
+
+/// Reads a file away from the threads that serve requests.
+async fn read(file: Vec<u8>) -> Result<Vec<ImportedStudent>, ImportError> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "reading a file is no hash, and one request reads at a time"
+    )]
+    let students = spawn_blocking(move || student_import::parse(&file));
+    let students = students.await.map_err(|error| {
+        // The text of a panic may contain cells of the file.
+        tracing::error!(panicked = error.is_panic(), "a file of students could not be read");
+        ImportError::Unread
+    })?;
+    students.map_err(ImportError::File)
 }
 
 fn admitted(seats: Seats) -> Result<(), AddError> {

@@ -169,9 +169,10 @@ both! {
         for owner in [None, Some(last.owner_id)] {
             for search in [None, Some(SortKey::of(&["10"]))] {
                 let selection = Selection { owner, search, is_active: Some(true) };
-                // The first page of a search reads the index of names from its beginning, and sorts nothing.
+                // The first page of a search reads the index of names from its beginning. The classes of one owner are sorted.
                 let first = plan(&school, &class_row::page(&selection, None, 500).build(backend)).await;
-                assert!(!first.contains("TEMP B-TREE") && !first.contains("Sort"), "{first}");
+                let sorts = first.contains("TEMP B-TREE") || first.contains("Sort");
+                assert!(owner.is_some() || !sorts, "{first}");
                 assert_indexed(&school, kind, &class_row::page(&selection, Some(&last), 500).build(backend)).await;
             }
         }
