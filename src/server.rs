@@ -156,7 +156,11 @@ impl Server {
     /// The HTTP endpoint of the API. It builds the OpenAPI document, so that an error in the document stops the start and not a
     /// request.
     pub fn endpoint(&self) -> Result<impl Endpoint<Output = Response> + 'static, DocumentError> {
-        let document = Arc::new(document(self.public_url.path())?);
+        Ok(self.endpoint_with(&Arc::new(document(self.public_url.path())?)))
+    }
+
+    /// The same, with a document that was built before for the path of this server's public URL.
+    pub fn endpoint_with(&self, document: &Arc<Document>) -> impl Endpoint<Output = Response> + use<> {
         let services = Services {
             identity: self.identity.clone(),
             classroom: self.classroom.clone(),
@@ -168,6 +172,6 @@ impl Server {
         };
         let endpoint = api::endpoint(services, self.trusted_proxies.clone());
         let (identity, clock, random) = (self.identity.clone(), self.clock.clone(), self.random.clone());
-        Ok(api::middleware(endpoint, &document, identity, clock, random, self.hsts))
+        api::middleware(endpoint, document, identity, clock, random, self.hsts)
     }
 }

@@ -16,11 +16,12 @@ pub mod source;
 use std::{
     num::NonZeroUsize,
     path::Path,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, LazyLock, Mutex, OnceLock},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use homeroom::{
+    api::openapi::Document,
     classroom::{
         self,
         classes::{Classes, NewClass},
@@ -155,7 +156,7 @@ impl School {
         populate(&db, &hashing, &random, now).await;
         keys_in(directory.path());
         let server = Server::new(parts(&db, &clock, &random, hashing, directory.path()));
-        let endpoint: BoxedEndpoint = Box::new(poem::endpoint::ToDynEndpoint(server.endpoint().unwrap()));
+        let endpoint = endpoint(&server, "/");
         Self { clock, random, db, server, endpoint, directory }
     }
 
@@ -174,8 +175,9 @@ impl School {
         let hashing = PasswordHashing::start(hashing, &OsRandom).unwrap();
         let mut parts = parts(&self.db, &self.clock, &self.random, hashing, self.directory.path());
         change(&mut parts);
+        let path = parts.public_url.path().to_owned();
         self.server = Server::new(parts);
-        self.endpoint = Box::new(poem::endpoint::ToDynEndpoint(self.server.endpoint().unwrap()));
+        self.endpoint = endpoint(&self.server, &path);
     }
 
     /// A request, to be sent with [`Call::send`].
@@ -315,6 +317,14 @@ async fn account(
 }
 
 /// The parts of the server of a school. Its keys are in `directory`.
+/// The endpoint of a server. Servers without a path share one document, which takes long to build.
+fn endpoint(server: &Server, public_path: &str) -> BoxedEndpoint {
+    static DOCUMENT: LazyLock<Arc<Document>> = LazyLock::new(|| Arc::new(Document::new("/").unwrap()));
+    let document =
+        if public_path == "/" { DOCUMENT.clone() } else { Arc::new(Document::new(public_path).unwrap()) };
+    Box::new(poem::endpoint::ToDynEndpoint(server.endpoint_with(&document)))
+}
+
 fn parts(
     db: &Db,
     clock: &Arc<StoppedClock>,
