@@ -1,4 +1,4 @@
-//! Rosters: settings of classes, who put a student into a class, accounts that the school made, and ids of the school's own system.
+//! Adds the columns of rosters: settings of classes, the origin of an enrollment, school accounts, and `sourcedId`.
 //!
 //! A node of the previous version cannot read the new values of `enrollments.status`. Upgrade all nodes before students join with
 //! approval.

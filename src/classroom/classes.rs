@@ -58,7 +58,7 @@ pub struct NewClass {
     pub settings: Option<ClassSettings>,
     /// The maximum number of active students.
     pub max_students: Option<MaxStudents>,
-    /// Whether the owner admits each student who joins with a code.
+    /// Whether joining with a code needs the owner's approval.
     pub requires_approval: bool,
 }
 
@@ -109,7 +109,7 @@ pub struct ClassChange {
     pub is_active: Option<bool>,
     /// The maximum number of active students.
     pub max_students: ActiveValue<Option<MaxStudents>>,
-    /// Whether the owner admits each student who joins with a code.
+    /// Whether joining with a code needs the owner's approval.
     pub requires_approval: Option<bool>,
 }
 

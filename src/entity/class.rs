@@ -49,7 +49,7 @@ pub struct Model {
     pub name_key: SortKey,
     /// The maximum number of active students. `None` is no limit.
     pub max_students: Option<MaxStudents>,
-    /// Whether the owner admits each student who joins with a code.
+    /// Whether joining with a code needs the owner's approval.
     pub requires_approval: bool,
     /// How often a property that the owner may change was changed.
     pub version: i32,

@@ -27,7 +27,7 @@ pub struct AdmitStudent;
 
 #[OpenApi(tag = "Tag::Students")]
 impl AdmitStudent {
-    /// Admit a student who waits for approval
+    /// Admit a pending student
     ///
     /// The status of the student becomes `active`. An active student stays so. Only class owner can perform this action. To refuse a
     /// student, remove the student from the class.

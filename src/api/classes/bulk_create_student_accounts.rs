@@ -30,10 +30,10 @@ use crate::{
 /// The maximum time for a response: each password takes a hash.
 pub(super) const TIME_LIMIT: Duration = Duration::from_mins(5);
 
-/// A student of the examples who is in no class.
+/// The id of a student in the examples. This student is in no class.
 const NO_STUDENT: &str = "44444444-4444-4444-4444-444444444444";
 
-/// Students who need a first password.
+/// The students that get first passwords.
 #[derive(Debug, Object)]
 #[oai(rename = "BulkCreateStudentAccountsRequest", rename_all = "camelCase")]
 pub struct BulkRequest {
@@ -130,11 +130,11 @@ pub struct BulkCreateStudentAccounts;
 impl BulkCreateStudentAccounts {
     /// Create passwords for several students
     ///
-    /// Gives a first password to students whose accounts the school imported and who have none yet. Only class owner can perform
-    /// this action. The answer shows the user names and the passwords, this once.
+    /// Generates first passwords for imported accounts that have no password. Only class owner can perform this action. The
+    /// response shows the user names and the passwords once.
     ///
-    /// A student who cannot get a password does not prevent the others: `failedAccounts` names the reason. Each password takes a
-    /// few hundredths of a second, so allow a minute for 500 students.
+    /// If one account gets no password, the others still do: `failedAccounts` names the reason. Each password takes a few
+    /// hundredths of a second, so allow a minute for 500 students.
     #[oai(
         path = "/classes/:classId/students/bulk-create-accounts",
         method = "post",

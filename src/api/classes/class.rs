@@ -42,7 +42,7 @@ pub(super) const ETAG: ResponseHeader = ResponseHeader {
 pub struct Class {
     /// The class ID.
     id: ClassId,
-    /// The user who owns the class.
+    /// The owner: the id of a user.
     owner_id: UserId,
     /// The name of the class.
     name: ClassName,
@@ -55,7 +55,7 @@ pub struct Class {
     /// Settings of the client, an object of any form.
     #[oai(nullable)]
     settings: Option<ClassSettings>,
-    /// Whether the class is active. Nobody joins an inactive class. Its owner and its students can still read it.
+    /// Whether the class is active. An inactive class admits no student. Its owner and its students can still read it.
     is_active: bool,
     /// When the class was created.
     created_at: Instant,
@@ -64,7 +64,7 @@ pub struct Class {
     /// The maximum number of active students. Null if there is no limit.
     #[oai(nullable)]
     max_students: Option<MaxStudents>,
-    /// Whether the owner admits each student who joins with a code.
+    /// Whether joining with a code needs the owner's approval.
     requires_approval: bool,
 }
 

@@ -40,7 +40,7 @@ pub struct CreateStudentRequest {
     first_name: PersonName,
     /// The last name: at least one character that is not blank, and no control character.
     last_name: PersonName,
-    /// An e-mail address whose part before the `@` is the wish for the user name. Nothing else of it is used, and no mail is sent.
+    /// An e-mail address. The server proposes its part before the `@` as the user name. It stores no other part, and sends no mail.
     /// Absent: the user name is made from the names.
     email: Option<Email>,
     /// The phone number: digits, blanks and `+ - / ( ) .`, with at least three digits.
@@ -84,7 +84,7 @@ pub struct CreateAndEnrollStudent;
 impl CreateAndEnrollStudent {
     /// Create a student and enroll them in a class
     ///
-    /// Makes an account for a student who has no e-mail address, and puts the student into the class. Only class owner can perform
+    /// Creates an account for a student without an e-mail address, and enrolls the student in the class. Only class owner can perform
     /// this action.
     ///
     /// The answer shows the user name and the password, this once. The student signs in with the user name as `email`. It is the

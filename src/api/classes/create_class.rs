@@ -40,7 +40,7 @@ pub struct CreateClassRequest {
     settings: Option<ClassSettings>,
     /// The maximum number of active students. Absent: no limit.
     max_students: Option<MaxStudents>,
-    /// Whether the owner admits each student who joins with a code. Absent: `false`.
+    /// Whether joining with a code needs the owner's approval. Absent: `false`.
     requires_approval: Option<bool>,
 }
 

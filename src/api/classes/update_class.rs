@@ -40,11 +40,11 @@ pub struct UpdateClassRequest {
     /// Settings of the client: an object of any form, of at most 8,192 bytes and 8 levels, without U+0000. They replace the
     /// present settings. `null` removes them.
     settings: MaybeUndefined<ClassSettings>,
-    /// Whether the class is active. Nobody joins an inactive class, and it shows no join code. `null`: unchanged.
+    /// Whether the class is active. An inactive class admits no student and shows no join code. `null`: unchanged.
     is_active: MaybeUndefined<bool>,
     /// The maximum number of active students. A number below the present one removes no student. `null`: no limit.
     max_students: MaybeUndefined<MaxStudents>,
-    /// Whether the owner admits each student who joins with a code. `null`: unchanged.
+    /// Whether joining with a code needs the owner's approval. `null`: unchanged.
     requires_approval: MaybeUndefined<bool>,
 }
 

@@ -120,7 +120,7 @@ struct Set {
     /// The maximum number of active students (1 to 10000), or `none`. Present students stay
     #[arg(long, value_name = "COUNT", value_parser = max_students)]
     max_students: Option<Given<MaxStudents>>,
-    /// Whether the owner admits each student who joins with a code
+    /// Whether joining with a code needs the owner's approval
     #[arg(long, value_name = "BOOL")]
     requires_approval: Option<bool>,
     /// E-mail address of the new owner. The enrollment of the new owner in the class ends
