@@ -12,6 +12,7 @@ use super::{
     audit_event, class,
     enrollment::{self, Origin, Status},
     roster_row,
+    seat::{self, NoSeat},
     user::{self, PasswordState},
 };
 use crate::domain::{
@@ -36,19 +37,6 @@ pub struct NewAccounts {
     pub enrollments: Vec<enrollment::Model>,
     /// The events of the audit trail.
     pub events: Vec<audit_event::Model>,
-}
-
-/// Whether a class has seats for new students.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seats {
-    /// It has.
-    Free,
-    /// The user does not own the class, or it does not exist.
-    NotOwned,
-    /// The class is not in use.
-    Inactive,
-    /// It has fewer seats than new students.
-    TooFew,
 }
 
 /// A generated password for a student of a class.
@@ -80,35 +68,18 @@ pub async fn taken(db: &impl ConnectionTrait, addresses: &[Email]) -> Result<Has
     Ok(taken)
 }
 
-/// Whether a class of an owner has so many free seats. The result stays true only if the class is locked.
-pub async fn seats(
-    db: &impl ConnectionTrait,
-    id: ClassId,
-    owner: UserId,
-    wanted: usize,
-) -> Result<Seats, DbErr> {
-    let class = class::Entity::find_by_id(id).one(db).await?;
-    let Some(class) = class.filter(|class| class.owner_id == owner) else { return Ok(Seats::NotOwned) };
-    if !class.is_active {
-        return Ok(Seats::Inactive);
-    }
-    let Some(most) = class.max_students else { return Ok(Seats::Free) };
-    let after = enrollment::Entity::seats(db, id).await?.saturating_add(wanted as u64);
-    let fits = after <= u64::try_from(most.get()).unwrap_or_default();
-    Ok(if fits { Seats::Free } else { Seats::TooFew })
-}
-
-/// Inserts accounts and enrolls them, all or none. A taken address is a violation of a unique constraint.
-pub async fn add(db: &impl ConnectionTrait, new: &NewAccounts) -> Result<Seats, DbErr> {
+/// Inserts accounts and enrolls them, or returns why the class has no seats for them. A taken address is a violation of a unique
+/// constraint.
+pub async fn add(db: &impl ConnectionTrait, new: &NewAccounts) -> Result<Option<NoSeat>, DbErr> {
     let NewAccounts { class, owner, users, enrollments, events } = new;
     enrollment::Entity::lock_class(db, *class).await?;
-    let seats = seats(db, *class, *owner, users.len()).await?;
-    if seats == Seats::Free {
+    let reason = seat::no_seats(db, *class, *owner, users.len()).await?;
+    if reason.is_none() {
         roster_row::insert::<user::Entity, _>(db, users).await?;
         roster_row::insert::<enrollment::Entity, _>(db, enrollments).await?;
         roster_row::insert::<audit_event::Entity, _>(db, events).await?;
     }
-    Ok(seats)
+    Ok(reason)
 }
 
 /// The active students of a class among these, with their enrollments.

@@ -89,7 +89,7 @@ pub enum NoSeat {
     NotOwned,
     /// The class is not in use.
     Inactive,
-    /// Every seat is taken.
+    /// The class has fewer free seats than wanted.
     Full,
 }
 
@@ -149,7 +149,7 @@ pub async fn admit(db: &impl ConnectionTrait, candidate: Candidate) -> Result<Ad
         return Ok(Admission::Admitted);
     }
     // A student who left meanwhile may have freed a seat. The class was full when it was asked for one.
-    let reason = no_seat(db, class, owner).await?.unwrap_or(NoSeat::Full);
+    let reason = no_seats(db, class, owner, 1).await?.unwrap_or(NoSeat::Full);
     Ok(Admission::Refused(reason))
 }
 
@@ -157,7 +157,7 @@ pub async fn admit(db: &impl ConnectionTrait, candidate: Candidate) -> Result<Ad
 /// owner gets no power over the account. Call it in a transaction.
 pub async fn readmit(db: &impl ConnectionTrait, candidate: Candidate) -> Result<Option<NoSeat>, DbErr> {
     Entity::lock_class(db, candidate.class).await?;
-    let reason = no_seat(db, candidate.class, candidate.owner).await?;
+    let reason = no_seats(db, candidate.class, candidate.owner, 1).await?;
     if reason.is_none() {
         take(db, candidate, RETURNED_ORIGIN, "NOT IN ('active', 'pending')").await?;
     }
@@ -221,8 +221,14 @@ async fn take(
     Ok(db.execute_raw(update).await?.rows_affected() == 1)
 }
 
-/// Why a class has no seat to give. `None` if it has one. The class must be locked.
-async fn no_seat(db: &impl ConnectionTrait, id: ClassId, owner: UserId) -> Result<Option<NoSeat>, DbErr> {
+/// Why a class of an owner has fewer free seats than `wanted`. `None` if it has as many. The result stays true only if the class is
+/// locked.
+pub async fn no_seats(
+    db: &impl ConnectionTrait,
+    id: ClassId,
+    owner: UserId,
+    wanted: usize,
+) -> Result<Option<NoSeat>, DbErr> {
     let class = class::Entity::find_by_id(id).one(db).await?;
     let Some(class) = class.filter(|class| class.owner_id == owner) else {
         return Ok(Some(NoSeat::NotOwned));
@@ -231,6 +237,6 @@ async fn no_seat(db: &impl ConnectionTrait, id: ClassId, owner: UserId) -> Resul
         return Ok(Some(NoSeat::Inactive));
     }
     let Some(most) = class.max_students else { return Ok(None) };
-    let taken = enrollment::Entity::seats(db, id).await?;
-    Ok((taken >= u64::try_from(most.get()).unwrap_or_default()).then_some(NoSeat::Full))
+    let after = enrollment::Entity::seats(db, id).await?.saturating_add(wanted as u64);
+    Ok((after > u64::try_from(most.get()).unwrap_or_default()).then_some(NoSeat::Full))
 }

@@ -25,7 +25,8 @@ use crate::{
     entity::{
         audit_event::{self, Action},
         enrollment::{self, Origin, Status},
-        school_account::{self, NewAccounts, Seats},
+        school_account::{self, NewAccounts},
+        seat::{self, NoSeat},
         user::{self, PasswordState},
     },
     identity::password_hashing::HashError,
@@ -212,7 +213,7 @@ impl Students {
         Addition { class, owner, .. }: Addition,
         wanted: usize,
     ) -> Result<(), AddError> {
-        admitted(school_account::seats(self.db.read(), class, owner, wanted).await?)
+        admitted(seat::no_seats(self.db.read(), class, owner, wanted).await?)
     }
 
     /// Inserts the students. Another request may take their user names at the same time, and then there is another try.
@@ -305,12 +306,12 @@ async fn read(file: Vec<u8>) -> Result<Vec<ImportedStudent>, ImportError> {
     students.map_err(ImportError::File)
 }
 
-fn admitted(seats: Seats) -> Result<(), AddError> {
-    match seats {
-        Seats::Free => Ok(()),
+fn admitted(reason: Option<NoSeat>) -> Result<(), AddError> {
+    match reason {
+        None => Ok(()),
         // The owner was checked before, so the class went to another one, or was deleted.
-        Seats::NotOwned => Err(OwnershipError::NoSuchClass.into()),
-        Seats::Inactive => Err(AddError::Inactive),
-        Seats::TooFew => Err(AddError::Full),
+        Some(NoSeat::NotOwned) => Err(OwnershipError::NoSuchClass.into()),
+        Some(NoSeat::Inactive) => Err(AddError::Inactive),
+        Some(NoSeat::Full) => Err(AddError::Full),
     }
 }
